@@ -1,0 +1,41 @@
+"""Methods for convex optimisation that need no learning rate, and the theorems they must keep.
+
+run = solve(problem, "dadapt_dual_averaging", steps=10_000)
+check(run, problem.optimum())
+"""
+
+from __future__ import annotations
+
+import dadapt_convex.methods  # noqa: F401  first, so that the name `methods` below stays the function
+from dadapt_convex.method import Choice, Method, Real, get_method, methods, register
+from dadapt_convex.oracle import Data, Kernel, Objective, Oracle, helper, oracle, pack, step, value
+from dadapt_convex.run import Run
+from dadapt_convex.solve import NotAvailable, solve
+from dadapt_convex.theory import Sides, Theorem, check, gap_bounds, gap_sides, theorems
+
+__all__ = [
+    "Choice",
+    "Data",
+    "Kernel",
+    "Method",
+    "NotAvailable",
+    "Objective",
+    "Oracle",
+    "Real",
+    "Run",
+    "Sides",
+    "Theorem",
+    "check",
+    "gap_bounds",
+    "gap_sides",
+    "get_method",
+    "helper",
+    "methods",
+    "oracle",
+    "pack",
+    "register",
+    "solve",
+    "step",
+    "theorems",
+    "value",
+]

@@ -1,0 +1,209 @@
+"""What a method is: hyper-parameters, state, step, and the theorems it claims.
+
+A method is a value. The driver owns everything that is not mathematics of the method: the oracle calls, the
+averages, the best iterate, the trace. See methods/dadapt_dual_averaging.py for one to copy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Kernel, Vector
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real hyper-parameter with low < value (or low <= value where closed) < high.
+
+    default None: it must be known, see `known`. known: where it comes from when the caller gives none: "D"
+    or "f_star" (the problem's certified optimum), "G" (the problem), "steps" (the number of steps).
+    when: (name, option): in use only with that option of a Choice declared before it; None otherwise.
+    """
+
+    name: str
+    meaning: str
+    default: float | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    closed: bool = False
+    known: str | None = None
+    when: tuple[str, str] | None = None
+
+    def encode(self, value: Any) -> float:
+        """The number that compiled steps read (0 for one not in use); ValueError where it is out of range."""
+        if value is None and self.when is not None:
+            return 0.0
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{self.name} must be a number, got {value!r}; it is {self.meaning}.") from None
+        above = number >= self.low if self.closed else number > self.low
+        if not (math.isfinite(number) and above and number < self.high):
+            raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; it is {self.meaning}.")
+        return number
+
+    def range(self) -> str:
+        """The admissible range in words."""
+        if self.low == 0 and self.high == math.inf:
+            return "nonnegative and finite" if self.closed else "positive and finite"
+        if self.low == -math.inf and self.high == math.inf:
+            return "a finite number"
+        return f"in {'[' if self.closed else '('}{self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A hyper-parameter with a few named values; compiled steps read the index."""
+
+    name: str
+    meaning: str
+    options: tuple[str, ...]
+    default: str
+
+    known: None = None
+    when: None = None
+
+    def encode(self, value: Any) -> float:
+        """The index of the option as a float; ValueError where there is no such option."""
+        if value not in self.options:
+            raise ValueError(
+                f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}; it is {self.meaning}."
+            )
+        return float(self.options.index(value))
+
+    def range(self) -> str:
+        """The admissible values in words."""
+        return " or ".join(self.options)
+
+
+Hyper = Real | Choice
+Known = Callable[[str], tuple[float, str]]
+Init = Callable[[Vector, Vector, Vector], None]
+
+
+def no_init(vectors: Vector, scalars: Vector, hyper: Vector) -> None:
+    """All state starts at zero."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A first-order method.
+
+    Attributes
+    ----------
+    name : str
+        The published name; also the file's.
+    hyper : tuple of Real or Choice
+        Encoded in this order into the float64 array `hyper` that the step reads.
+    vectors : tuple of str
+        Names of the rows of `vectors`, (len(vectors), p) float64. Row "x0" is filled by the driver.
+    scalars : tuple of str
+        Names of the entries of `scalars`; each is a column of the trace. Values after step k belong to the
+        trace row k + 1, as gamma_{k+1}, d_{k+1}, s_{k+1} do in the papers.
+    step : Kernel
+        One iteration; see dadapt_convex.oracle. It must stay finite for g_k = 0 once some g_i was not zero.
+    init : callable (vectors, scalars, hyper) -> None
+        Sets the initial state in place; everything is zero before.
+    claims : tuple of str or Theorem
+        The theorems that `check` applies to its runs: names from dadapt_convex.theory, or one's own.
+    select : str or None
+        A scalar; the averaged iterate at the k that minimises it is kept too (the non-asymptotic theorems
+        speak of that iterate): trace columns f_selected, t, selected_ratio.
+    """
+
+    name: str
+    reference: str
+    summary: str
+    step: Kernel
+    hyper: tuple[Hyper, ...] = ()
+    vectors: tuple[str, ...] = ("x0",)
+    scalars: tuple[str, ...] = ()
+    init: Init = no_init
+    claims: tuple[Any, ...] = ()
+    select: str | None = None
+    parameters: Mapping[str, Hyper] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", {h.name: h for h in self.hyper})
+        if self.select is not None and self.select not in self.scalars:
+            raise ValueError(f"{self.name}: select={self.select!r} is none of its scalars {self.scalars}.")
+
+    def complete(self, given: Mapping[str, Any], known: Known) -> tuple[dict[str, Any], dict[str, str]]:
+        """All hyper-parameters by name, and for those taken from what is known: where from.
+
+        Raises ValueError for an unknown name or a value out of range; known(what) -> (value, where from) is
+        asked only for what was not given.
+        """
+        for name in given:
+            if name not in self.parameters:
+                hint = nearest(name, self.parameters)
+                raise ValueError(
+                    f"{self.name} has no hyper-parameter {name!r}; {hint or 'it has'} "
+                    f"{', '.join(self.parameters) or 'none'}."
+                )
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        for h in self.hyper:
+            if h.when is not None and values[h.when[0]] != h.when[1]:
+                if given.get(h.name) is not None:
+                    raise ValueError(f"{self.name} reads {h.name} only with {h.when[0]}={h.when[1]!r}; leave it out.")
+                value = None
+            elif h.name in given:
+                value = given[h.name]
+            elif h.known is not None:
+                value, origins[h.name] = known(h.known)
+            else:
+                value = h.default
+            h.encode(value)
+            values[h.name] = float(value) if isinstance(h, Real) and value is not None else value
+        return values, origins
+
+    def encode(self, values: Mapping[str, Any]) -> Vector:
+        """The float64 array that compiled steps read."""
+        return np.array([h.encode(values[h.name]) for h in self.hyper], dtype=np.float64)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The registry: a file in methods/ is a method
+
+_registered: dict[str, Method] = {}
+
+
+def methods() -> list[str]:
+    """The names of all methods, built in and registered."""
+    package = importlib.import_module("dadapt_convex.methods")
+    built_in = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    return sorted({*built_in, *_registered})
+
+
+def register(method: Method) -> Method:
+    """Make a method of one's own known by name (it can be passed to `solve` as it is, too)."""
+    _registered[method.name] = method
+    return method
+
+
+def get_method(name: str | Method) -> Method:
+    """The method of this name; ValueError with the nearest names where there is none."""
+    if isinstance(name, Method):
+        return name
+    if name in _registered:
+        return _registered[name]
+    if name not in methods():
+        hint = nearest(name, methods())
+        raise ValueError(f"unknown method {name!r}; {hint or 'there are'} {', '.join(methods())}.")
+    module = importlib.import_module(f"dadapt_convex.methods.{name}")
+    return module.METHOD
+
+
+def nearest(name: str, names: Any) -> str:
+    """'did you mean ...? there are' for an error message, or '' where nothing is near."""
+    close = difflib.get_close_matches(str(name), [str(n) for n in names], n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}? There are" if close else ""

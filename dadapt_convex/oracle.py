@@ -1,0 +1,322 @@
+"""The one contract between methods and problems.
+
+A problem hands a method an :class:`Oracle`; a method hands the driver a step. All of them are module-level
+functions with one explicit signature each, compiled once and passed as first-class functions, so that the
+cost of compiling is (methods + problems), never their product, and the disk cache always hits:
+
+    oracle(x, g, z, data) -> f              f(x); writes a subgradient to g and the margins A x to z
+    value(z, x, data) -> f                  f from the margins z (and x, for what is not a function of A x)
+    step(k, f, g2, g, x, x_next, vectors, scalars, hyper) -> w
+                                            reads x_k, f = f(x_k), g = g_k, g2 = ||g_k||^2; writes x_{k+1};
+                                            returns the weight of x_k in the averaged iterate
+
+Nothing is compiled, and Numba is not imported, before a function is first called. A plain Python objective
+takes the place of the compiled oracle through :attr:`Oracle.function`.
+
+Compiled functions raise nothing: they return numbers, and the driver turns what is not finite into a status.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+FunctionAndSubgradient = Callable[[Vector], tuple[float, Any]]
+
+# 'nnan' and 'ninf' stay out: they would break isnan and isinf, on which the status "not finite" rests.
+FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
+
+
+class Data(NamedTuple):
+    """What a compiled oracle may read; a dense problem leaves the CSR fields empty and conversely.
+
+    dense (m, p) float64; values (nnz,) float64, indices (nnz,) uint32, indptr (m + 1,) int64: the CSR matrix
+    (unsigned indices spare Numba a wraparound test per element); b (m,) float64: labels or targets;
+    params: the loss's own numbers, in the order its file states.
+    """
+
+    dense: Vector
+    values: Vector
+    indices: NDArray[np.uint32]
+    indptr: NDArray[np.int64]
+    b: Vector
+    params: Vector
+
+
+def pack(
+    *,
+    dense: Vector | None = None,
+    csr: tuple[Any, Any, Any] | None = None,
+    b: Any = (),
+    params: Any = (),
+) -> Data:
+    """Bring arrays into the one layout that compiled oracles accept.
+
+    C-contiguous, float64 (indices uint32, indptr int64), and read-only, so that no kernel writes to the data.
+    Nothing is copied that has this layout already.
+    """
+    values, indices, indptr = csr if csr is not None else ((), (), ())
+    return Data(
+        dense=_read_only(np.zeros((0, 0)) if dense is None else dense),
+        values=_read_only(values),
+        indices=_read_only(indices, np.uint32),
+        indptr=_read_only(indptr, np.int64),
+        b=_read_only(b),
+        params=_read_only(params),
+    )
+
+
+def _read_only(array: Any, dtype: Any = np.float64) -> Any:
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.setflags(write=False)
+    return view
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """How f and a subgradient are computed: compiled kernels with their data, or a Python function.
+
+    kernel, value: compiled functions of the signatures above; data: what they read; margins: the length of z.
+    function: x -> (f, g) in plain Python, used when kernel is None; then margins is 0.
+    """
+
+    kernel: Kernel | None = None
+    value: Kernel | None = None
+    data: Data | None = None
+    margins: int = 0
+    function: FunctionAndSubgradient | None = None
+
+    def evaluate(self, x: Vector, g: Vector, z: Vector) -> float:
+        """f(x), with a subgradient written to g and the margins to z."""
+        if self.kernel is not None:
+            return float(self.kernel(x, g, z, self.data))
+        assert self.function is not None
+        f, subgradient = self.function(x)
+        g[:] = np.asarray(subgradient, dtype=np.float64).reshape(g.shape)
+        return float(f)
+
+    def value_at(self, x: Vector, z: Vector) -> float:
+        """f(x) where z = A x is known already (averaged margins, for a linear model)."""
+        if self.value is not None:
+            return float(self.value(z, x, self.data))
+        return self.evaluate(x, np.empty_like(x), np.empty(self.margins))
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a method needs of a problem."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def oracle(self) -> Oracle: ...
+    @property
+    def x0(self) -> Vector: ...
+    @property
+    def G(self) -> float: ...
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Compilation: lazy, once, cached on disk
+
+
+@functools.cache
+def signature(kind: str) -> Any:
+    """The explicit Numba signature of "oracle", "value" or "step"."""
+    from numba import types as t
+
+    vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
+
+    def stored(dtype: Any, ndim: int = 1) -> Any:
+        return t.Array(dtype, ndim, "C", readonly=True)
+
+    floats = stored(t.float64)
+    data = t.NamedTuple([stored(t.float64, 2), floats, stored(t.uint32), stored(t.int64), floats, floats], Data)
+    return {
+        "oracle": t.float64(vector, vector, vector, data),
+        "value": t.float64(vector, vector, data),
+        "step": t.float64(t.int64, t.float64, t.float64, vector, vector, vector, matrix, vector, vector),
+    }[kind]
+
+
+class Helper:
+    """A function that kernels call; compiled into each of them, never by itself.
+
+    Numba resolves it as a global of the calling kernel. Calling it from Python runs the plain function.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.python = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.python(*args)
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        import numba
+
+        return numba.njit(fastmath=set(FASTMATH))(self.python)
+
+
+class Kernel:
+    """A function with one explicit signature, compiled at its first call (or by :meth:`compile`)."""
+
+    def __init__(self, function: Callable[..., Any], kind: str | Callable[[], Any], fastmath: frozenset[str]) -> None:
+        self.python = function
+        self.kind = kind
+        self.fastmath = fastmath
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compile()(*args)
+
+    @functools.cached_property
+    def _dispatcher(self) -> Any:
+        import numba
+
+        _teach_numba_helpers()
+        sig = signature(self.kind) if isinstance(self.kind, str) else self.kind()
+        options: dict[str, Any] = {"fastmath": set(self.fastmath), "nogil": True}
+        with warnings.catch_warnings(), _cache_folder(fingerprint(self)):
+            # first-class functions are marked experimental in Numba; they are what this design rests on
+            warnings.simplefilter("ignore", numba.core.errors.NumbaExperimentalFeatureWarning)
+            try:
+                return numba.njit(sig, cache=True, **options)(self.python)
+            except RuntimeError as error:  # a function typed into a console has no file to cache beside
+                if "no locator available" not in str(error):
+                    raise
+                return numba.njit(sig, **options)(self.python)
+
+    def compile(self) -> Any:
+        """The compiled function, for callers that must keep compilation out of a timed region."""
+        return self._dispatcher
+
+    def __reduce__(self) -> Any:
+        if self.python.__module__ == "__main__":  # a user's script: other processes cannot import it by name
+            return (Kernel, (self.python, self.kind, self.fastmath))
+        return (_kernel_by_name, (self.python.__module__, self.python.__qualname__))
+
+
+def _kernel_by_name(module: str, qualname: str) -> Any:
+    import importlib
+
+    return functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
+
+
+def oracle(function: Callable[..., float]) -> Kernel:
+    """Decorate `oracle(x, g, z, data) -> f`."""
+    return Kernel(function, "oracle", FASTMATH)
+
+
+def value(function: Callable[..., float]) -> Kernel:
+    """Decorate `value(z, x, data) -> f`."""
+    return Kernel(function, "value", FASTMATH)
+
+
+def step(function: Callable[..., float]) -> Kernel:
+    """Decorate `step(k, f, g2, g, x, x_next, vectors, scalars, hyper) -> w`."""
+    return Kernel(function, "step", FASTMATH)
+
+
+def helper(function: Callable[..., Any]) -> Helper:
+    """Decorate a function that compiled functions call."""
+    return Helper(function)
+
+
+@functools.cache
+def _teach_numba_helpers() -> None:
+    """Let a kernel name a Helper as a global, call it, and pass it on: Numba sees the dispatcher inside.
+
+    A type of its own, because Numba freezes the address of an ordinary dispatcher that is passed as an argument
+    into the machine code, which then cannot be cached on disk. Calls are resolved by type; no value is needed.
+    """
+    from numba import types as t
+    from numba.core.datamodel import models
+    from numba.core.imputils import lower_constant
+    from numba.extending import register_model, typeof_impl
+
+    class HelperType(t.Dispatcher):
+        pass
+
+    register_model(HelperType)(models.OpaqueModel)
+
+    @lower_constant(HelperType)
+    def _no_value(context: Any, builder: Any, numba_type: Any, value: Any) -> Any:
+        return context.get_dummy_value()
+
+    @typeof_impl.register(Helper)
+    def _typeof(value: Helper, context: Any) -> Any:
+        return HelperType(value.dispatcher)
+
+
+def fingerprint(kernel: Kernel) -> str:
+    """A hash of the kernel's options and of every helper it reaches.
+
+    Numba's disk cache is keyed by the kernel's own file alone: without this, editing a helper in another file
+    would leave yesterday's machine code in use.
+    """
+    digest = hashlib.sha256(repr(sorted(kernel.fastmath)).encode())
+
+    def visit(function: Any, seen: set[str]) -> None:
+        for name in sorted(_global_names(function.__code__)):
+            target = function.__globals__.get(name)
+            if isinstance(target, Helper) and name not in seen:
+                seen.add(name)
+                digest.update(_code_bytes(target.python.__code__))
+                visit(target.python, seen)
+            elif isinstance(target, int | float):  # a constant of the module, frozen into the machine code
+                digest.update(f"{name}={target!r}".encode())
+
+    visit(kernel.python, set())
+    return digest.hexdigest()[:16]
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*(_global_names(c) for c in inner))
+
+
+def _code_bytes(code: types.CodeType) -> bytes:
+    constants = [_code_bytes(c) if isinstance(c, types.CodeType) else repr(c).encode() for c in code.co_consts]
+    return b"|".join([code.co_code, repr((code.co_names, code.co_varnames)).encode(), *constants])
+
+
+@contextmanager
+def _cache_folder(key: str) -> Iterator[None]:
+    """Point Numba's cache to a folder of this project's own, for the one function being declared."""
+    from numba.core import config
+
+    before = config.CACHE_DIR
+    base = Path(before) if before else _user_cache() / "numba"
+    try:
+        (base / key).mkdir(parents=True, exist_ok=True)
+        usable = os.access(base / key, os.W_OK)
+    except OSError:
+        usable = False
+    try:
+        if usable:  # otherwise Numba looks for a place itself
+            config.CACHE_DIR = str(base / key)
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
+def _user_cache() -> Path:
+    if folder := os.environ.get("DADAPT_CACHE"):
+        return Path(folder)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("dadapt-convex"))

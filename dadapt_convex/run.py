@@ -1,0 +1,76 @@
+"""What solve() returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dadapt_convex.method import Method
+from dadapt_convex.oracle import Vector
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPLETED = "completed"
+CONVERGED = "converged"
+NOT_FINITE = "not finite"
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one problem.
+
+    Attributes
+    ----------
+    problem : str
+        The problem's name.
+    method : Method
+        The method, with the theorems it claims.
+    hyper : dict
+        Every hyper-parameter's value.
+    given : dict
+        For those that were known and not set by the caller: where the value came from.
+    steps : int
+        The number of subgradients asked for (n + 1 in the papers).
+    k : int
+        The number used.
+    trace : pandas.DataFrame
+        A row per checkpoint. Row k describes the state once the k subgradients g_0 .. g_{k-1} have been
+        used, n = k - 1: `f`, `g_norm`, `x_dist` = ||x_n - x0|| belong to the current iterate x_n,
+        `x_next_dist` to x_{n+1}; `f_avg` to the weighted
+        average of x_0 .. x_n; `f_best` to the best of them; `f_mean` is sum w_i f(x_i) / sum w_i, never
+        below f_avg; `S`, `weight_sum`, `g_max`, `g0_norm` as their names say; the method's own scalars
+        (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the papers' index n + 1. `seconds` is the time spent in
+        iterations so far, without compilation and without evaluating f at the average.
+    x0, x, x_next : (p,) float64
+        The starting point; x_n, the last point where a subgradient was taken, and x_{n+1}.
+    x_avg, x_best, x_selected : (p,) float64
+        The weighted average, the best iterate, and the average at the method's `select` (else None).
+    status : str
+        "completed"; "converged" (a zero subgradient: x is a minimiser); "not finite"; "interrupted".
+    message : str
+        The status in a sentence, with the step at which it happened.
+    seconds, compile_seconds : float
+        Time in iterations, and time spent compiling or loading compiled functions.
+    """
+
+    problem: str
+    method: Method
+    hyper: Mapping[str, Any]
+    given: Mapping[str, str]
+    steps: int
+    k: int
+    trace: pd.DataFrame
+    x0: Vector
+    x: Vector
+    x_next: Vector
+    x_avg: Vector
+    x_best: Vector
+    x_selected: Vector | None
+    status: str
+    message: str
+    G: float
+    seconds: float
+    compile_seconds: float

@@ -1,0 +1,344 @@
+"""solve(): validates once, drives the compiled loop from checkpoint to checkpoint, returns a Run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from dadapt_convex import driver
+from dadapt_convex import run as statuses
+from dadapt_convex.method import Known, Method, get_method
+from dadapt_convex.oracle import Objective, Vector
+from dadapt_convex.run import Run
+
+CHECKPOINTS_PER_DECADE = 40
+# A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
+CHUNK_SECONDS = 0.1
+Progress = Callable[[int], None]
+
+
+class NotAvailable(ValueError):
+    """The method needs a quantity that this problem does not have: D, where no minimiser exists."""
+
+
+class KnownOptimum(Protocol):
+    """What solve() reads of a certified optimum."""
+
+    f_lo: float
+    f_hi: float
+    D_lo: float
+    D_hi: float
+
+
+def solve(
+    problem: Objective,
+    method: str | Method,
+    *,
+    steps: int,
+    checkpoints: str | Iterable[int] = "log",
+    optimum: KnownOptimum | None = None,
+    progress: Progress | None = None,
+    **hyper: Any,
+) -> Run:
+    """Run a method for `steps` subgradients.
+
+    Parameters
+    ----------
+    problem : Objective
+        What problems.get() and its like return: has name, oracle, x0, G.
+    method : str or Method
+        A name from methods(), or a method of one's own.
+    steps : int >= 1
+        The number of subgradients, n + 1 in the papers' notation.
+    checkpoints : "log", "all" or integers in 1..steps
+        Where the trace gets a row: about 40 per decade, everywhere, or there. The last step always has one.
+    optimum : Optimum, optional
+        Where D and f_star come from for methods that need them and were not given them; default
+        problem.optimum(), asked only then.
+    progress : callable (k) -> None, optional
+        Called about ten times a second; may raise KeyboardInterrupt.
+    **hyper
+        The method's hyper-parameters; see get_method(name).hyper.
+
+    Returns
+    -------
+    Run
+        Also after Ctrl-C or when f, g or x stop being finite: see its status.
+
+    Raises
+    ------
+    ValueError
+        Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
+        the method needs.
+    """
+    chosen = get_method(method)
+    steps = _positive_int("steps", steps)
+    marks = checkpoint_steps(checkpoints, steps)
+    x0 = np.array(problem.x0, dtype=np.float64)
+    if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
+        raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
+    values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen))
+
+    compiled = time.perf_counter()
+    state = _State.start(problem, chosen, x0, chosen.encode(values))
+    compile_seconds = time.perf_counter() - compiled
+
+    rows: list[dict[str, float]] = []
+    status, message = statuses.COMPLETED, f"all {steps} steps done"
+    try:
+        for mark in marks:
+            outcome = state.advance(int(mark), progress)
+            if outcome == driver.NOT_FINITE:
+                status = statuses.NOT_FINITE
+                message = f"f, its subgradient or the iterate is not finite at step {state.k} (k = {state.k})"
+            elif outcome == driver.CONVERGED:
+                status = statuses.CONVERGED
+                message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
+            if state.k and (not rows or rows[-1]["k"] != state.k):
+                rows.append(state.row())
+            if outcome != driver.GOES_ON:
+                break
+    except KeyboardInterrupt:
+        status, message = statuses.INTERRUPTED, f"interrupted after {state.k} of {steps} steps"
+        if state.k and (not rows or rows[-1]["k"] != state.k):
+            rows.append(state.row())
+    return state.finish(problem, chosen, values, given, steps, rows, status, message, compile_seconds)
+
+
+def checkpoint_steps(checkpoints: str | Iterable[int], steps: int) -> np.ndarray:
+    """The rows of the trace: increasing integers in 1..steps, the last of them steps."""
+    if isinstance(checkpoints, str):
+        if checkpoints == "all":
+            return np.arange(1, steps + 1)
+        if checkpoints == "log":
+            count = 2 + int(CHECKPOINTS_PER_DECADE * math.log10(steps))
+            return np.unique(np.round(np.geomspace(1, steps, count)).astype(np.int64))
+        raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
+    marks = np.unique(np.asarray(list(checkpoints)))
+    if marks.size == 0 or not np.issubdtype(marks.dtype, np.integer) or marks[0] < 1 or marks[-1] > steps:
+        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {list(marks)[:5]}.")
+    return np.union1d(marks, [steps]).astype(np.int64)
+
+
+def _positive_int(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)
+
+
+def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Known:
+    """Where D, G, f_star and the number of steps come from when the caller gives none."""
+
+    def certified() -> Any:
+        if optimum is not None:
+            return optimum
+        if not hasattr(problem, "optimum"):
+            raise ValueError(f"{method.name} needs D or f_star, and {problem.name} has no optimum(); pass them.")
+        return problem.optimum()
+
+    def known(what: str) -> tuple[float, str]:
+        if what == "steps":
+            return steps, "the number of steps"
+        if what == "G":
+            if not (math.isfinite(problem.G) and problem.G > 0):
+                raise ValueError(
+                    f"{method.name} needs G, a bound on the subgradients, and that of {problem.name} is "
+                    f"{problem.G}; pass G=..."
+                )
+            return problem.G, f"the problem's G ({getattr(problem, 'G_note', '')})"
+        best = certified()
+        if what == "f_star":
+            return best.f_lo, "f_lo of the certified optimum"
+        if math.isfinite(best.D_hi) and best.D_hi > 0:
+            return best.D_hi, "D_hi of the certified optimum"
+        attained = getattr(best, "attained", True)
+        estimate = getattr(best, "D_estimate", math.inf)
+        if attained and math.isfinite(estimate) and estimate > 0:
+            return estimate, "the distance to the computed minimiser (no certified upper end)"
+        why = "has no minimiser" if attained is False else f"has D_hi = {best.D_hi}"
+        raise NotAvailable(f"{method.name} needs D, and {problem.name} {why}; pass D=...")
+
+    return known
+
+
+@dataclass
+class _State:
+    """Everything that changes during a run, and how to go on from it."""
+
+    problem: Objective
+    method: Method
+    hyper: Vector
+    x0: Vector
+    iterates: Vector
+    g: Vector
+    z: Vector
+    x_avg: Vector
+    z_avg: Vector
+    x_best: Vector
+    x_sel: Vector
+    z_sel: Vector
+    vectors: Vector
+    scalars: Vector
+    totals: Vector
+    select: int
+    loop: Callable[[int, int], tuple[int, int]]
+    k: int = 0
+    seconds: float = 0.0
+    pace: int = field(default=1)  # iterations per chunk, adapted to CHUNK_SECONDS
+
+    @classmethod
+    def start(cls, problem: Objective, method: Method, x0: Vector, hyper: Vector) -> _State:
+        """Allocate, initialise, and compile what will run."""
+        p, m = x0.size, problem.oracle.margins
+        vectors = np.zeros((len(method.vectors), p))
+        if "x0" in method.vectors:
+            vectors[method.vectors.index("x0")] = x0
+        scalars = np.zeros(len(method.scalars))
+        method.init(vectors, scalars, hyper)
+        iterates = np.zeros((2, p))
+        iterates[0] = x0
+        state = cls(
+            problem=problem,
+            method=method,
+            hyper=hyper,
+            x0=x0,
+            iterates=iterates,
+            g=np.zeros(p),
+            z=np.zeros(m),
+            x_avg=np.zeros(p),
+            z_avg=np.zeros(m),
+            x_best=x0.copy(),
+            x_sel=np.zeros(p if method.select else 0),
+            z_sel=np.zeros(m if method.select else 0),
+            vectors=vectors,
+            scalars=scalars,
+            totals=np.zeros(driver.N_TOTALS),
+            select=method.scalars.index(method.select) if method.select else -1,
+            loop=lambda k, k_stop: (k, k_stop),
+        )
+        state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
+        if problem.oracle.value is not None:
+            problem.oracle.value.compile()
+        return state
+
+    def _books(self) -> tuple[Any, ...]:
+        return (
+            self.x_avg, self.z_avg, self.x_best, self.x_sel, self.z_sel,
+            self.vectors, self.scalars, self.hyper, self.select, self.totals,
+        )  # fmt: skip
+
+    def _compiled_loop(self) -> Callable[[int, int], tuple[int, int]]:
+        oracle = self.problem.oracle
+        assert oracle.kernel is not None
+        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.compile(), self.method.step.compile()
+
+        def loop(k: int, k_stop: int) -> tuple[int, int]:
+            return drive(kernel, step, k, k_stop, oracle.data, self.x0, self.iterates, self.g, self.z, *self._books())
+
+        return loop
+
+    def _python_loop(self) -> Callable[[int, int], tuple[int, int]]:
+        """The same iterations around an objective written in Python."""
+        iterate, step = driver.ITERATE.compile(), self.method.step.compile()
+        evaluate = self.problem.oracle.evaluate
+
+        def loop(k: int, k_stop: int) -> tuple[int, int]:
+            while k < k_stop:
+                x, x_next = self.iterates[k % 2], self.iterates[(k + 1) % 2]
+                f = evaluate(x.copy(), self.g, self.z)
+                status = iterate(step, k, f, self.x0, x, self.g, self.z, x_next, *self._books())
+                if status == driver.NOT_FINITE:
+                    return k, status
+                k += 1
+                if status != driver.GOES_ON:
+                    return k, status
+            return k, driver.GOES_ON
+
+        return loop
+
+    def advance(self, mark: int, progress: Progress | None) -> int:
+        """Iterate up to k = mark, in chunks of about CHUNK_SECONDS."""
+        outcome = driver.GOES_ON
+        while self.k < mark and outcome == driver.GOES_ON:
+            stop = min(mark, self.k + self.pace)
+            begun = time.perf_counter()
+            self.k, outcome = self.loop(self.k, stop)
+            took = time.perf_counter() - begun
+            self.seconds += took
+            if took < CHUNK_SECONDS / 4:
+                self.pace *= 2
+            elif took > CHUNK_SECONDS and self.pace > 1:
+                self.pace //= 2
+            if progress is not None:
+                progress(self.k)
+        return outcome
+
+    def row(self) -> dict[str, float]:
+        """A row of the trace at the present k."""
+        t, at = self.totals, self.problem.oracle.value_at
+        row = {
+            "k": self.k,
+            "f": t[driver.F],
+            "f_avg": at(self.x_avg, self.z_avg),
+            "f_best": t[driver.F_BEST],
+            "f_mean": t[driver.F_MEAN],
+            "g_norm": math.sqrt(t[driver.G2]),
+            "g_max": math.sqrt(t[driver.G2_MAX]),
+            "g0_norm": math.sqrt(t[driver.G0_2]),
+            "x_dist": math.sqrt(t[driver.X_DIST2]),
+            "x_next_dist": float(np.linalg.norm(self.iterates[self.k % 2] - self.x0)),
+            "S": t[driver.S],
+            "weight_sum": t[driver.WEIGHT],
+            **dict(zip(self.method.scalars, self.scalars.tolist(), strict=True)),
+        }
+        if self.select >= 0 and self.k and t[driver.S] > 0:
+            row["f_selected"] = at(self.x_sel, self.z_sel)
+            row["t"] = t[driver.SELECTED_AT]
+            row["selected_ratio"] = t[driver.SELECTED]
+        row["seconds"] = self.seconds
+        return row
+
+    def finish(
+        self,
+        problem: Objective,
+        method: Method,
+        values: dict[str, Any],
+        given: dict[str, str],
+        steps: int,
+        rows: list[dict[str, float]],
+        status: str,
+        message: str,
+        compile_seconds: float,
+    ) -> Run:
+        """The Run, with copies that nothing else holds."""
+        import pandas as pd
+
+        trace = pd.DataFrame(rows)
+        if not trace.empty:
+            trace["k"] = trace["k"].astype(np.int64)
+        last = (self.k - 1) % 2 if self.k else 0
+        return Run(
+            problem=problem.name,
+            method=method,
+            hyper=values,
+            given=given,
+            steps=steps,
+            k=self.k,
+            trace=trace,
+            x0=self.x0,
+            x=self.iterates[last].copy(),
+            x_next=self.iterates[1 - last].copy() if self.k else self.x0.copy(),
+            x_avg=self.x_avg.copy() if self.k else self.x0.copy(),
+            x_best=self.x_best.copy(),
+            x_selected=self.x_sel.copy() if method.select else None,
+            status=status,
+            message=message,
+            G=float(problem.G),
+            seconds=self.seconds,
+            compile_seconds=compile_seconds,
+        )
