@@ -1,0 +1,90 @@
+"""Dual averaging with D-Adaptation [1, Algorithm 1].
+
+    Input x_0, d_0 > 0.   s_0 = 0,  gamma_0 = 1 / ||g_0||
+    for k = 0 .. n:
+        g_k in the subdifferential of f at x_k
+        s_{k+1}     = s_k + d_k g_k
+        gamma_{k+1} = 1 / sqrt(sum_{i<=k} ||g_i||^2)             (plain step)
+                      1 / sqrt(G^2 + sum_{i<=k} ||g_i||^2)       (modified step; gamma_0 = 1 / G)
+        d_hat_{k+1} = (gamma_{k+1} ||s_{k+1}||^2 - sum_{i<=k} gamma_i d_i^2 ||g_i||^2) / (2 ||s_{k+1}||)   (I)
+                      sum_{i<=k} gamma_i d_i <g_i, s_i> / ||s_{k+1}||                                       (II)
+        d_{k+1}     = max(d_k, d_hat_{k+1})
+        x_{k+1}     = x_0 - gamma_{k+1} s_{k+1}
+    Output sum d_k x_k / sum d_k
+
+Guarantee: for every d_0 <= D = dist(x_0, X*) and ||g_k|| <= G, f(output) - f* = O(D G / sqrt(n + 1)), and at
+every n the bound (D3) of dadapt_convex/theory/dadaptation.py.
+
+[1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dadapt_convex.method import Choice, Method, Real
+from dadapt_convex.methods._dual_averaging import SUMS, accumulate, accumulate_gamma
+from dadapt_convex.oracle import step
+from dadapt_convex.vector import move_from
+
+D0 = Real("d0", "a lower bound on D = dist(x0, X*), in units of ||x||", default=1e-6, low=0.0)
+OPTION = Choice("option", "the estimate of D", options=("I", "II"), default="I")
+STEP = Choice("step", "whether G^2 stands in the root of gamma", options=("plain", "modified"), default="plain")
+G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G", when=("step", "modified"))
+
+
+def init(vectors: Any, scalars: Any, hyper: Any) -> None:
+    """D starts at d_0, everything else at zero."""
+    scalars[len(SUMS)] = hyper[0]
+
+
+@step
+def dadapt_dual_averaging(
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
+) -> float:
+    """Iteration k of Algorithm 1; the weight of x_k is d_k."""
+    x0, s = vectors[0], vectors[1]
+    option, modified, G = hyper[1], hyper[2] == 1.0, hyper[3]
+    d, d_hat, gamma, S, sum_d = scalars[4], scalars[5], scalars[6], scalars[8], scalars[9]
+
+    G2 = G * G if modified else 0.0
+    if k == 0:
+        gamma = 1.0 / G if modified else 1.0 / math.sqrt(g2)
+
+    s_norm2 = accumulate(d, gamma, g2, g, s, scalars)
+    s_norm = math.sqrt(s_norm2)
+    S += g2
+    gamma_next = 1.0 / math.sqrt(G2 + S)
+    accumulate_gamma(gamma, gamma_next, s_norm2, scalars)
+
+    if s_norm > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D
+        if option == 0.0:
+            d_hat = (gamma_next * s_norm2 - scalars[0]) / (2.0 * s_norm)
+        else:
+            d_hat = scalars[1] / s_norm
+    sum_d += d
+    d_next = max(d, d_hat)
+    move_from(x0, gamma_next, s, x_next)
+
+    scalars[4], scalars[5], scalars[6], scalars[7] = d_next, d_hat, gamma_next, s_norm
+    scalars[8], scalars[9], scalars[10] = S, sum_d, d_next / sum_d
+    return d
+
+
+METHOD = Method(
+    name="dadapt_dual_averaging",
+    reference="Defazio & Mishchenko, ICML 2023, Algorithm 1",
+    summary="dual averaging with D-Adaptation: learning-rate-free, needs neither D nor G",
+    hyper=(D0, OPTION, STEP, G),
+    vectors=("x0", "s"),
+    scalars=(*SUMS, "d", "d_hat", "gamma", "s_norm", "S", "weight_sum", "d_over_sum_d"),
+    init=init,
+    step=dadapt_dual_averaging,
+    select="d_over_sum_d",
+    claims=(
+        "D3", "D3_a_priori", "asymptotic", "non_asymptotic", "non_asymptotic_sharper", "non_asymptotic_lemma", "limit",
+        "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple",
+    ),
+)  # fmt: skip

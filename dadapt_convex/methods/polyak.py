@@ -1,0 +1,47 @@
+"""The subgradient method with Polyak's step, with known f*.
+
+    for k = 0 .. n:
+        x_{k+1} = x_k - h_k g_k,   h_k = (f(x_k) - f_star) / ||g_k||^2
+    Output the uniform average of x_0 .. x_n
+
+Guarantee with f_star = f*: sum_k (f(x_k) - f*)^2 <= D^2 G^2, so f(output) - f* and the best f(x_k) - f* are at
+most D G / sqrt(n + 1); |x| attains it. With f_star = f* - delta the sum grows by (n + 1) delta^2; derived in
+dadapt_convex/theory/subgradient.py.
+
+B. T. Polyak. Minimization of unsmooth functionals. USSR Comput. Math. Math. Phys. 9, 1969.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dadapt_convex.method import Method, Real
+from dadapt_convex.oracle import step
+from dadapt_convex.vector import move_from
+
+F_STAR = Real("f_star", "the minimum of f, or a lower bound on it", known="f_star")
+
+
+@step
+def polyak(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+    """Iteration k; every x_k has weight 1."""
+    f_star = hyper[0]
+
+    h = (f - f_star) / g2 if g2 > 0.0 else 0.0
+    move_from(x, h, g, x_next)
+
+    scalars[0] = h
+    scalars[1] += (f - f_star) * (f - f_star)
+    return 1.0
+
+
+METHOD = Method(
+    name="polyak",
+    reference="Polyak, USSR Comput. Math. Math. Phys. 9, 1969",
+    summary="the subgradient method with the step (f(x) - f*) / ||g||^2, given f*",
+    hyper=(F_STAR,),
+    vectors=(),
+    scalars=("h", "sum_gap2"),
+    step=polyak,
+    claims=("polyak_rate", "polyak_sum_of_squares"),
+)

@@ -1,0 +1,57 @@
+"""The subgradient method with known D and G.
+
+    for k = 0 .. n,  N = n + 1:
+        x_{k+1} = x_k - h_k g_k
+        h_k = D / (G sqrt(N))         schedule="constant"
+        h_k = D / (G sqrt(k + 1))     schedule="inverse_sqrt"
+    Output the average of x_0 .. x_n weighted by h_k
+
+Guarantee, for dist(x_0, X*) <= D: f(output) - f* <= D G / sqrt(n + 1) with the constant step, which no method
+can improve (tight); D G (1 + H_{n+1}) / (2 sum_{k<=n} 1 / sqrt(k + 1)) with the other, H the harmonic number;
+both derived in dadapt_convex/theory/subgradient.py.
+
+N. Z. Shor. Minimization Methods for Non-Differentiable Functions. Springer, 1985.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dadapt_convex.method import Choice, Method, Real
+from dadapt_convex.oracle import step
+from dadapt_convex.vector import move_from
+
+D = Real("D", "an upper bound on dist(x0, X*), in units of ||x||", low=0.0, known="D")
+G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G")
+N = Real(
+    "N", "the number of steps the constant step is made for", low=0.0, known="steps", when=("schedule", "constant")
+)
+SCHEDULE = Choice("schedule", "how the step changes", options=("constant", "inverse_sqrt"), default="constant")
+
+
+@step
+def subgradient(
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
+) -> float:
+    """Iteration k; the weight of x_k is h_k."""
+    D, G, constant, N = hyper[0], hyper[1], hyper[2] == 0.0, hyper[3]
+
+    h = D / (G * math.sqrt(N)) if constant else D / (G * math.sqrt(k + 1.0))
+    move_from(x, h, g, x_next)
+
+    scalars[0] = h
+    scalars[1] += h * h * g2
+    return h
+
+
+METHOD = Method(
+    name="subgradient",
+    reference="Shor 1985; the constant step's rate is tight (Drori & Teboulle 2016)",
+    summary="the subgradient method, constant or 1/sqrt(k + 1) step, given D and G",
+    hyper=(D, G, SCHEDULE, N),
+    vectors=(),
+    scalars=("h", "sum_h2_g2"),
+    step=subgradient,
+    claims=("subgradient_rate", "subgradient_any_k", "subgradient_inverse_sqrt_rate", "basic_inequality"),
+)
