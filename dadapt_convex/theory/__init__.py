@@ -1,0 +1,127 @@
+"""Theorems as objects; check(run, optimum) -> verdicts.
+
+A file of this folder with a tuple THEOREMS adds to the library. A theorem of one's own is passed to `check`, or
+stands among the claims of a method of one's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import math
+import pkgutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dadapt_convex.method import nearest
+from dadapt_convex.run import Run
+from dadapt_convex.theory.theorem import (
+    NOT_APPLICABLE,
+    UNDECIDED,
+    VERIFIED,
+    VIOLATED,
+    Case,
+    OptimumInterval,
+    Sides,
+    Theorem,
+    Unmet,
+    Verdict,
+    bounds_frame,
+    gap_sides,
+    judge,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "NOT_APPLICABLE",
+    "UNDECIDED",
+    "VERIFIED",
+    "VIOLATED",
+    "Case",
+    "Sides",
+    "Theorem",
+    "Unmet",
+    "Verdict",
+    "check",
+    "gap_bounds",
+    "gap_sides",
+    "theorems",
+]
+
+
+@functools.cache
+def theorems() -> dict[str, Theorem]:
+    """All built-in theorems by name."""
+    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
+    found = [t for m in modules for t in getattr(m, "THEOREMS", ())]
+    return {t.name: t for t in found}
+
+
+def claims(run: Run, extra: Iterable[Theorem] = ()) -> list[Theorem]:
+    """The theorems that speak of this run: the method's claims, then those that are about it, then `extra`."""
+    known = theorems()
+    named: list[Theorem] = []
+    for claim in run.method.claims:
+        if isinstance(claim, Theorem):
+            named.append(claim)
+        elif claim in known:
+            named.append(known[claim])
+        else:
+            hint = nearest(claim, known) or "there are"
+            raise ValueError(f"{run.method.name} claims an unknown theorem {claim!r}; {hint} {', '.join(known)}.")
+    about = [t for t in known.values() if run.method.name in t.about and t not in named]
+    return [*named, *about, *extra]
+
+
+def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterable[Theorem] = ()) -> pd.DataFrame:
+    """The verdict on every theorem that the run's method claims.
+
+    Parameters
+    ----------
+    run : Run
+    optimum : Optimum, optional
+        Without it, theorems that speak of f* or D are NOT_APPLICABLE.
+    theorems : iterable of Theorem
+        More theorems to check.
+
+    Returns
+    -------
+    pandas.DataFrame
+        theorem, verdict, worst_ratio (lhs/rhs at the worst checkpoint, at the unfavourable ends of the
+        intervals; at the favourable ends where VIOLATED), k (that checkpoint), note. VERIFIED: it holds at every
+        checkpoint it speaks of even at the unfavourable ends. VIOLATED: it fails somewhere even at the
+        favourable ends. UNDECIDED: neither. NOT_APPLICABLE: an assumption is not met; the note names it.
+        Rounding is allowed for as dadapt_convex/theory/theorem.py states.
+    """
+    import pandas as pd
+
+    verdicts = [judge(theorem, run, optimum) for theorem in claims(run, theorems)]
+    return pd.DataFrame(verdicts, columns=list(Verdict._fields))
+
+
+def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
+    """The right-hand sides that are curves for a convergence figure, the method's main one first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        theorem, iterate ("average", "best" or "last"), k, bound: at D_hi where it is finite, else at D_lo;
+        empty where no theorem applies.
+    """
+    D = optimum.D_hi if math.isfinite(optimum.D_hi) else optimum.D_lo
+    rows: list[dict[str, Any]] = []
+    for theorem in claims(run):
+        if not theorem.figure or judge(theorem, run, optimum).verdict == NOT_APPLICABLE:
+            continue
+        case = Case(run, optimum.f_hi, D, optimum.x)
+        mask = np.ones(case.k.size, dtype=bool) if theorem.rows is None else np.asarray(theorem.rows(case), dtype=bool)
+        bound = np.broadcast_to(theorem.sides(case).rhs, mask.shape)
+        rows.extend(
+            {"theorem": theorem.name, "iterate": theorem.iterate, "k": int(k), "bound": float(b)}
+            for k, b in zip(case.k[mask], bound[mask], strict=True)
+        )
+    return bounds_frame(rows)

@@ -1,0 +1,31 @@
+"""AdaGrad-Norm, x_{k+1} = x_k - eta g_k / sqrt(S_k), unconstrained.
+
+With r_k = ||x_k - x*||: r_{k+1}^2 = r_k^2 - 2 eta <g_k, x_k - x*> / sqrt(S_k) + eta^2 ||g_k||^2 / S_k, so
+r_k^2 <= D^2 + eta^2 sum_{i<=n} ||g_i||^2 / S_i <= D^2 + eta^2 (1 + ln(S_n / S_0)) =: r^2 for all k <= n + 1.
+Solve for <g_k, x_k - x*> and sum by parts: sum gap_k <= r^2 sqrt(S_n) / (2 eta) + eta/2 sum ||g_k||^2 / sqrt(S_k),
+and the last sum is at most 2 sqrt(S_n).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides
+
+
+def _rate(c: Case) -> Sides:
+    eta = c.hyper["eta"]
+    r2 = c.D**2 + eta**2 * (1 + np.log(c.S / c.g0_norm**2))
+    return gap_sides(c, (r2 / (2 * eta) + eta) * np.sqrt(c.S) / c.k)
+
+
+THEOREMS = (
+    Theorem(
+        name="adagrad_norm_rate",
+        statement="sum (f(x_k) - f*) <= ([D^2 + eta^2 (1 + ln(S_n/S_0))] / (2 eta) + eta) sqrt(S_n)",
+        source="own",
+        sides=_rate,
+        iterate="average",
+        figure=True,
+    ),
+)

@@ -1,0 +1,294 @@
+r"""Dual averaging with D-Adaptation: [DM23] Defazio & Mishchenko, ICML 2023, Algorithm 1.
+
+lambda_k = d_k, gamma_{k+1} = 1/sqrt(S_n) (plain) or 1/sqrt(G^2 + S_n) (modified), B = sum gamma_k d_k^2 ||g_k||^2,
+kappa = gamma_{n+1} sum gamma_k ||g_k||^2. Proofs of what is marked own:
+
+(L1/2) option I: 2 d_hat ||s|| = gamma ||s||^2 - B <= gamma ||s||^2, and x_{n+1} - x_0 = -gamma s.
+(D1)   d_{n+1} >= d_hat of option I (option II is no smaller, by (I1) and gamma nonincreasing), and
+       B <= d_{n+1}^2 sum gamma_k ||g_k||^2; with y = gamma_{n+1} ||s_{n+1}||: y^2 <= 2 d_{n+1} y + kappa d_{n+1}^2.
+(D2)   plain: ||g_k||^2 (1/sqrt(S_{k-1}) - 1/sqrt(S_k)) telescopes to at most G^2/||g_0||, and
+       sum ||g_k||^2/sqrt(S_k) <= 2 sqrt(S_n). Modified: G^2 + S_{k-1} >= S_k, so the first part is not there.
+(D3)   by (I3) sum d_k gap_k <= (D y + q/2 - y^2/2)/gamma_{n+1}, q = gamma_{n+1} B <= kappa d_{n+1}^2, under the
+       constraint of (D1). Maximise over y and over D >= d_{n+1}, which is (L1). A priori: sqrt(3 + e) <=
+       sqrt 3 + e/(2 sqrt 3) for e = G^2/(||g_0|| sqrt(S_n)).
+(asymptotic) d_k >= d_{n+1}/2 for k >= nhat, so sum d_k >= (n+1) d_{n+1}/4 when n >= 2 nhat; then (D3) a priori.
+       nhat is read off the checkpoints, which can only make it larger and the condition stricter.
+(non_asymptotic) the lemma bounds d_{t+1}/sum_{k<=t} d_k; then (D3) a priori at t, D >= d_{n+1}, t <= n.
+(limit) ||x_{n+1} - x_0|| >= ||u - x_0|| - ||x_{n+1} - u|| for every u, in (D1).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dadapt_convex.run import Run
+from dadapt_convex.theory.theorem import (
+    NOT_APPLICABLE,
+    Case,
+    OptimumInterval,
+    Sides,
+    Theorem,
+    Unmet,
+    d0_at_most_D,
+    gap_sides,
+    hyper_is,
+    subgradients_within_G,
+)
+
+DM23 = "Defazio & Mishchenko 2023"
+OWN = "own"
+MODIFIED = "modified"
+# How near the last iterate must be to the computed minimiser for the limit theorem to say something.
+NEAR = 0.1
+
+
+def kappa(c: Case) -> np.ndarray:
+    """gamma_{n+1} sum_{k<=n} gamma_k ||g_k||^2."""
+    return c.gamma * c.sum_gamma_g2
+
+
+def growth(c: Case) -> np.ndarray:
+    """1 + sqrt(1 + kappa), at most 1 + sqrt 3 in the limit."""
+    return 1 + np.sqrt(1 + kappa(c))
+
+
+def log2_plus(z: np.ndarray | float) -> np.ndarray:
+    """max(1, log2 z)."""
+    return np.maximum(1.0, np.log2(z))
+
+
+def d_hat_I(c: Case) -> np.ndarray:
+    """The estimate of option I, from the sums."""
+    return (c.gamma * c.s_norm**2 - c.sum_gamma_lambda2_g2) / (2 * c.s_norm)
+
+
+def _d_size(c: Case) -> np.ndarray:
+    """The magnitude of what is subtracted in an estimate of D."""
+    return (c.gamma * c.s_norm**2 + c.sum_gamma_lambda2_g2) / (2 * c.s_norm) + c.d
+
+
+def _L1(c: Case) -> Sides:
+    return Sides(np.maximum(c.d, c.d_hat), np.full_like(c.d, c.D), _d_size(c))
+
+
+def _half_distance(c: Case) -> Sides:
+    return Sides(c.d_hat, 0.5 * c.x_next_dist, _d_size(c))
+
+
+def _options(c: Case) -> Sides:
+    return Sides(d_hat_I(c), c.sum_gamma_lambda_gs / c.s_norm, _d_size(c))
+
+
+def _D1(c: Case) -> Sides:
+    rhs = c.d / c.gamma * growth(c)
+    return Sides(c.s_norm, rhs, rhs)
+
+
+def _D1_kappa(c: Case) -> Sides:
+    return Sides(kappa(c), np.full_like(c.d, 2.0), kappa(c))
+
+
+def _D1_distance(c: Case) -> Sides:
+    rhs = c.d * growth(c)
+    return Sides(c.x_next_dist, rhs, rhs)
+
+
+def _D2(c: Case) -> Sides:
+    extra = 0.0 if c.hyper["step"] == MODIFIED else c.G**2 / c.g0_norm
+    rhs = 2 * np.sqrt(c.S) + extra
+    return Sides(c.sum_gamma_g2, rhs, rhs)
+
+
+def _D3(c: Case) -> Sides:
+    factor = np.maximum(growth(c), 0.5 * (1 + kappa(c)))
+    return gap_sides(c, c.D * (c.d / c.weight_sum) / c.gamma * factor)
+
+
+def _D3_a_priori(c: Case) -> Sides:
+    if c.hyper["step"] == MODIFIED:
+        factor = (1 + math.sqrt(3)) * np.sqrt(c.hyper["G"] ** 2 + c.S)
+    else:
+        factor = (1 + math.sqrt(3)) * np.sqrt(c.S) + 0.5 * c.G**2 / c.g0_norm
+    return gap_sides(c, c.D * (c.d / c.weight_sum) * factor)
+
+
+def _largest_gradient(c: Case) -> np.ndarray:
+    """G: what the modified step was given, else the largest norm seen."""
+    return np.full_like(c.G, c.hyper["G"]) if c.hyper["step"] == MODIFIED else c.G
+
+
+def _asymptotic(c: Case) -> Sides:
+    G, n = _largest_gradient(c), c.n
+    return gap_sides(c, 12 * c.D * G / np.sqrt(n + 1) + 8 * c.D * G**2 / ((n + 1) * c.g0_norm))
+
+
+def _settled(c: Case) -> np.ndarray:
+    """N >= 2 and n >= 2 nhat, nhat = the first k with d_k >= d_{n+1}/2, taken at a checkpoint (or 0)."""
+    first = np.searchsorted(c.d, c.d / 2, side="left")  # d is nondecreasing
+    nhat = np.where(c.hyper["d0"] >= c.d / 2, 0, c.k[first])
+    return (c.n >= 2) & (c.n >= 2 * nhat)
+
+
+def _non_asymptotic(constant: float, shifted: bool) -> object:
+    def sides(c: Case) -> Sides:
+        n = c.n
+        shift = np.sqrt((n + 2) / (n + 1)) if shifted else 1.0
+        log = log2_plus(c.D / c.hyper["d0"])
+        return gap_sides(c, constant * shift * c.D * c.hyper["G"] * log / np.sqrt(n + 1), gap=c.f_selected - c.f_star)
+
+    return sides
+
+
+def _enough_steps(c: Case) -> np.ndarray:
+    """N >= 2 log2(d_{n+1}/d_0), which n >= 2 log2(D/d_0) implies: the lemma needs no more."""
+    return c.n >= 2 * np.log2(c.d / c.hyper["d0"])
+
+
+def _lemma(c: Case) -> Sides:
+    rhs = 4 * log2_plus(c.d / c.hyper["d0"]) / c.k
+    return Sides(c.selected_ratio, rhs, rhs)
+
+
+def _lemma_rows(c: Case) -> np.ndarray:
+    return c.k >= 2 * np.log2(c.d / c.hyper["d0"])
+
+
+def _limit(c: Case) -> Sides:
+    assert c.minimiser is not None
+    target = np.linalg.norm(c.minimiser - c.run.x0) - np.linalg.norm(c.run.x_next - c.minimiser)
+    rhs = c.d * growth(c)
+    return Sides(np.full_like(rhs, target), rhs, rhs + abs(target))
+
+
+def _last_row(c: Case) -> np.ndarray:
+    return c.k == c.run.k
+
+
+def _near_the_minimiser(run: Run, optimum: OptimumInterval) -> Unmet | None:
+    distance = float(np.linalg.norm(optimum.x - run.x0))
+    left = float(np.linalg.norm(run.x_next - optimum.x))
+    if left <= NEAR * distance:
+        return None
+    note = f"needs convergence to the minimiser: ||x_n - x*|| is {left:.3g}, ||x0 - x*|| is {distance:.3g}"
+    return Unmet(NOT_APPLICABLE, note)
+
+
+THEOREMS = (
+    Theorem(
+        name="L1",
+        statement="d_hat_{n+1} <= D and d_{n+1} <= D",
+        source=DM23,
+        sides=_L1,
+        assumptions=(d0_at_most_D,),
+    ),
+    Theorem(
+        name="L1_half_distance",
+        statement="option I: d_hat_{n+1} <= 1/2 ||x_{n+1} - x_0||",
+        source=OWN,
+        sides=_half_distance,
+        assumptions=(hyper_is("option", "I"),),
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="options",
+        statement="the estimate of option I is at most that of option II",
+        source=DM23,
+        sides=_options,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="D1",
+        statement="||s_{n+1}|| <= (d_{n+1}/gamma_{n+1}) (1 + sqrt(1 + kappa))",
+        source=DM23,
+        sides=_D1,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="D1_kappa",
+        statement="kappa = gamma_{n+1} sum gamma_k ||g_k||^2 <= 2 for the modified step",
+        source=DM23,
+        sides=_D1_kappa,
+        assumptions=(hyper_is("step", MODIFIED), subgradients_within_G),
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="D1_distance",
+        statement="||x_{n+1} - x_0|| <= d_{n+1} (1 + sqrt(1 + kappa))",
+        source=OWN,
+        sides=_D1_distance,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="D2",
+        statement="sum gamma_k ||g_k||^2 <= 2 sqrt(S_n) + G^2/||g_0|| (modified step: without the last term)",
+        source=DM23,
+        sides=_D2,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="D3",
+        statement="f(x_avg) - f* <= D (d_{n+1}/sum d_k) (1/gamma_{n+1}) max(1 + sqrt(1 + kappa), (1 + kappa)/2)",
+        source=OWN,
+        sides=_D3,
+        iterate="average",
+        assumptions=(d0_at_most_D,),
+        figure=True,
+    ),
+    Theorem(
+        name="D3_a_priori",
+        statement="f(x_avg) - f* <= D (d_{n+1}/sum d_k) ((1 + sqrt 3) sqrt(S_n) + 0.5 G^2/||g_0||); "
+        "modified step: (1 + sqrt 3) sqrt(G^2 + S_n)",
+        source=OWN,
+        sides=_D3_a_priori,
+        iterate="average",
+        assumptions=(d0_at_most_D,),
+    ),
+    Theorem(
+        name="asymptotic",
+        statement="f(x_avg) - f* <= 12 D G/sqrt(n+1) + 8 D G^2/((n+1) ||g_0||) for n >= 2 nhat, "
+        "nhat the first k with d_k >= d_{n+1}/2",
+        source=f"{DM23}, constants own",
+        sides=_asymptotic,
+        iterate="average",
+        assumptions=(d0_at_most_D,),
+        rows=_settled,
+    ),
+    Theorem(
+        name="non_asymptotic",
+        statement="f(x_avg at t) - f* <= 16 D G log2+(D/d_0)/sqrt(n+1), t = argmin d_{k+1}/sum_{i<=k} d_i, "
+        "n >= 2 log2(D/d_0), modified step; above D G until n is about 256 log2+(D/d_0)^2",
+        source=DM23,
+        sides=_non_asymptotic(16.0, shifted=False),  # type: ignore[arg-type]
+        iterate="selected",
+        assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D),
+        rows=_enough_steps,
+    ),
+    Theorem(
+        name="non_asymptotic_sharper",
+        statement="the same with 4 (1 + sqrt 3) sqrt((n+2)/(n+1)) in place of 16",
+        source=OWN,
+        sides=_non_asymptotic(4 * (1 + math.sqrt(3)), shifted=True),  # type: ignore[arg-type]
+        iterate="selected",
+        assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D),
+        rows=_enough_steps,
+    ),
+    Theorem(
+        name="non_asymptotic_lemma",
+        statement="min_{k<=n} d_{k+1}/sum_{i<=k} d_i <= 4 log2+(d_{n+1}/d_0)/(n+1) for n+1 >= 2 log2(d_{n+1}/d_0)",
+        source=DM23,
+        sides=_lemma,
+        rows=_lemma_rows,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="limit",
+        statement="x_n -> x* implies lim d_n >= D/(1 + sqrt 3); at finite n "
+        "||u - x_0|| - ||x_{n+1} - u|| <= d_{n+1} (1 + sqrt(1 + kappa)), u the computed minimiser",
+        source=DM23,
+        sides=_limit,
+        assumptions=(_near_the_minimiser,),
+        rows=_last_row,
+    ),
+)

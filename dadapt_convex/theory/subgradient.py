@@ -1,0 +1,136 @@
+"""The subgradient method x_{k+1} = x_k - h_k g_k with known D and G, and Polyak's step.
+
+Basic inequality: ||x_{k+1} - x*||^2 = ||x_k - x*||^2 - 2 h_k <g_k, x_k - x*> + h_k^2 ||g_k||^2 and
+<g_k, x_k - x*> >= gap_k give sum h_k gap_k <= D^2/2 + 1/2 sum h_k^2 ||g_k||^2. With R the D that the method was
+given, h = R/(G sqrt N) makes it D^2/(2 h k) + h G^2/2 per step after k steps, (D^2/R + R) G/(2 sqrt N) after N;
+h_k = R/(G sqrt(k+1)) makes it G (D^2/R + R H_{n+1}) / (2 sum 1/sqrt(k+1)).
+
+Polyak: with h_k = (f(x_k) - f_star)/||g_k||^2, f_star = f* - delta, the same line reads
+||x_{k+1} - x*||^2 <= ||x_k - x*||^2 + (delta^2 - gap_k^2)/||g_k||^2, so sum (gap_k^2 - delta^2) <= D^2 G^2 where the
+iterates' gaps are at least |delta|; where one is smaller it stays true with G^2 replaced by the smallest
+||g_k||^2 for that term, which only the width of [f_lo, f_hi] can cause; it is carried in delta.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dadapt_convex.theory.theorem import (
+    Case,
+    D_at_most_given,
+    Sides,
+    Theorem,
+    gap_sides,
+    hyper_is,
+    subgradients_within_G,
+)
+
+
+def _harmonic(k: np.ndarray, power: float) -> np.ndarray:
+    """sum_{i<=k} i^-power at each k."""
+    return np.cumsum(np.arange(1, int(k[-1]) + 1) ** -power)[k.astype(np.int64) - 1]
+
+
+def _basic(c: Case) -> Sides:
+    return gap_sides(c, (0.5 * c.D**2 + 0.5 * c.sum_h2_g2) / c.weight_sum)
+
+
+def _constant_any_k(c: Case) -> Sides:
+    R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
+    h = R / (G * np.sqrt(N))
+    return gap_sides(c, c.D**2 / (2 * h * c.k) + 0.5 * h * G**2)
+
+
+def _constant_at_N(c: Case) -> Sides:
+    R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
+    return gap_sides(c, 0.5 * (c.D**2 / R + R) * G / np.sqrt(N))
+
+
+def _inverse_sqrt(c: Case) -> Sides:
+    R, G = c.hyper["D"], c.hyper["G"]
+    return gap_sides(c, G * (c.D**2 / R + R * _harmonic(c.k, 1.0)) / (2 * _harmonic(c.k, 0.5)))
+
+
+def _last(c: Case) -> Sides:
+    bound = c.hyper["D"] * c.hyper["G"] / np.sqrt(c.hyper["N"])
+    return gap_sides(c, bound, gap=c.f - c.f_star)
+
+
+def _after_N_steps(c: Case) -> np.ndarray:
+    return c.k == c.hyper["N"]
+
+
+def _polyak(c: Case) -> Sides:
+    delta = c.f_star - c.hyper["f_star"]
+    return gap_sides(c, np.sqrt(c.D**2 * c.G**2 / c.k + delta**2))
+
+
+def _polyak_squares(c: Case) -> Sides:
+    delta = c.f_star - c.hyper["f_star"]
+    lhs = c.sum_gap2 - c.k * delta * (2 * c.gap_mean + delta)
+    rhs = c.D**2 * c.G**2 + c.k * delta**2
+    return Sides(lhs, rhs, c.sum_gap2 + c.f_size * np.sqrt(c.k * c.sum_gap2) + rhs)
+
+
+THEOREMS = (
+    Theorem(
+        name="basic_inequality",
+        statement="sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2 ||g_k||^2",
+        source="Shor 1985",
+        sides=_basic,
+        iterate="average",
+    ),
+    Theorem(
+        name="subgradient_rate",
+        statement="f(x_avg) - f* <= (D^2/R + R) G / (2 sqrt(N)) after N steps of h = R/(G sqrt(N)); "
+        "D G / sqrt(N) for R = D",
+        source="Shor 1985; tight, Drori & Teboulle 2016",
+        sides=_constant_at_N,
+        iterate="average",
+        assumptions=(hyper_is("schedule", "constant"), subgradients_within_G),
+        rows=_after_N_steps,
+    ),
+    Theorem(
+        name="subgradient_any_k",
+        statement="f(x_avg) - f* <= D^2/(2 h k) + h G^2/2 after any k steps of h = R/(G sqrt(N))",
+        source="Shor 1985",
+        sides=_constant_any_k,
+        iterate="average",
+        assumptions=(hyper_is("schedule", "constant"), subgradients_within_G),
+        figure=True,
+    ),
+    Theorem(
+        name="subgradient_inverse_sqrt_rate",
+        statement="f(x_avg) - f* <= G (D^2/R + R H_{n+1}) / (2 sum_{k<=n} 1/sqrt(k+1)); "
+        "D G (1 + H_{n+1}) / (2 sum 1/sqrt(k+1)) for R = D",
+        source="own",
+        sides=_inverse_sqrt,
+        iterate="average",
+        assumptions=(hyper_is("schedule", "inverse_sqrt"), subgradients_within_G),
+        figure=True,
+    ),
+    Theorem(
+        name="last_iterate_rate",
+        statement="f(x_n) - f* <= R G / sqrt(N) after N steps, for every R >= D given to the method",
+        source="Zamani & Glineur 2023",
+        sides=_last,
+        iterate="last",
+        assumptions=(D_at_most_given, subgradients_within_G),
+        rows=_after_N_steps,
+        figure=True,
+    ),
+    Theorem(
+        name="polyak_rate",
+        statement="f(x_avg) - f* <= sqrt(D^2 G^2/(n+1) + delta^2), delta = f* - f_star; D G / sqrt(n+1) for delta = 0",
+        source="Polyak 1969; attained by |x|",
+        sides=_polyak,
+        iterate="average",
+        figure=True,
+    ),
+    Theorem(
+        name="polyak_sum_of_squares",
+        statement="sum (f(x_k) - f*)^2 <= D^2 G^2 + (n+1) delta^2",
+        source="Polyak 1969",
+        sides=_polyak_squares,
+    ),
+)
