@@ -1,0 +1,66 @@
+"""Objectives written in plain Python."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import FunctionAndSubgradient, Oracle
+from problems.problem import Optimum, Problem
+
+
+def from_callable(
+    f_and_g: FunctionAndSubgradient,
+    *,
+    x0: Any,
+    G: float = math.inf,
+    G_inf: float = math.inf,
+    name: str = "callable",
+    optimum: Optimum | None = None,
+) -> Problem:
+    """A Problem from any Python function x -> (f, g); every method runs on it.
+
+    Parameters
+    ----------
+    f_and_g : callable (p,) float64 -> (float, (p,) array)
+        Convex f and a subgradient; gets a copy of the iterate.
+    x0 : (p,) array
+        The starting point; finite.
+    G, G_inf : float, optional
+        Bounds on the subgradient's Euclidean and maximum norm, where you know them: methods and theorems
+        that need them say so. Whether a run kept to G is checked.
+    optimum : Optimum, optional
+        What you know of the minimum; needed for verdicts.
+
+    Raises
+    ------
+    ValueError
+        Where f_and_g(x0) does not return a finite number and a finite subgradient of x0's shape.
+    """
+    start = np.atleast_1d(np.array(x0, dtype=np.float64))
+    if start.ndim != 1 or start.size == 0 or not np.all(np.isfinite(start)):
+        raise ValueError(f"x0 must be a non-empty finite vector, got {x0!r}.")
+    if not (G > 0 and G_inf > 0):
+        raise ValueError(f"G and G_inf must be positive, got G={G!r}, G_inf={G_inf!r}.")
+    result = f_and_g(start.copy())
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise ValueError(f"{name}(x0) must return the pair (f, g), got {type(result).__name__}.")
+    f, g = float(result[0]), np.asarray(result[1], dtype=np.float64)
+    if g.size != start.size:
+        raise ValueError(f"{name}(x0) returned a subgradient of shape {g.shape}; x0 has shape {start.shape}.")
+    if not (math.isfinite(f) and np.all(np.isfinite(g))):
+        raise ValueError(f"{name}(x0) returned f = {f!r} and a subgradient that must be finite too.")
+    start.setflags(write=False)
+    return Problem(
+        name=name,
+        oracle=Oracle(function=f_and_g),
+        x0=start,
+        G=G,
+        G_inf=G_inf,
+        m=0,
+        G_note="as given" if math.isfinite(G) else "unknown",
+        find_optimum=None if optimum is None else lambda problem: optimum,
+        facts={"storage": "none", "source": "a Python function"},
+    )

@@ -1,0 +1,1 @@
+"""Losses of a linear model's margin; one loss per file."""

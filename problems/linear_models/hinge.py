@@ -1,0 +1,47 @@
+"""Hinge loss: max(0, 1 - b z), labels b in {-1, +1}."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dadapt_convex.oracle import helper, oracle, value
+from problems.linear_models.loss import Loss
+from problems.linear_models.passes import csr_pass, dense_pass, value_pass
+
+
+@helper
+def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+    """Value and a subgradient; 0 is taken at the kink b z = 1."""
+    slack = 1.0 - b * z
+    if slack > 0.0:
+        return slack, -b
+    return 0.0, 0.0
+
+
+@oracle
+def dense(x: Any, g: Any, z: Any, data: Any) -> float:
+    """Oracle for a dense matrix."""
+    return dense_pass(x, g, z, data, loss)
+
+
+@oracle
+def csr(x: Any, g: Any, z: Any, data: Any) -> float:
+    """Oracle for a CSR matrix."""
+    return csr_pass(x, g, z, data, loss)
+
+
+@value
+def from_margins(z: Any, x: Any, data: Any) -> float:
+    """F from z = A x."""
+    return value_pass(z, x, data, loss)
+
+
+LOSS = Loss(
+    name="hinge",
+    short="hinge",
+    task="binary",
+    slope=lambda tau: 1.0,
+    dense=dense,
+    csr=csr,
+    value=from_margins,
+)

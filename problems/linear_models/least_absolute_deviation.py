@@ -1,0 +1,49 @@
+"""Least absolute deviation: |z - b|, targets b."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dadapt_convex.oracle import helper, oracle, value
+from problems.linear_models.loss import Loss
+from problems.linear_models.passes import csr_pass, dense_pass, value_pass
+
+
+@helper
+def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+    """Value and a subgradient; 0 is taken at the kink z = b."""
+    r = z - b
+    if r > 0.0:
+        return r, 1.0
+    if r < 0.0:
+        return -r, -1.0
+    return 0.0, 0.0
+
+
+@oracle
+def dense(x: Any, g: Any, z: Any, data: Any) -> float:
+    """Oracle for a dense matrix."""
+    return dense_pass(x, g, z, data, loss)
+
+
+@oracle
+def csr(x: Any, g: Any, z: Any, data: Any) -> float:
+    """Oracle for a CSR matrix."""
+    return csr_pass(x, g, z, data, loss)
+
+
+@value
+def from_margins(z: Any, x: Any, data: Any) -> float:
+    """F from z = A x."""
+    return value_pass(z, x, data, loss)
+
+
+LOSS = Loss(
+    name="least_absolute_deviation",
+    short="lad",
+    task="regression",
+    slope=lambda tau: 1.0,
+    dense=dense,
+    csr=csr,
+    value=from_margins,
+)

@@ -1,0 +1,216 @@
+"""What a loss file declares, and how a loss and data become a Problem."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Kernel, Oracle, Vector, pack
+from problems.data.dataset import Task
+from problems.problem import LinearModel, Problem
+
+# Up to this many unknowns (or rows) the spectral norm comes from the Gram matrix; beyond, row norms alone.
+GRAM_SIZE = 2000
+# A computed norm may be too small by rounding: relative error of the Gram matrix of a million rows is 1e-10.
+ROUND_UP = 1.0 + 1e-9
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A convex loss of the margin z = <a, x> and the label or target b.
+
+    short: as in "lad:diabetes"; task: "binary" or "regression", which decides what data fit.
+    slope: tau -> the largest |d loss / d z|. parameters: names and defaults beyond intercept and l2.
+    """
+
+    name: str
+    short: str
+    task: Task
+    slope: Callable[[float], float]
+    dense: Kernel
+    csr: Kernel
+    value: Kernel
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+def losses() -> dict[str, Loss]:
+    """All losses by short name: each file of this folder with a LOSS is one."""
+    package = importlib.import_module("problems.linear_models")
+    modules = (importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__))
+    return {m.LOSS.short: m.LOSS for m in modules if isinstance(getattr(m, "LOSS", None), Loss)}
+
+
+def linear_problem(
+    loss: Loss,
+    A: Any,
+    b: Any,
+    *,
+    intercept: bool = True,
+    l2: float = 0.0,
+    tau: float = 0.5,
+    x0: Any = None,
+    name: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Problem:
+    """The mean of a loss over the rows of A, plus l2/2 ||x||^2.
+
+    Parameters
+    ----------
+    A : (m, p) ndarray or scipy.sparse matrix
+        Finite; not modified. A column of ones is appended where intercept is True: the unknowns are then p + 1,
+        the intercept last, and l2 counts for it too.
+    b : (m,)
+        Labels in {-1, +1}, or finite targets.
+    l2 : float >= 0
+        With l2 > 0 the function is not Lipschitz on the whole space; G then holds on a ball, see G_note.
+    x0 : (p,) or (p + 1,), optional
+        Default 0.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not match, data that are not finite, labels that are not -1/+1 or all the same.
+    """
+    b = _checked_targets(b, loss)
+    matrix, sparse = _checked_matrix(A, b.size)
+    if not (math.isfinite(l2) and l2 >= 0):
+        raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
+    if not 0 < tau < 1:
+        raise ValueError(f"tau must be in (0, 1), got {tau!r}; it is the level of the quantile.")
+    if intercept:
+        matrix = _append_ones(matrix, sparse)
+    m, p = matrix.shape
+    start = np.zeros(p) if x0 is None else np.array(x0, dtype=np.float64)
+    if start.shape != (p,) or not np.all(np.isfinite(start)):
+        raise ValueError(f"x0 must be a finite vector of {p} entries (the intercept's last), got shape {start.shape}.")
+
+    params = (l2, tau)
+    if sparse:
+        data = pack(csr=(matrix.data, matrix.indices.view(np.uint32), matrix.indptr), b=b, params=params)
+    else:
+        data = pack(dense=matrix, b=b, params=params)
+    oracle = Oracle(kernel=loss.csr if sparse else loss.dense, value=loss.value, data=data, margins=m)
+    model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept)
+    start.setflags(write=False)
+    problem = Problem(
+        name=name or loss.short,
+        oracle=oracle,
+        x0=start,
+        G=math.inf,
+        G_inf=math.inf,
+        m=m,
+        model=model,
+        find_optimum=_certified,
+        facts={"storage": "csr" if sparse else "dense", **(facts or {})},
+    )
+    return _with_bounds(problem, loss.slope(tau))
+
+
+def _certified(problem: Problem) -> Any:
+    from problems.optimum import certified_optimum
+
+    return certified_optimum(problem)
+
+
+def _with_bounds(problem: Problem, slope: float) -> Problem:
+    """Fill in G and G_inf.
+
+    ||g|| = ||A^T v|| / m with |v_i| <= slope: at most slope times the mean row norm, and at most slope times
+    ||A||_2 sqrt(m) / m. For l2 > 0: inf f >= 0 on all these losses gives l2/2 ||x*||^2 <= f(x0), so
+    D <= R = sqrt(2 f(x0) / l2) + ||x0||; the constant step D / (G sqrt(N)) keeps ||x_k - x*||^2 <= 2 D^2,
+    so the ball ||x - x0|| <= (1 + sqrt 2) R holds its iterates, and l2 ||x|| is bounded there.
+    """
+    from dataclasses import replace
+
+    assert problem.model is not None
+    A, l2 = problem.model.A, problem.model.l2
+    m, p = A.shape
+    row_norms = np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
+    by_rows = float(row_norms.mean())
+    by_norm = _spectral_norm(A) / math.sqrt(m) if min(m, p) <= GRAM_SIZE else math.inf
+    G = slope * min(by_rows, by_norm) * ROUND_UP
+    G_inf = slope * float(np.asarray(abs(A).mean(axis=0)).max()) * ROUND_UP
+    note = "mean row norm" if by_rows <= by_norm else "||A||_2 / sqrt(m)"
+    note = f"upper bound, {note}" + (f" times {slope:g}" if slope != 1 else "")
+    if l2 > 0:
+        start = float(np.linalg.norm(problem.x0))
+        R = (1 + math.sqrt(2)) * (math.sqrt(2 * problem.value(problem.x0) / l2) + start)
+        G += l2 * (R + start)
+        G_inf += l2 * (R + start)
+        note += f", plus l2 ||x|| on the ball ||x - x0|| <= {R:.4g}; with l2 > 0 f is not Lipschitz everywhere"
+    return replace(problem, G=G, G_inf=G_inf, G_note=note)
+
+
+def _squared(A: Any) -> Any:
+    return A.multiply(A) if hasattr(A, "multiply") else np.square(A)
+
+
+def _spectral_norm(A: Any) -> float:
+    m, p = A.shape
+    gram = A.T @ A if p <= m else A @ A.T
+    gram = gram.toarray() if hasattr(gram, "toarray") else gram
+    return math.sqrt(max(0.0, float(np.linalg.eigvalsh(gram)[-1])))
+
+
+def _checked_targets(b: Any, loss: Loss) -> Vector:
+    b = np.array(b, dtype=np.float64)
+    if b.ndim != 1 or b.size == 0:
+        raise ValueError(f"b must be a non-empty vector, got shape {b.shape}.")
+    if not np.all(np.isfinite(b)):
+        i = int(np.argmin(np.isfinite(b)))
+        raise ValueError(f"b must be finite, got {b[i]} in row {i}.")
+    if loss.task == "binary":
+        found = np.unique(b)
+        if not np.isin(found, (-1.0, 1.0)).all():
+            raise ValueError(
+                f"{loss.name} takes labels -1 and +1, got {', '.join(f'{v:g}' for v in found[:5])}"
+                f"{', ...' if found.size > 5 else ''}; map them first."
+            )
+        if found.size == 1:
+            raise ValueError(f"{loss.name} needs both labels -1 and +1, got only {found[0]:+g} in all {b.size} rows.")
+    b.setflags(write=False)
+    return b
+
+
+def _checked_matrix(A: Any, m: int) -> tuple[Any, bool]:
+    sparse = hasattr(A, "tocsr")
+    matrix: Any
+    if sparse:
+        import scipy.sparse
+
+        matrix = scipy.sparse.csr_array(A, dtype=np.float64)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        matrix.indices = np.asarray(matrix.indices, dtype=np.int32)
+        matrix.indptr = np.asarray(matrix.indptr, dtype=np.int64)
+        values = matrix.data
+    else:
+        matrix = np.ascontiguousarray(A, dtype=np.float64)
+        values = matrix
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ValueError(f"A must be a non-empty matrix, got shape {matrix.shape}.")
+    if matrix.shape[0] != m:
+        raise ValueError(f"A has {matrix.shape[0]} rows and b has {m} entries; they must match.")
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"A must be finite; it holds {np.count_nonzero(~np.isfinite(values))} NaN or infinite values.")
+    return matrix, sparse
+
+
+def _append_ones(matrix: Any, sparse: bool) -> Any:
+    m = matrix.shape[0]
+    if not sparse:
+        return np.hstack([matrix, np.ones((m, 1))])
+    import scipy.sparse
+
+    stacked = scipy.sparse.hstack([matrix, scipy.sparse.csr_array(np.ones((m, 1)))], format="csr")
+    stacked.indices = stacked.indices.astype(np.int32)
+    stacked.indptr = stacked.indptr.astype(np.int64)
+    stacked.sort_indices()
+    return stacked

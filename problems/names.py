@@ -1,0 +1,144 @@
+"""Problems by name: "loss:dataset", "hard:instance", parameters in brackets behind the loss."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from typing import Any
+
+from problems.hard_instances import HARD
+from problems.linear_models.loss import Loss, linear_problem, losses
+from problems.problem import Problem
+
+NAME = re.compile(r"(?P<loss>[a-z_]+)(?:\[(?P<parameters>[^\]]*)\])?:(?P<data>.+)")
+# What every linear model takes in brackets, beside its loss's own parameters.
+COMMON = {"intercept": True, "l2": 0.0, "positive": None, "storage": "auto"}
+
+
+def names(data_dir: Any = None) -> list[str]:
+    """The problems that can be had here without a download: hard instances, and each loss on the sets that fit it."""
+    from problems import data
+
+    found = [f"hard:{instance}" for instance in HARD]
+    for loss in losses().values():
+        fitting = (dataset for dataset in data.available(data_dir) if data.fits(dataset, loss.task))
+        found.extend(f"{loss.short}:{dataset}" for dataset in fitting)
+    return found
+
+
+def get(name: str, data_dir: Any = None) -> Problem:
+    """The problem of this name.
+
+    Parameters
+    ----------
+    name : str
+        "logistic:breast_cancer", "lad:diabetes", "hard:abs", "quantile[tau=0.9]:mpg_scale",
+        "logistic[l2=1e-3,intercept=false]:a9a", "logistic[positive=3]:iris.scale" (label 3 against the rest),
+        "hinge[storage=csr]:digits", "hard[m=1001]:drori_teboulle".
+    data_dir : path, optional
+        Where data files are looked for first; then $DADAPT_DATA, then the cache.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not understood, naming the nearest; for parameters and data that do not fit.
+    """
+    match = NAME.fullmatch(name.strip())
+    if match is None:
+        raise ValueError(f"a problem is named loss:dataset or hard:instance, got {name!r}.{_did_you_mean(name)}")
+    loss_name, data_name = match["loss"], match["data"]
+    parameters = _parameters(match["parameters"], name)
+    if loss_name == "hard":
+        return _hard(data_name, parameters, name)
+    known = losses()
+    if loss_name not in known:
+        raise ValueError(
+            f"unknown loss {loss_name!r} in {name!r}; there are {', '.join(['hard', *known])}.{_did_you_mean(name)}"
+        )
+    return _linear(known[loss_name], data_name, parameters, name, data_dir)
+
+
+def _hard(instance: str, parameters: dict[str, Any], name: str) -> Problem:
+    if instance not in HARD:
+        raise ValueError(f"unknown hard instance in {name!r}; there are {', '.join(HARD)}.{_did_you_mean(name)}")
+    accepted = inspect.signature(HARD[instance]).parameters
+    _refuse_unknown(parameters, accepted, name)
+    return HARD[instance](**parameters).renamed(name)
+
+
+def _linear(loss: Loss, data_name: str, parameters: dict[str, Any], name: str, data_dir: Any) -> Problem:
+    from problems import data
+
+    accepted = {**COMMON, **loss.parameters}
+    _refuse_unknown(parameters, accepted, name)
+    values = {**accepted, **parameters}
+    storage = values.pop("storage")
+    if storage not in ("auto", "dense", "csr"):
+        raise ValueError(f"storage must be auto, dense or csr, got {storage!r} in {name!r}.")
+    positive = values.pop("positive")
+    if positive is not None and loss.task != "binary":
+        raise ValueError(f"positive= is for losses with labels, and {loss.short} takes targets: {name!r}.")
+    dataset = data.resolve(data_name, "multiclass" if positive is not None else loss.task, data_dir)
+    b, mapping = dataset.target, None
+    if loss.task == "binary":
+        b, mapping = data.binary_labels(dataset.target, dataset.name, positive)
+    facts = {
+        "source": dataset.source,
+        "sha256": dataset.sha256,
+        "labels": mapping,
+        "notes": dataset.notes,
+    }
+    return linear_problem(loss, _stored(dataset.A, storage), b, name=name, facts=facts, **values)
+
+
+def _stored(A: Any, storage: str) -> Any:
+    sparse = hasattr(A, "tocsr")
+    if storage == "dense" and sparse:
+        return A.toarray()
+    if storage == "csr" and not sparse:
+        import scipy.sparse
+
+        return scipy.sparse.csr_array(A)
+    return A
+
+
+def _parameters(text: str | None, name: str) -> dict[str, Any]:
+    """Parse "tau=0.9,intercept=false"."""
+    found: dict[str, Any] = {}
+    for item in (text or "").split(","):
+        if not item.strip():
+            continue
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not value:
+            raise ValueError(f"parameters in brackets are key=value, got {item.strip()!r} in {name!r}.")
+        if key in found:
+            raise ValueError(f"{key} stands twice in {name!r}.")
+        found[key] = _literal(value)
+    return found
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and "e" not in text.lower() and "." not in text else number
+
+
+def _refuse_unknown(parameters: dict[str, Any], accepted: Any, name: str) -> None:
+    for key, value in parameters.items():
+        if key not in accepted:
+            raise ValueError(f"{name!r} takes no parameter {key!r}; it takes {', '.join(accepted)}.")
+        default = accepted[key].default if isinstance(accepted[key], inspect.Parameter) else accepted[key]
+        kind = bool if isinstance(default, bool) else str if isinstance(default, str) else (int, float)
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            wanted = "true or false" if kind is bool else "a word" if kind is str else "a number"
+            raise ValueError(f"{key} must be {wanted}, got {value!r} in {name!r}.")
+
+
+def _did_you_mean(name: str) -> str:
+    close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
+    return f" Did you mean {', '.join(close)}?" if close else ""

@@ -1,0 +1,170 @@
+"""Problem and Optimum: what the library hands out."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Oracle, Vector
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """What is known, with proof, about the minimum.
+
+    Attributes
+    ----------
+    f_lo, f_hi : float
+        f_lo <= inf f <= f_hi. f_hi is f at a point, f_lo the value of a certificate.
+    x : (p,) float64
+        The point with f(x) = f_hi: a minimiser up to the width of the interval, where one exists.
+    D_lo, D_hi : float
+        D_lo <= dist(x0, X*) <= D_hi in the Euclidean norm; infinite where no minimiser exists.
+    D_inf_lo, D_inf_hi : float
+        The same in the maximum norm.
+    attained : bool or None
+        Whether a minimiser exists; None where neither was proved.
+    certificate : mapping
+        "kind" (a word) and what a checker needs.
+    seconds : float
+        Time it took; 0 from a closed form.
+    D_estimate : float
+        The distance to the computed minimiser: a number to run methods with where D_hi is infinite although
+        a minimiser exists. Never used in a verdict.
+    notes : tuple of str
+        What a reader of a report should know.
+    """
+
+    f_lo: float
+    f_hi: float
+    x: Vector
+    D_lo: float
+    D_hi: float
+    D_inf_lo: float = 0.0
+    D_inf_hi: float = math.inf
+    attained: bool | None = True
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    D_estimate: float = math.inf
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.f_lo <= self.f_hi:
+            raise ValueError(f"f_lo = {self.f_lo!r} is not below f_hi = {self.f_hi!r}.")
+        if not self.D_lo <= self.D_hi:
+            raise ValueError(f"D_lo = {self.D_lo!r} is not below D_hi = {self.D_hi!r}.")
+
+    @property
+    def kind(self) -> str:
+        """The kind of certificate, in a word."""
+        return str(self.certificate.get("kind", "none"))
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """f(x) = (1/m) sum_i loss(<a_i, x>, b_i) + l2/2 ||x||^2, in the form that certificates are made from.
+
+    A : (m, p) float64 ndarray or scipy.sparse.csr_array, the intercept's column of ones last where there is one.
+    b : (m,) float64, labels -1/+1 for logistic and hinge, targets for the others.
+    loss : "logistic", "hinge", "least_absolute_deviation" or "quantile"; tau: the quantile's level.
+    """
+
+    loss: str
+    A: Any
+    b: Vector
+    l2: float = 0.0
+    tau: float = 0.5
+    intercept: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convex function with a starting point and a bound on its subgradients.
+
+    Attributes
+    ----------
+    name : str
+        As in problems.get(name).
+    oracle : Oracle
+        How f and a subgradient are computed.
+    x0 : (p,) float64
+        The starting point.
+    G : float
+        ||g|| <= G for every subgradient the oracle returns; G_note says how it was obtained and where it
+        holds, G_exact whether it is the smallest such number.
+    G_inf : float
+        The same for the largest absolute entry.
+    m : int
+        Rows of data, or pieces of a max function.
+    model : LinearModel or None
+        The data, for linear models.
+    find_optimum : callable (Problem) -> Optimum
+        Closed form, or the certified solver.
+    facts : mapping
+        What results record: source of the data, SHA-256, mapping of labels, ...
+    """
+
+    name: str
+    oracle: Oracle
+    x0: Vector
+    G: float
+    G_inf: float
+    m: int
+    G_note: str = ""
+    G_exact: bool = False
+    model: LinearModel | None = None
+    find_optimum: Callable[[Problem], Optimum] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def p(self) -> int:
+        """The number of unknowns."""
+        return self.x0.size
+
+    def value(self, x: Any) -> float:
+        """f(x)."""
+        return self._evaluate(x)[0]
+
+    def subgradient(self, x: Any) -> Vector:
+        """A subgradient of f at x, (p,) float64."""
+        return self._evaluate(x)[1]
+
+    def margins(self, x: Any) -> Vector:
+        """A x for linear models, empty for others."""
+        return self._evaluate(x)[2]
+
+    def _evaluate(self, x: Any) -> tuple[float, Vector, Vector]:
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        if x.shape != (self.p,):
+            raise ValueError(f"{self.name} takes x of shape ({self.p},), got {x.shape}.")
+        g, z = np.zeros(self.p), np.zeros(self.oracle.margins)
+        f = self.oracle.evaluate(x, g, z)
+        return f, g, z
+
+    def optimum(self) -> Optimum:
+        """The certified optimum; computed once, and cached on disk where it took long.
+
+        Raises ValueError where the problem has none (a Python objective without `optimum=`).
+        """
+        return self._optimum
+
+    @functools.cached_property
+    def _optimum(self) -> Optimum:
+        if self.find_optimum is None:
+            raise ValueError(
+                f"{self.name} has no certified optimum; give from_callable(optimum=...) an Optimum, or pass "
+                f"D=..., f_star=... to the method."
+            )
+        begun = time.perf_counter()
+        optimum = self.find_optimum(self)
+        return optimum if optimum.seconds else replace(optimum, seconds=time.perf_counter() - begun)
+
+    def renamed(self, name: str, **facts: Any) -> Problem:
+        """The same problem under another name, with more facts recorded."""
+        return replace(self, name=name, facts={**self.facts, **facts})
