@@ -1,0 +1,121 @@
+"""Where data files are looked for, and which names can be seen."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from problems.data.cache import cache_root
+from problems.data.dataset import DataNotFound
+from problems.data.embedded import EMBEDDED
+
+COMPRESSED = (".bz2", ".xz", ".gz")
+
+
+def find_file(name: str | Path, data_dir: str | Path | None = None) -> Path:
+    """Find a data file, compressed or not.
+
+    A name with a folder in it is a path. A bare file name is looked up in `data_dir`, in the folders of
+    $DADAPT_DATA (separated as in $PATH), in the folder `raw` of the cache and last in the current folder. In
+    each folder the name is tried as it stands, then with .bz2, .xz and .gz.
+
+    Raises
+    ------
+    DataNotFound
+        Nothing there; the message says where it looked and names what is near.
+    """
+    path = Path(name).expanduser()
+    if path.name and _is_path(name):
+        folders = [path.parent]
+    else:
+        folders = [*data_folders(data_dir), Path()]
+    found = _first_file(folders, path.name)
+    if found is None:
+        raise not_found(name, data_dir)
+    return found
+
+
+def not_found(name: str | Path, data_dir: str | Path | None, refusal: str = "") -> DataNotFound:
+    """Word the error for a name that no folder holds.
+
+    `refusal` says why the embedded set of this name does not serve; there are then no nearest names.
+    """
+    if _is_path(name):
+        folder = Path(name).expanduser().parent
+        near = _nearest(Path(name).name, _names_in([folder]))
+        return DataNotFound(
+            f"no file {str(name)!r}, nor one with {', '.join(COMPRESSED)} added{near}; give the path of a LIBSVM file."
+        )
+    looked = ", ".join(
+        str(folder) if folder.is_dir() else f"{folder} (no such folder)" for folder in data_folders(data_dir)
+    )
+    what = f"{refusal}, and there is no file" if refusal else "no data"
+    near = "" if refusal else _nearest(str(name), available(data_dir))
+    return DataNotFound(
+        f"{what} named {str(name)!r}; looked in {looked} and the current folder{near}; "
+        "give the folder that holds the file: --data-dir DIR (data_dir= in Python) "
+        "or DADAPT_DATA."
+    )
+
+
+def available(data_dir: str | Path | None = None) -> list[str]:
+    """Names that can be used without a path: the embedded sets, then the files in the data folders.
+
+    Files are not opened; README and INDEX files, *.csv, *.md and hidden files are left out.
+    """
+    files = _names_in(data_folders(data_dir))
+    return [*EMBEDDED, *sorted(files - set(EMBEDDED))]
+
+
+def data_folders(data_dir: str | Path | None = None) -> list[Path]:
+    """Folders that hold data files, in the order they are looked through; some may not exist."""
+    chosen = [] if data_dir is None else [str(data_dir)]
+    listed = os.environ.get("DADAPT_DATA", "").split(os.pathsep)
+    return [*(Path(folder).expanduser() for folder in chosen + listed if folder), cache_root() / "raw"]
+
+
+def bare_name(file_name: str) -> str:
+    """File name without the suffix of a compression."""
+    stem, suffix = os.path.splitext(file_name)
+    return stem if suffix in COMPRESSED else file_name
+
+
+def _is_path(name: str | Path) -> bool:
+    return os.path.dirname(str(name)) != ""
+
+
+def _first_file(folders: Iterable[Path], file_name: str) -> Path | None:
+    if not file_name:
+        return None
+    for folder in folders:
+        for suffix in ("", *COMPRESSED):
+            path = folder / (file_name + suffix)
+            if os.path.isfile(path):  # False too for names no file system takes, where Path.is_file raises
+                return path
+    return None
+
+
+def _names_in(folders: Iterable[Path]) -> set[str]:
+    names: set[str] = set()
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                names.update(bare_name(entry.name) for entry in entries if entry.is_file() and _is_data(entry.name))
+        except OSError:  # absent or closed to us: nothing to see there
+            continue
+    return names
+
+
+def _is_data(file_name: str) -> bool:
+    return not (file_name.startswith((".", "README", "INDEX")) or file_name.endswith((".csv", ".md")))
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    folded = {candidate.lower(): candidate for candidate in names}
+    close: Sequence[str] = difflib.get_close_matches(name.lower(), folded, n=3)
+    if not close:
+        return ""
+    verb = "s are" if len(close) > 1 else " is"
+    return f"; the nearest name{verb} {', '.join(folded[key] for key in close)}"

@@ -1,0 +1,229 @@
+"""The cache: whole files or none, damage is noticed, and nothing depends on it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from problems.data.cache import cache_dir, cache_root, load_npz, save_npz
+
+ARRAYS = {
+    "file": np.arange(6.0).reshape(2, 3),
+    "x": np.array([1, 2], dtype=np.int32),
+    "empty": np.zeros((0, 2)),
+}
+META = {"format": 1, "name": "caf\u00e9", "value": 0.1, "list": [1, None]}
+
+
+def assert_same(loaded, arrays=None, meta=None):
+    arrays, meta = arrays or ARRAYS, meta or META
+    assert loaded is not None
+    assert loaded[1] == meta
+    assert loaded[0].keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded[0][name], array)
+        assert loaded[0][name].dtype == array.dtype
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    path = tmp_path / "a.npz"
+    assert save_npz(path, ARRAYS, META) is True
+    assert_same(load_npz(path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_file_lies_in_the_same_folder(tmp_path, monkeypatch):
+    # elsewhere may be another file system, where a file cannot take its name in one step
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    assert save_npz(tmp_path / "a.npz", ARRAYS, META) is True
+
+
+def test_numpy_reads_the_file_without_pickle(tmp_path):
+    path = tmp_path / "a.npz"
+    save_npz(path, {"x": np.arange(3)}, {})
+    with np.load(path, allow_pickle=False) as archive:
+        assert archive["x"].tolist() == [0, 1, 2]
+
+
+def test_saving_replaces(tmp_path):
+    path = tmp_path / "a.npz"
+    save_npz(path, ARRAYS, META)
+    save_npz(path, {"x": np.ones(1)}, {"format": 2})
+    assert_same(load_npz(path), {"x": np.ones(1)}, {"format": 2})
+
+
+@pytest.mark.parametrize(
+    ("arrays", "meta", "error"),
+    [
+        ({"meta": np.ones(1)}, {}, ValueError),
+        ({"x": np.array([{}])}, {}, ValueError),
+        ({}, {"x": {1, 2}}, TypeError),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_leaves_nothing(tmp_path, arrays, meta, error):
+    with pytest.raises(error):
+        save_npz(tmp_path / "a.npz", arrays, meta)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_absent_file_is_none(tmp_path):
+    assert load_npz(tmp_path / "a.npz") is None
+    assert load_npz(tmp_path / "no folder" / "a.npz") is None
+    assert load_npz(tmp_path) is None
+    assert tmp_path.is_dir()
+
+
+def test_no_damaged_byte_passes_unnoticed(tmp_path):
+    path = tmp_path / "a.npz"
+    save_npz(path, ARRAYS, META)
+    whole = path.read_bytes()
+    noticed = 0
+    for position in range(len(whole)):
+        for mask in (0x01, 0xFF):
+            damaged = bytearray(whole)
+            damaged[position] ^= mask
+            path.write_bytes(damaged)
+            loaded = load_npz(path)
+            if loaded is None:
+                noticed += 1
+                assert not path.exists()
+            else:  # a time stamp or the like: what it says is still right
+                assert_same(loaded)
+    assert noticed > len(whole)  # more than half the flips: the test does damage something
+
+
+def test_no_cut_passes_unnoticed(tmp_path):
+    path = tmp_path / "a.npz"
+    save_npz(path, ARRAYS, META)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert load_npz(path) is None
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY" + b"\0" * 50, b"PK\x05\x06" + b"\0" * 18])
+def test_foreign_file_is_removed(tmp_path, content):
+    path = tmp_path / "a.npz"
+    path.write_bytes(content)
+    assert load_npz(path) is None
+    assert not path.exists()
+
+
+def test_pickles_are_not_opened(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.array([{"a": 1}], dtype=object), meta=np.array("{}"))
+    assert load_npz(path) is None
+    assert not path.exists()
+
+
+def test_refusing_file_system_gives_false_and_leaves_nothing(tmp_path, monkeypatch):
+    assert save_npz(tmp_path / "no folder" / "a.npz", ARRAYS, META) is False
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    assert save_npz(tmp_path / "a.npz", ARRAYS, META) is False
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    save_npz(path, ARRAYS, META)
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "write_array", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            save_npz(path, {"x": np.ones(1)}, {})
+    assert_same(load_npz(path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_environment_names_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "here"))
+    assert cache_root() == tmp_path / "here"
+    assert not cache_root().exists()
+    assert cache_dir("sub") == tmp_path / "here" / "sub"
+    assert (tmp_path / "here" / "sub").is_dir()
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_environment_the_users_cache_folder_is_taken(monkeypatch, value):
+    monkeypatch.delenv("DADAPT_CACHE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("DADAPT_CACHE", value)
+    assert cache_root().is_absolute()
+    assert "dadapt-convex" in cache_root().parts
+
+
+def test_relative_and_home_folders_become_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("here", "~/here"):
+        monkeypatch.setenv("DADAPT_CACHE", value)
+        assert cache_root() == tmp_path / "here"
+
+
+def test_cache_that_cannot_be_made_is_none(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "file" / "cache"))
+    assert cache_dir("sub") is None
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
+    assert cache_dir("file") is None
+
+
+def test_cache_without_write_permission_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: real(path, mode) and not mode & os.W_OK)
+    assert cache_dir("sub") is None
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from problems.data.cache import save_npz
+path, mark = Path(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(150):
+    assert save_npz(path, {"x": np.full(20_000, mark), "y": np.full(3, mark)}, {"mark": mark})
+"""
+
+
+def test_two_writers_and_a_reader_never_see_a_part(tmp_path):
+    path = tmp_path / "a.npz"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(mark)], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[1])
+        for mark in (1, 2)
+    ]  # fmt: skip
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    seen = []
+    while any(writer.poll() is None for writer in writers):
+        existed = path.exists()
+        loaded = load_npz(path)
+        assert loaded is not None or not existed  # never taken for damaged
+        if loaded is not None:
+            arrays, meta = loaded
+            assert set(arrays["x"]) == set(arrays["y"]) == {meta["mark"]}
+            seen.append(meta["mark"])
+    for writer in writers:
+        writer.communicate()
+        assert writer.returncode == 0
+    assert set(seen) <= {1, 2}
+    assert seen
+    assert list(tmp_path.iterdir()) == [path]
