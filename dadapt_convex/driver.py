@@ -25,7 +25,8 @@ X_DIST2 = 7  # ||x_k - x0||^2
 SELECTED = 8  # min_{i<=k} of the scalar that selects an averaged iterate
 SELECTED_AT = 9  # where it is attained: the paper's t
 G0_2 = 10  # ||g_0||^2
-N_TOTALS = 11
+DONE = 11  # iterations done, written with everything else: what k is after Ctrl-C
+N_TOTALS = 12
 
 # what the loop returns
 GOES_ON, CONVERGED, NOT_FINITE = 0, 1, 2
@@ -71,6 +72,7 @@ def iterate(
         totals[F_MEAN] = f
         copy(x, x_avg)
         copy(z, z_avg)
+        totals[DONE] = 1
         return CONVERGED
 
     w = step(k, f, g2, g, x, x_next, vectors, scalars, hyper)
@@ -86,6 +88,7 @@ def iterate(
         totals[SELECTED_AT] = k
         copy(x_avg, x_sel)
         copy(z_avg, z_sel)
+    totals[DONE] = k + 1
     if g2 == 0.0:
         return CONVERGED
     return GOES_ON
@@ -133,7 +136,7 @@ def _iterate_signature() -> Any:
 
     step = t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
-    state = [vector] * 9 + [matrix, vector, vector, t.int64, vector]
+    state = [vector] * 10 + [matrix, vector, vector, t.int64, vector]
     return t.int64(step, t.int64, t.float64, *state)
 
 

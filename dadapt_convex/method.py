@@ -42,6 +42,8 @@ class Real:
         if value is None and self.when is not None:
             return 0.0
         try:
+            if isinstance(value, bool | np.bool | str):  # float() would take them
+                raise TypeError
             number = float(value)
         except (TypeError, ValueError):
             raise ValueError(f"{self.name} must be a number, got {value!r}; it is {self.meaning}.") from None
@@ -155,15 +157,18 @@ class Method:
             if h.when is not None and values[h.when[0]] != h.when[1]:
                 if given.get(h.name) is not None:
                     raise ValueError(f"{self.name} reads {h.name} only with {h.when[0]}={h.when[1]!r}; leave it out.")
-                value = None
-            elif h.name in given:
+                values[h.name] = None
+                continue
+            if h.name in given:
                 value = given[h.name]
             elif h.known is not None:
                 value, origins[h.name] = known(h.known)
             else:
                 value = h.default
+            if value is None:
+                raise ValueError(f"{h.name} must be {h.range()}, got None; it is {h.meaning}.")
             h.encode(value)
-            values[h.name] = float(value) if isinstance(h, Real) and value is not None else value
+            values[h.name] = float(value) if isinstance(h, Real) else value
         return values, origins
 
     def encode(self, values: Mapping[str, Any]) -> Vector:

@@ -37,6 +37,8 @@ FunctionAndSubgradient = Callable[[Vector], tuple[float, Any]]
 
 # 'nnan' and 'ninf' stay out: they would break isnan and isinf, on which the status "not finite" rests.
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
+# Division by zero gives inf or nan, as in NumPy, and the status "not finite"; Numba's default raises an exception.
+ERROR_MODEL = "numpy"
 
 
 class Data(NamedTuple):
@@ -168,7 +170,7 @@ class Helper:
     def dispatcher(self) -> Any:
         import numba
 
-        return numba.njit(fastmath=set(FASTMATH))(self.python)
+        return numba.njit(fastmath=set(FASTMATH), error_model=ERROR_MODEL)(self.python)
 
 
 class Kernel:
@@ -189,12 +191,12 @@ class Kernel:
 
         _teach_numba_helpers()
         sig = signature(self.kind) if isinstance(self.kind, str) else self.kind()
-        options: dict[str, Any] = {"fastmath": set(self.fastmath), "nogil": True}
-        with warnings.catch_warnings(), _cache_folder(fingerprint(self)):
+        options: dict[str, Any] = {"fastmath": set(self.fastmath), "nogil": True, "error_model": ERROR_MODEL}
+        with warnings.catch_warnings(), _cache_folder(fingerprint(self)) as usable:
             # first-class functions are marked experimental in Numba; they are what this design rests on
             warnings.simplefilter("ignore", numba.core.errors.NumbaExperimentalFeatureWarning)
             try:
-                return numba.njit(sig, cache=True, **options)(self.python)
+                return numba.njit(sig, cache=usable, **options)(self.python)
             except RuntimeError as error:  # a function typed into a console has no file to cache beside
                 if "no locator available" not in str(error):
                     raise
@@ -262,25 +264,32 @@ def _teach_numba_helpers() -> None:
         return HelperType(value.dispatcher)
 
 
+CONSTANTS = (int, float, complex, str, tuple, np.generic, np.ndarray)
+
+
 def fingerprint(kernel: Kernel) -> str:
-    """A hash of the kernel's options and of every helper it reaches.
+    """A hash of the kernel's options and of every helper and constant of a module that it reaches.
 
     Numba's disk cache is keyed by the kernel's own file alone: without this, editing a helper in another file
     would leave yesterday's machine code in use.
     """
-    digest = hashlib.sha256(repr(sorted(kernel.fastmath)).encode())
+    digest = hashlib.sha256(f"{sorted(kernel.fastmath)} {ERROR_MODEL}".encode())
+    seen: set[int] = set()
 
-    def visit(function: Any, seen: set[str]) -> None:
-        for name in sorted(_global_names(function.__code__)):
-            target = function.__globals__.get(name)
-            if isinstance(target, Helper) and name not in seen:
-                seen.add(name)
-                digest.update(_code_bytes(target.python.__code__))
-                visit(target.python, seen)
-            elif isinstance(target, int | float):  # a constant of the module, frozen into the machine code
-                digest.update(f"{name}={target!r}".encode())
+    def visit(function: Any) -> None:
+        names, module = sorted(_global_names(function.__code__)), function.__globals__
+        modules = (module.get(name) for name in names)
+        scopes = [module, *(vars(m) for m in modules if isinstance(m, types.ModuleType))]  # vector.dot, say
+        for name, target in ((name, scope.get(name)) for name in names for scope in scopes):
+            if isinstance(target, Helper) and id(target) not in seen:
+                seen.add(id(target))
+                digest.update(_code_bytes(target.python.__code__) + repr(target.python.__defaults__).encode())
+                visit(target.python)
+            elif isinstance(target, CONSTANTS):  # frozen into the machine code
+                content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()
+                digest.update(name.encode() + b"=" + content)
 
-    visit(kernel.python, set())
+    visit(kernel.python)
     return digest.hexdigest()[:16]
 
 
@@ -295,8 +304,12 @@ def _code_bytes(code: types.CodeType) -> bytes:
 
 
 @contextmanager
-def _cache_folder(key: str) -> Iterator[None]:
-    """Point Numba's cache to a folder of this project's own, for the one function being declared."""
+def _cache_folder(key: str) -> Iterator[bool]:
+    """Point Numba's cache to a folder of this project's own, for the one function being declared.
+
+    Yields whether that folder can be written. Where not, nothing may be cached: Numba's own place, beside the
+    source file, knows nothing of the fingerprint.
+    """
     from numba.core import config
 
     before = config.CACHE_DIR
@@ -307,9 +320,9 @@ def _cache_folder(key: str) -> Iterator[None]:
     except OSError:
         usable = False
     try:
-        if usable:  # otherwise Numba looks for a place itself
+        if usable:
             config.CACHE_DIR = str(base / key)
-        yield
+        yield usable
     finally:
         config.CACHE_DIR = before
 

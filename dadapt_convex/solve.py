@@ -76,6 +76,8 @@ def solve(
         Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
         the method needs.
     """
+    if not isinstance(problem, Objective):
+        raise ValueError(f"problem must have name, oracle, x0 and G, got {problem!r}; problems.get(name) makes one.")
     chosen = get_method(method)
     steps = _positive_int("steps", steps)
     marks = checkpoint_steps(checkpoints, steps)
@@ -119,9 +121,11 @@ def checkpoint_steps(checkpoints: str | Iterable[int], steps: int) -> np.ndarray
             count = 2 + int(CHECKPOINTS_PER_DECADE * math.log10(steps))
             return np.unique(np.round(np.geomspace(1, steps, count)).astype(np.int64))
         raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
+    if not isinstance(checkpoints, Iterable):
+        raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
     marks = np.unique(np.asarray(list(checkpoints)))
     if marks.size == 0 or not np.issubdtype(marks.dtype, np.integer) or marks[0] < 1 or marks[-1] > steps:
-        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {list(marks)[:5]}.")
+        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {marks[:5].tolist()}.")
     return np.union1d(marks, [steps]).astype(np.int64)
 
 
@@ -213,7 +217,7 @@ class _State:
             x_avg=np.zeros(p),
             z_avg=np.zeros(m),
             x_best=x0.copy(),
-            x_sel=np.zeros(p if method.select else 0),
+            x_sel=x0.copy() if method.select else np.zeros(0),
             z_sel=np.zeros(m if method.select else 0),
             vectors=vectors,
             scalars=scalars,
@@ -267,9 +271,14 @@ class _State:
         while self.k < mark and outcome == driver.GOES_ON:
             stop = min(mark, self.k + self.pace)
             begun = time.perf_counter()
-            self.k, outcome = self.loop(self.k, stop)
-            took = time.perf_counter() - begun
-            self.seconds += took
+            try:
+                self.k, outcome = self.loop(self.k, stop)
+            except KeyboardInterrupt:  # raised once the compiled loop has ended, before k is assigned
+                self.k = int(self.totals[driver.DONE])
+                raise
+            finally:
+                took = time.perf_counter() - begun
+                self.seconds += took
             if took < CHUNK_SECONDS / 4:
                 self.pace *= 2
             elif took > CHUNK_SECONDS and self.pace > 1:
@@ -281,6 +290,8 @@ class _State:
     def row(self) -> dict[str, float]:
         """A row of the trace at the present k."""
         t, at = self.totals, self.problem.oracle.value_at
+        with np.errstate(over="ignore", invalid="ignore"):  # x_{k+1} may be infinite; step k + 1 will say so
+            x_next_dist = float(np.linalg.norm(self.iterates[self.k % 2] - self.x0))
         row = {
             "k": self.k,
             "f": t[driver.F],
@@ -291,7 +302,7 @@ class _State:
             "g_max": math.sqrt(t[driver.G2_MAX]),
             "g0_norm": math.sqrt(t[driver.G0_2]),
             "x_dist": math.sqrt(t[driver.X_DIST2]),
-            "x_next_dist": float(np.linalg.norm(self.iterates[self.k % 2] - self.x0)),
+            "x_next_dist": x_next_dist,
             "S": t[driver.S],
             "weight_sum": t[driver.WEIGHT],
             **dict(zip(self.method.scalars, self.scalars.tolist(), strict=True)),

@@ -47,6 +47,8 @@ def from_callable(
     result = f_and_g(start.copy())
     if not (isinstance(result, tuple) and len(result) == 2):
         raise ValueError(f"{name}(x0) must return the pair (f, g), got {type(result).__name__}.")
+    if np.ndim(result[0]) or np.iscomplexobj(result[0]) or np.iscomplexobj(result[1]):
+        raise ValueError(f"{name}(x0) must return a real number f and a real vector g, got f = {result[0]!r}.")
     f, g = float(result[0]), np.asarray(result[1], dtype=np.float64)
     if g.size != start.size:
         raise ValueError(f"{name}(x0) returned a subgradient of shape {g.shape}; x0 has shape {start.shape}.")

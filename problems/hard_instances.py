@@ -134,7 +134,7 @@ CLOSED_FORM = 4 * np.finfo(float).eps
 def _hard(
     name: str, kernel: Kernel, x0: Any, *, G: float, G_inf: float, m: int, f_star: float, x: Any, params: Any = ()
 ) -> Problem:
-    D, D_inf = float(np.linalg.norm(x - x0)), float(np.abs(x - x0).max())
+    D, D_inf = math.dist(x, x0), float(np.abs(x - x0).max())  # dist is right to an ulp and does not overflow
 
     def closed_form(problem: Problem) -> Optimum:
         return Optimum(
@@ -166,7 +166,10 @@ def _hard(
 
 
 def _finite(name: str, value: Any) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, got {value!r}.") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}.")
     return number
@@ -180,6 +183,7 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _dimension(name: str, value: Any) -> int:
-    if int(value) != value or value < 1:
+    number = _finite(name, value)
+    if not number.is_integer() or number < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)
+    return int(number)

@@ -22,7 +22,7 @@ def names(data_dir: Any = None) -> list[str]:
 
     found = [f"hard:{instance}" for instance in HARD]
     for loss in losses().values():
-        fitting = (dataset for dataset in data.available(data_dir) if data.fits(dataset, loss.task))
+        fitting = (dataset for dataset in data.available(data_dir) if data.fits(dataset, loss.task, data_dir))
         found.extend(f"{loss.short}:{dataset}" for dataset in fitting)
     return found
 
@@ -44,6 +44,8 @@ def get(name: str, data_dir: Any = None) -> Problem:
     ValueError
         For a name that is not understood, naming the nearest; for parameters and data that do not fit.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"a problem's name is a string, got {name!r}; problems.names() lists them.")
     match = NAME.fullmatch(name.strip())
     if match is None:
         raise ValueError(f"a problem is named loss:dataset or hard:instance, got {name!r}.{_did_you_mean(name)}")

@@ -140,7 +140,7 @@ class Problem:
         return self._evaluate(x)[2]
 
     def _evaluate(self, x: Any) -> tuple[float, Vector, Vector]:
-        x = np.ascontiguousarray(x, dtype=np.float64)
+        x = np.array(x, dtype=np.float64, order="C")  # a copy: kernels take writable arrays, and x0 is read-only
         if x.shape != (self.p,):
             raise ValueError(f"{self.name} takes x of shape ({self.p},), got {x.shape}.")
         g, z = np.zeros(self.p), np.zeros(self.oracle.margins)

@@ -59,14 +59,23 @@ def log2_plus(z: np.ndarray | float) -> np.ndarray:
     return np.maximum(1.0, np.log2(z))
 
 
+def per_s(c: Case, numerator: np.ndarray) -> np.ndarray:
+    """numerator / ||s_{n+1}||, and 0 where s = 0: there the method keeps its last estimate."""
+    return np.divide(numerator, c.s_norm, out=np.zeros_like(numerator), where=c.s_norm > 0)
+
+
+def _s_not_zero(c: Case) -> np.ndarray:
+    return c.s_norm > 0
+
+
 def d_hat_I(c: Case) -> np.ndarray:
     """The estimate of option I, from the sums."""
-    return (c.gamma * c.s_norm**2 - c.sum_gamma_lambda2_g2) / (2 * c.s_norm)
+    return per_s(c, c.gamma * c.s_norm**2 - c.sum_gamma_lambda2_g2) / 2
 
 
 def _d_size(c: Case) -> np.ndarray:
     """The magnitude of what is subtracted in an estimate of D."""
-    return (c.gamma * c.s_norm**2 + c.sum_gamma_lambda2_g2) / (2 * c.s_norm) + c.d
+    return per_s(c, c.gamma * c.s_norm**2 + c.sum_gamma_lambda2_g2) / 2 + c.d
 
 
 def _L1(c: Case) -> Sides:
@@ -78,7 +87,7 @@ def _half_distance(c: Case) -> Sides:
 
 
 def _options(c: Case) -> Sides:
-    return Sides(d_hat_I(c), c.sum_gamma_lambda_gs / c.s_norm, _d_size(c))
+    return Sides(d_hat_I(c), per_s(c, c.sum_gamma_lambda_gs), _d_size(c))
 
 
 def _D1(c: Case) -> Sides:
@@ -189,6 +198,7 @@ THEOREMS = (
         source=OWN,
         sides=_half_distance,
         assumptions=(hyper_is("option", "I"),),
+        rows=_s_not_zero,
         uses_optimum=False,
     ),
     Theorem(
@@ -196,6 +206,7 @@ THEOREMS = (
         statement="the estimate of option I is at most that of option II",
         source=DM23,
         sides=_options,
+        rows=_s_not_zero,
         uses_optimum=False,
     ),
     Theorem(

@@ -19,6 +19,7 @@ from problems.problem import LinearModel, Problem
 GRAM_SIZE = 2000
 # A computed norm may be too small by rounding: relative error of the Gram matrix of a million rows is 1e-10.
 ROUND_UP = 1.0 + 1e-9
+NUMBER = (int, float, np.integer, np.floating)
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,14 @@ def linear_problem(
     """
     b = _checked_targets(b, loss)
     matrix, sparse = _checked_matrix(A, b.size)
-    if not (math.isfinite(l2) and l2 >= 0):
+    if not (isinstance(l2, NUMBER) and math.isfinite(l2) and l2 >= 0):
         raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
-    if not 0 < tau < 1:
+    if not (isinstance(tau, NUMBER) and 0 < tau < 1):
         raise ValueError(f"tau must be in (0, 1), got {tau!r}; it is the level of the quantile.")
     if intercept:
         matrix = _append_ones(matrix, sparse)
     m, p = matrix.shape
-    start = np.zeros(p) if x0 is None else np.array(x0, dtype=np.float64)
+    start = np.zeros(p) if x0 is None else _real("x0", x0).copy()
     if start.shape != (p,) or not np.all(np.isfinite(start)):
         raise ValueError(f"x0 must be a finite vector of {p} entries (the intercept's last), got shape {start.shape}.")
 
@@ -159,7 +160,7 @@ def _spectral_norm(A: Any) -> float:
 
 
 def _checked_targets(b: Any, loss: Loss) -> Vector:
-    b = np.array(b, dtype=np.float64)
+    b = _real("b", b).copy()
     if b.ndim != 1 or b.size == 0:
         raise ValueError(f"b must be a non-empty vector, got shape {b.shape}.")
     if not np.all(np.isfinite(b)):
@@ -178,12 +179,25 @@ def _checked_targets(b: Any, loss: Loss) -> Vector:
     return b
 
 
+def _real(name: str, value: Any) -> Vector:
+    """Float64, without a copy where it is; complex numbers are refused, as NumPy would drop a part of them."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise TypeError("got complex ones")
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold real numbers: {error}.") from None
+
+
 def _checked_matrix(A: Any, m: int) -> tuple[Any, bool]:
     sparse = hasattr(A, "tocsr")
     matrix: Any
     if sparse:
         import scipy.sparse
 
+        if np.iscomplexobj(A):
+            raise ValueError("A must hold real numbers, got complex ones.")
         matrix = scipy.sparse.csr_array(A, dtype=np.float64)
         if not matrix.has_canonical_format:
             matrix = matrix.copy()
@@ -192,7 +206,7 @@ def _checked_matrix(A: Any, m: int) -> tuple[Any, bool]:
         matrix.indptr = np.asarray(matrix.indptr, dtype=np.int64)
         values = matrix.data
     else:
-        matrix = np.ascontiguousarray(A, dtype=np.float64)
+        matrix = np.ascontiguousarray(_real("A", A))
         values = matrix
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(f"A must be a non-empty matrix, got shape {matrix.shape}.")
