@@ -18,14 +18,14 @@ def dot(u: Any, v: Any) -> float:
 
 @helper
 def copy(source: Any, target: Any) -> None:
-    """Target <- source."""
+    """target <- source."""
     for i in range(source.size):
         target[i] = source[i]
 
 
 @helper
 def move_average(average: Any, x: Any, share: float) -> None:
-    """Average <- average + share (x - average): a weighted running mean, share = w_k / sum_{i<=k} w_i."""
+    """average <- average + share (x - average): a weighted running mean, share = w_k / sum_{i<=k} w_i."""
     for i in range(x.size):
         average[i] += share * (x[i] - average[i])
 
@@ -41,7 +41,7 @@ def distance_squared(u: Any, v: Any) -> float:
 
 @helper
 def add_scaled(s: Any, c: float, g: Any) -> float:
-    """S <- s + c g; returns ||s||^2."""
+    """s <- s + c g; returns ||s||^2."""
     total = 0.0
     for i in range(s.size):
         s[i] += c * g[i]

@@ -29,7 +29,7 @@ def _identity(c: Case) -> Sides:
 
 
 def _weighted_gap(c: Case, rhs: np.ndarray, size: np.ndarray, f_star: float | None = None) -> Sides:
-    """Sum lambda_k gap_k <= rhs, divided by sum lambda_k."""
+    """sum lambda_k gap_k <= rhs, divided by sum lambda_k."""
     f_star = c.f_star if f_star is None else f_star
     W = c.weight_sum
     return Sides(c.f_mean - f_star, rhs / W, np.abs(c.f_mean) + abs(f_star) + size / W)

@@ -84,7 +84,7 @@ class Case:
 
     @property
     def gap_mean(self) -> Vector:
-        """Sum w_k (f(x_k) - f*) / sum w_k; by convexity no smaller than the gap of the averaged iterate."""
+        """sum w_k (f(x_k) - f*) / sum w_k; by convexity no smaller than the gap of the averaged iterate."""
         return self.columns["f_mean"] - self.f_star
 
     @property
@@ -192,10 +192,11 @@ def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdic
     if not mask.any():
         return unmet(NOT_APPLICABLE, "it speaks of no checkpoint of this run")
     k = worst.k[mask]
-    lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(worst))
+    with np.errstate(all="ignore"):  # D may be infinite at one end; what becomes NaN counts as undefined
+        at_worst, at_best = theorem.sides(worst), theorem.sides(best)
+    lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in at_worst)
+    lhs_easy, rhs_easy, size_easy = (np.broadcast_to(v, mask.shape)[mask] for v in at_best)
     holds = lhs <= rhs + rounding(k) * size
-    easy = theorem.sides(best)
-    lhs_easy, rhs_easy, size_easy = (np.broadcast_to(v, mask.shape)[mask] for v in easy)
     fails = lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)
 
     ratio = _ratio(lhs, rhs)
@@ -223,7 +224,7 @@ def _case(run: Run, optimum: OptimumInterval, *, favourable: bool) -> Case:
 
 
 def _ratio(lhs: Vector, rhs: Vector) -> Vector:
-    """Lhs / rhs; 0 where lhs <= 0 <= rhs, infinite where rhs <= 0 < lhs."""
+    """lhs / rhs; 0 where lhs <= 0 <= rhs, infinite where rhs <= 0 < lhs."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(rhs > 0, lhs / rhs, np.where(lhs > rhs, np.inf, 0.0))
     return np.where(np.isnan(lhs) | np.isnan(rhs), np.nan, np.maximum(ratio, 0.0))

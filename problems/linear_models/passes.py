@@ -67,7 +67,7 @@ def finish(f: float, scale: float, x: Any, g: Any, l2: float) -> float:
 
 @helper
 def value_pass(z: Any, x: Any, data: Any, loss: Any) -> float:
-    """F from the margins z = A x."""
+    """f from the margins z = A x."""
     b, params = data.b, data.params
     total = 0.0
     for i in range(z.size):

@@ -34,7 +34,7 @@ def csr(x: Any, g: Any, z: Any, data: Any) -> float:
 
 @value
 def from_margins(z: Any, x: Any, data: Any) -> float:
-    """F from z = A x."""
+    """f from z = A x."""
     return value_pass(z, x, data, loss)
 
 
