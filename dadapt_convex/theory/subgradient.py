@@ -7,9 +7,10 @@ h_k = R/(G sqrt(k+1)) makes it G (D^2/R + R H_{n+1}) / (2 sum 1/sqrt(k+1)).
 
 Polyak: with h_k = (f(x_k) - f*)/||g_k||^2 the same line reads
 ||x_{k+1} - x*||^2 <= ||x_k - x*||^2 - gap_k^2/||g_k||^2, so sum gap_k^2 <= D^2 G^2, and the mean gap is at most the
-root of the mean square. With f_star = f* - delta the last term is (delta^2 - gap_k^2)/||g_k||^2, and (n+1) delta^2 is added
-while gap_k >= |delta|. Only the width of [f_lo, f_hi] may separate f_star from f*: at the unfavourable end delta = 0
-where the method was given f_lo, and the bound verified there holds for the true f* too, whose gaps are smaller.
+root of the mean square. With f_star = f* - delta the last term is (delta^2 - gap_k^2)/||g_k||^2, and
+(n+1) delta^2 is added while gap_k >= |delta|. Only the width of [f_lo, f_hi] may separate f_star from f*: at the
+unfavourable end delta = 0 where the method was given f_lo, and the bound verified there holds for the true f* too,
+whose gaps are smaller.
 """
 
 from __future__ import annotations
