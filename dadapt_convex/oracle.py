@@ -44,15 +44,15 @@ ERROR_MODEL = "numpy"
 class Data(NamedTuple):
     """What a compiled oracle may read; a dense problem leaves the CSR fields empty and conversely.
 
-    dense (m, p) float64; values (nnz,) float64, indices (nnz,) uint32, indptr (m + 1,) int64: the CSR matrix
-    (unsigned indices spare Numba a wraparound test per element); b (m,) float64: labels or targets;
-    params: the loss's own numbers, in the order its file states.
+    dense (m, p) float64; values (nnz,) float64, indices (nnz,) uint32, indptr (m + 1,) uint64: the CSR matrix
+    (unsigned numbers spare Numba a test per element for indices that count from the end); b (m,) float64: labels
+    or targets; params: the loss's own numbers, in the order its file states.
     """
 
     dense: Vector
     values: Vector
     indices: NDArray[np.uint32]
-    indptr: NDArray[np.int64]
+    indptr: NDArray[np.uint64]
     b: Vector
     params: Vector
 
@@ -66,7 +66,7 @@ def pack(
 ) -> Data:
     """Bring arrays into the one layout that compiled oracles accept.
 
-    C-contiguous, float64 (indices uint32, indptr int64), and read-only, so that no kernel writes to the data.
+    C-contiguous, float64 (indices uint32, indptr uint64), and read-only, so that no kernel writes to the data.
     Nothing is copied that has this layout already.
     """
     values, indices, indptr = csr if csr is not None else ((), (), ())
@@ -74,7 +74,7 @@ def pack(
         dense=_read_only(np.zeros((0, 0)) if dense is None else dense),
         values=_read_only(values),
         indices=_read_only(indices, np.uint32),
-        indptr=_read_only(indptr, np.int64),
+        indptr=_read_only(indptr, np.uint64),
         b=_read_only(b),
         params=_read_only(params),
     )
@@ -145,7 +145,7 @@ def signature(kind: str) -> Any:
         return t.Array(dtype, ndim, "C", readonly=True)
 
     floats = stored(t.float64)
-    data = t.NamedTuple([stored(t.float64, 2), floats, stored(t.uint32), stored(t.int64), floats, floats], Data)
+    data = t.NamedTuple([stored(t.float64, 2), floats, stored(t.uint32), stored(t.uint64), floats, floats], Data)
     return {
         "oracle": t.float64(vector, vector, vector, data),
         "value": t.float64(vector, vector, data),
@@ -159,8 +159,9 @@ class Helper:
     Numba resolves it as a global of the calling kernel. Calling it from Python runs the plain function.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], fastmath: frozenset[str] = FASTMATH) -> None:
         self.python = function
+        self.fastmath = fastmath
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any) -> Any:
@@ -170,7 +171,7 @@ class Helper:
     def dispatcher(self) -> Any:
         import numba
 
-        return numba.njit(fastmath=set(FASTMATH), error_model=ERROR_MODEL)(self.python)
+        return numba.njit(fastmath=set(self.fastmath), error_model=ERROR_MODEL)(self.python)
 
 
 class Kernel:
@@ -238,6 +239,11 @@ def helper(function: Callable[..., Any]) -> Helper:
     return Helper(function)
 
 
+def exact_helper(function: Callable[..., Any]) -> Helper:
+    """The same where the order of operations matters: no reassociation, fused multiply-adds only."""
+    return Helper(function, frozenset({"contract"}))
+
+
 @functools.cache
 def _teach_numba_helpers() -> None:
     """Let a kernel name a Helper as a global, call it, and pass it on: Numba sees the dispatcher inside.
@@ -283,7 +289,8 @@ def fingerprint(kernel: Kernel) -> str:
         for name, target in ((name, scope.get(name)) for name in names for scope in scopes):
             if isinstance(target, Helper) and id(target) not in seen:
                 seen.add(id(target))
-                digest.update(_code_bytes(target.python.__code__) + repr(target.python.__defaults__).encode())
+                options = (target.python.__defaults__, sorted(target.fastmath))
+                digest.update(_code_bytes(target.python.__code__) + repr(options).encode())
                 visit(target.python)
             elif isinstance(target, CONSTANTS):  # frozen into the machine code
                 content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dadapt_convex.method import Method
@@ -36,14 +37,16 @@ class Run:
         The number of subgradients asked for (n + 1 in the papers).
     k : int
         The number used.
+    rows : sequence of mappings
+        The rows of `trace`.
     trace : pandas.DataFrame
-        A row per checkpoint. Row k describes the state once the k subgradients g_0 .. g_{k-1} have been
-        used, n = k - 1: `f`, `g_norm`, `x_dist` = ||x_n - x0|| belong to the current iterate x_n,
-        `x_next_dist` to x_{n+1}; `f_avg` to the weighted
-        average of x_0 .. x_n; `f_best` to the best of them; `f_mean` is sum w_i f(x_i) / sum w_i, never
-        below f_avg; `S`, `weight_sum`, `g_max`, `g0_norm` as their names say; the method's own scalars
-        (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the papers' index n + 1. `seconds` is the time spent in
-        iterations so far, without compilation and without evaluating f at the average.
+        A row per checkpoint; made from `rows` when first asked for. Row k describes the state once the k
+        subgradients g_0 .. g_{k-1} have been used, n = k - 1: `f`, `g_norm`, `x_dist` = ||x_n - x0|| belong to the
+        current iterate x_n, `x_next_dist` to x_{n+1}; `f_avg` to the weighted average of x_0 .. x_n; `f_best` to the
+        best of them; `f_mean` is sum w_i f(x_i) / sum w_i, never below f_avg; `S`, `weight_sum`, `g_max`, `g0_norm`
+        as their names say; the method's own scalars (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the papers' index
+        n + 1. `seconds` is the time spent in iterations so far, without compilation and without evaluating f at the
+        average.
     x0, x, x_next : (p,) float64
         The starting point; x_n, the last point where a subgradient was taken, and x_{n+1}.
     x_avg, x_best, x_selected : (p,) float64
@@ -62,7 +65,7 @@ class Run:
     given: Mapping[str, str]
     steps: int
     k: int
-    trace: pd.DataFrame
+    rows: Sequence[Mapping[str, float]] = field(repr=False)
     x0: Vector
     x: Vector
     x_next: Vector
@@ -74,3 +77,13 @@ class Run:
     G: float
     seconds: float
     compile_seconds: float
+
+    @functools.cached_property
+    def trace(self) -> pd.DataFrame:
+        """The table of checkpoints."""
+        import pandas as pd  # a second of import, which a run does not wait for
+
+        table = pd.DataFrame(self.rows)
+        if not table.empty:
+            table["k"] = table["k"].astype("int64")
+        return table

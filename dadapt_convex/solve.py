@@ -327,11 +327,6 @@ class _State:
         compile_seconds: float,
     ) -> Run:
         """The Run, with copies that nothing else holds."""
-        import pandas as pd
-
-        trace = pd.DataFrame(rows)
-        if not trace.empty:
-            trace["k"] = trace["k"].astype(np.int64)
         last = (self.k - 1) % 2 if self.k else 0
         return Run(
             problem=problem.name,
@@ -340,7 +335,7 @@ class _State:
             given=given,
             steps=steps,
             k=self.k,
-            trace=trace,
+            rows=rows,
             x0=self.x0,
             x=self.iterates[last].copy(),
             x_next=self.iterates[1 - last].copy() if self.k else self.x0.copy(),

@@ -199,13 +199,14 @@ def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdic
     holds = lhs <= rhs + rounding(k) * size
     fails = lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)
 
-    ratio = _ratio(lhs, rhs)
+    ratio = _ratio(lhs, rhs, rounding(k) * size)
     at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
     undefined = np.isnan(lhs) | np.isnan(rhs)
     if fails.any():
-        at = int(np.flatnonzero(fails)[np.argmax(_ratio(lhs_easy, rhs_easy)[fails])])
+        easy = _ratio(lhs_easy, rhs_easy, 0.0)
+        at = int(np.flatnonzero(fails)[np.argmax(easy[fails])])
         note = f"fails at {int(fails.sum())} of {k.size} checkpoints, first at k = {int(k[fails][0])}"
-        return Verdict(theorem.name, VIOLATED, float(_ratio(lhs_easy, rhs_easy)[at]), int(k[at]), note)
+        return Verdict(theorem.name, VIOLATED, float(easy[at]), int(k[at]), note)
     if undefined.any():
         return Verdict(
             theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), f"undefined at k = {int(k[undefined][0])}"
@@ -223,10 +224,11 @@ def _case(run: Run, optimum: OptimumInterval, *, favourable: bool) -> Case:
     return Case(run, f_star, D, optimum.x)
 
 
-def _ratio(lhs: Vector, rhs: Vector) -> Vector:
-    """lhs / rhs; 0 where lhs <= 0 <= rhs, infinite where rhs <= 0 < lhs."""
+def _ratio(lhs: Vector, rhs: Vector, allowance: Vector | float) -> Vector:
+    """lhs / rhs; 0 where both are zero to rounding or lhs <= 0 <= rhs, infinite where rhs <= 0 < lhs."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(rhs > 0, lhs / rhs, np.where(lhs > rhs, np.inf, 0.0))
+    ratio = np.where(np.maximum(lhs, rhs) <= allowance, 0.0, ratio)
     return np.where(np.isnan(lhs) | np.isnan(rhs), np.nan, np.maximum(ratio, 0.0))
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from dadapt_convex.oracle import helper, oracle, value
+from problems.linear_models.elementary import exp_of_negative, log1p_and_reciprocal
 from problems.linear_models.loss import Loss
 from problems.linear_models.passes import csr_pass, dense_pass, value_pass
 
 
 @helper
 def loss(z: float, b: float, params: Any) -> tuple[float, float]:
-    """Value and derivative, without overflow for any z."""
+    """Value and derivative; no overflow and no branch for any z."""
     u = b * z
-    e = math.exp(-abs(u))
-    if u > 0.0:
-        return math.log1p(e), -b * e / (1.0 + e)
-    return math.log1p(e) - u, -b / (1.0 + e)
+    e = exp_of_negative(abs(u))
+    log1p, reciprocal = log1p_and_reciprocal(e)
+    positive = u > 0.0
+    return log1p + (0.0 if positive else -u), -b * (e if positive else 1.0) * reciprocal
 
 
 @oracle

@@ -93,7 +93,9 @@ def linear_problem(
 
     params = (l2, tau)
     if sparse:
-        data = pack(csr=(matrix.data, matrix.indices.view(np.uint32), matrix.indptr), b=b, params=params)
+        data = pack(
+            csr=(matrix.data, matrix.indices.view(np.uint32), matrix.indptr.view(np.uint64)), b=b, params=params
+        )
     else:
         data = pack(dense=matrix, b=b, params=params)
     oracle = Oracle(kernel=loss.csr if sparse else loss.dense, value=loss.value, data=data, margins=m)

@@ -1,55 +1,78 @@
 """One pass over the data: margins, loss and subgradient; dense and CSR, for any loss of a margin.
 
-A loss is a compiled function (z, b, params) -> (value, derivative in z). Each loss file binds it to these
-passes. params[0] is l2.
+A loss is a compiled function (z, b, params) -> (value, derivative in z) without branches. Each loss file binds it to
+these passes. params[0] is l2. Rows are taken BLOCK at a time: their margins, then the loss in one loop that
+vectorises, then their share of the subgradient while the rows are still in cache.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dadapt_convex.oracle import helper
 from dadapt_convex.vector import dot
+
+BLOCK = 32
 
 
 @helper
 def dense_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
-    """f(x) and a subgradient in g, fused over the rows of a dense matrix: a row is in cache when it is used again."""
+    """f(x) and a subgradient in g, for a dense matrix."""
     A, b, params = data.dense, data.b, data.params
     m, p = A.shape
     for j in range(p):
         g[j] = 0.0
+    slopes = np.empty(BLOCK)
     total = 0.0
-    for i in range(m):
-        margin = 0.0
-        for j in range(p):
-            margin += A[i, j] * x[j]
-        z[i] = margin
-        value, slope = loss(margin, b[i], params)
-        total += value
-        for j in range(p):
-            g[j] += slope * A[i, j]
+    for first in range(0, m, BLOCK):
+        last = min(first + BLOCK, m)
+        for i in range(first, last):
+            margin = 0.0
+            for j in range(p):
+                margin += A[i, j] * x[j]
+            z[i] = margin
+        for i in range(first, last):
+            value, slopes[i - first] = loss(z[i], b[i], params)
+            total += value
+        i = first
+        while i + 4 <= last:  # four rows at a time: g is read and written a fourth as often
+            u0, u1, u2, u3 = slopes[i - first], slopes[i - first + 1], slopes[i - first + 2], slopes[i - first + 3]
+            for j in range(p):
+                g[j] += (u0 * A[i, j] + u1 * A[i + 1, j]) + (u2 * A[i + 2, j] + u3 * A[i + 3, j])
+            i += 4
+        while i < last:
+            for j in range(p):
+                g[j] += slopes[i - first] * A[i, j]
+            i += 1
     return finish(total / m, 1.0 / m, x, g, params[0])
 
 
 @helper
 def csr_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
-    """f(x) and a subgradient in g, fused over the rows of a CSR matrix."""
+    """f(x) and a subgradient in g, for a CSR matrix."""
     values, indices, indptr, b, params = data.values, data.indices, data.indptr, data.b, data.params
     m = b.size
     for j in range(g.size):
         g[j] = 0.0
+    slopes = np.empty(BLOCK)
     total = 0.0
-    for i in range(m):
-        margin = 0.0
-        for e in range(indptr[i], indptr[i + 1]):
-            margin += values[e] * x[indices[e]]
-        z[i] = margin
-        value, slope = loss(margin, b[i], params)
-        total += value
-        if slope != 0.0:
+    for first in range(0, m, BLOCK):
+        last = min(first + BLOCK, m)
+        for i in range(first, last):
+            margin = 0.0
             for e in range(indptr[i], indptr[i + 1]):
-                g[indices[e]] += slope * values[e]
+                margin += values[e] * x[indices[e]]
+            z[i] = margin
+        for i in range(first, last):
+            value, slopes[i - first] = loss(z[i], b[i], params)
+            total += value
+        for i in range(first, last):
+            slope = slopes[i - first]
+            if slope != 0.0:
+                for e in range(indptr[i], indptr[i + 1]):
+                    g[indices[e]] += slope * values[e]
     return finish(total / m, 1.0 / m, x, g, params[0])
 
 

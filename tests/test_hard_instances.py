@@ -1,0 +1,246 @@
+"""Hard instances: closed forms, and the lower bounds that make them hard."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import dadapt_convex as dc
+import problems
+from dadapt_convex.method import Choice
+from problems.hard_instances import HARD
+
+EPS = np.finfo(float).eps
+
+#            problem, f*, D, D in the maximum norm
+CLOSED_FORMS = [
+    (problems.absolute_value(), 0.0, 1.0, 1.0),
+    (problems.absolute_value(-2.5e7), 0.0, 2.5e7, 2.5e7),
+    (problems.absolute_value(1e100), 0.0, 1e100, 1e100),
+    (problems.norm2(1), 0.0, 1.0, 1.0),
+    (problems.norm2(20), 0.0, 1.0, 1 / math.sqrt(20)),
+    (problems.norm2(100_000), 0.0, 1.0, 1 / math.sqrt(100_000)),
+    (problems.max_abs(1), 0.0, 1.0, 1.0),
+    (problems.max_abs(20), 0.0, math.sqrt(21 * 41 / 120), 1.0),  # sum i^2 / p^2 = (p + 1) (2 p + 1) / (6 p)
+    (problems.drori_teboulle(m=1, D=3.0, G=2.0), -6.0, 3.0, 3.0),
+    (problems.drori_teboulle(), -1 / math.sqrt(101), 1.0, 1 / math.sqrt(101)),
+    (problems.drori_teboulle(m=401, D=1e-3, G=1e4), -10 / math.sqrt(401), 1e-3, 1e-3 / math.sqrt(401)),
+    (problems.drori_teboulle(m=100_000, D=7.0, G=0.3), -2.1 / math.sqrt(100_000), 7.0, 7 / math.sqrt(100_000)),
+]
+each = pytest.mark.parametrize(
+    "problem", [case[0] for case in CLOSED_FORMS], ids=lambda p: f"{p.name}-{p.p}-{p.x0[0]:g}"
+)
+
+
+def points(problem, n=200, seed=0):
+    """Near x0, near the minimiser, far away, and with many entries equal."""
+    rng, x_star = np.random.default_rng(seed), problem.optimum().x
+    for i in range(n):
+        scale = 10.0 ** rng.uniform(-6, 6) * np.linalg.norm(x_star - problem.x0)
+        u = rng.standard_normal(problem.p)
+        if i % 4 == 3:
+            u = np.round(u)
+        yield (problem.x0, x_star)[i % 2] + scale * u / math.sqrt(problem.p)
+
+
+def size(problem, *xs):
+    """The magnitude of what is added up in f at these points, for rounding."""
+    D = problem.optimum().D_hi
+    return problem.G * sum(np.linalg.norm(x / D) + 2 for x in xs) * D
+
+
+def test_every_hard_instance_is_tried_here():
+    assert {problem.name for problem, *_ in CLOSED_FORMS} == {f"hard:{name}" for name in HARD}
+
+
+@pytest.mark.parametrize(("problem", "f_star", "D", "D_inf"), CLOSED_FORMS, ids=lambda v: getattr(v, "name", ""))
+def test_closed_forms_lie_in_the_intervals(problem, f_star, D, D_inf):
+    optimum = problem.optimum()
+    assert optimum.f_lo <= f_star <= optimum.f_hi
+    assert optimum.D_lo <= D <= optimum.D_hi
+    assert optimum.D_inf_lo <= D_inf <= optimum.D_inf_hi
+    # the intervals are closed forms, 4 roundings wide on either side
+    assert optimum.f_hi - optimum.f_lo <= 9 * EPS * abs(f_star)
+    assert optimum.D_hi - optimum.D_lo <= 9 * EPS * D
+    assert optimum.D_inf_hi - optimum.D_inf_lo <= 9 * EPS * D_inf
+    assert (optimum.attained, optimum.kind) == (True, "closed form")
+
+
+def test_a_distance_does_not_overflow():
+    """Its square does."""
+    assert problems.absolute_value(1e300).optimum().D_estimate == 1e300
+
+
+@each
+def test_the_minimiser_has_the_value_f_star(problem):
+    """Tolerance: a norm of p entries is off by p eps at worst, and by far less in blocks; sqrt(p) + 10 is ample."""
+    optimum = problem.optimum()
+    rounding = (math.sqrt(problem.p) + 10) * EPS * size(problem, optimum.x)
+    assert problem.value(optimum.x) == pytest.approx(optimum.f_hi, rel=0, abs=rounding)
+
+
+@each
+def test_no_point_lies_below_f_star(problem):
+    optimum = problem.optimum()
+    for x in points(problem):
+        assert problem.value(x) >= optimum.f_lo - 1e-13 * size(problem, x)
+
+
+@each
+def test_subgradient_inequality(problem):
+    for x, y in itertools.pairwise(points(problem, n=100)):
+        f_x, f_y, g = problem.value(x), problem.value(y), problem.subgradient(x)
+        assert f_y >= f_x + g @ (y - x) - 1e-13 * size(problem, x, y)
+
+
+@each
+def test_G_is_attained_and_never_exceeded(problem):
+    assert problem.G_exact
+    norms = [np.linalg.norm(problem.subgradient(x)) for x in points(problem)]
+    assert max(norms) <= problem.G * (1 + problem.p * EPS)  # a unit vector of p entries, normalised in float64
+    assert max(norms) >= problem.G * (1 - problem.p * EPS)
+    assert max(np.abs(problem.subgradient(x)).max() for x in points(problem)) <= problem.G_inf * (1 + 4 * EPS)
+
+
+@pytest.mark.parametrize(
+    "problem", [problems.absolute_value(), problems.norm2(), problems.max_abs()], ids=lambda p: p.name
+)
+def test_the_subgradient_at_the_minimiser_is_zero(problem):
+    x = np.zeros(problem.p)
+    assert problem.value(x) == 0.0
+    assert np.array_equal(problem.subgradient(x), x)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+def test_norm2_neither_overflows_nor_underflows(scale):
+    problem = problems.norm2(2)
+    assert problem.value([3 * scale, 4 * scale]) == pytest.approx(5 * scale, rel=2 * EPS, abs=0)
+    assert problem.subgradient([3 * scale, 4 * scale]) == pytest.approx([0.6, 0.8], rel=4 * EPS, abs=0)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The oracles' choices, on which the lower bounds rest
+
+
+@pytest.mark.parametrize(
+    ("x", "index"), [([0, 0, 0], 0), ([-1, 0, 0], 1), ([-1, -1, -1e-9], 2), ([0.2, 0.1, 0.2], 0), ([0.0, 0.1, 0.1], 1)]
+)
+def test_drori_teboulle_returns_the_smallest_maximising_index(x, index):
+    problem = problems.drori_teboulle(m=3, D=2.0, G=5.0)
+    assert np.array_equal(problem.subgradient(x), 5.0 * np.eye(3)[index])
+    assert problem.value(x) == 5.0 * max(x)
+
+
+def test_drori_teboulle_takes_the_first_branch_on_a_tie_and_the_cone_beyond():
+    """With m = 1 the branches meet exactly at x = -D: G x = G |x| - 2 D G."""
+    problem = problems.drori_teboulle(m=1, D=2.0, G=1.0)
+    assert problem.subgradient([-2.0]) == [1.0]
+    assert problem.subgradient([-2.1]) == [-1.0]
+    far = np.array([-30.0, -40.0])
+    problem = problems.drori_teboulle(m=2, D=1.0, G=2.0)
+    assert problem.subgradient(far) == pytest.approx([-1.2, -1.6], rel=4 * EPS, abs=0)
+    assert problem.value(far) == pytest.approx(100 - 2 * (1 + 1 / math.sqrt(2)), rel=4 * EPS, abs=0)
+
+
+@pytest.mark.parametrize(("x", "index", "sign"), [([1, -2, 2], 1, -1), ([2, -2, 2], 0, 1), ([0, 0, -3], 2, -1)])
+def test_max_abs_returns_the_smallest_maximising_index(x, index, sign):
+    assert np.array_equal(problems.max_abs(3).subgradient(x), sign * np.eye(3)[index])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Lower bounds
+
+
+def configurations():
+    """Every method with every combination of its named options."""
+    for name in dc.methods():
+        choices = [h for h in dc.get_method(name).hyper if isinstance(h, Choice)]
+        for options in itertools.product(*(c.options for c in choices)):
+            chosen = dict(zip((c.name for c in choices), options, strict=True))
+            yield pytest.param(name, chosen, id="-".join([name, *options]))
+
+
+@pytest.mark.parametrize("m", [1, 2, 64])
+@pytest.mark.parametrize(("method", "options"), list(configurations()))
+def test_no_method_beats_the_lower_bound_within_m_subgradients(method, options, m):
+    """Average, best and last iterate, at every k <= m; 1e-12 as f* is known in closed form."""
+    D, G = 3.0, 0.7
+    problem = problems.drori_teboulle(m=m, D=D, G=G)
+    names = [h.name for h in dc.get_method(method).hyper]
+    for guess in ({"d0": 1e-6 * D}, {"d0": D}) if "d0" in names else ({},):
+        run = dc.solve(problem, method, steps=m, checkpoints="all", **options, **guess)
+        columns = [c for c in ("f", "f_avg", "f_best", "f_selected") if c in run.trace]
+        gaps = run.trace[columns].to_numpy() - problem.optimum().f_hi
+        assert len(gaps) == m
+        assert gaps.min() >= D * G / math.sqrt(m) * (1 - 1e-12)
+
+
+def test_the_lower_bound_ends_after_m_subgradients():
+    """So the test above would notice an instance that is not the hard one for m."""
+    m = 64
+    problem = problems.drori_teboulle(m=m)
+    run = dc.solve(problem, "polyak", steps=10 * m)
+    assert run.trace["f_best"].iloc[-1] - problem.optimum().f_lo < 0.9 / math.sqrt(m)
+
+
+@pytest.mark.parametrize("N", [1, 2, 10, 101, 1000])
+def test_the_constant_step_attains_the_lower_bound(N):
+    """So D G / sqrt(N) cannot be improved in either theorem; 1e-12 as f* is known in closed form."""
+    D, G = 2.0, 5.0
+    problem = problems.drori_teboulle(m=N, D=D, G=G)
+    last = dc.solve(problem, "subgradient", steps=N).trace.iloc[-1]
+    expected = pytest.approx(D * G / math.sqrt(N), rel=1e-12, abs=0)
+    assert last["f_avg"] - problem.optimum().f_lo == expected
+    assert last["f_best"] - problem.optimum().f_lo == expected
+
+
+@pytest.mark.parametrize("N", [1, 2, 10, 101])
+def test_the_decreasing_step_attains_the_lower_bound_at_its_last_iterate(N):
+    problem = problems.drori_teboulle(m=N)
+    last = dc.solve(problem, "subgradient_last_iterate", steps=N).trace.iloc[-1]
+    assert last["f"] - problem.optimum().f_lo == pytest.approx(1 / math.sqrt(N), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("x0", [1.0, -3.75])
+def test_polyak_attains_its_bound_on_the_absolute_value(x0):
+    """Sum gap^2 <= D^2 G^2 is an equality: one step from x0 to 0."""
+    run = dc.solve(problems.absolute_value(x0), "polyak", steps=10, checkpoints="all")
+    assert run.status == "converged"
+    assert run.trace["sum_gap2"].tolist() == [x0 * x0, x0 * x0]
+    assert run.trace["f_best"].iloc[0] == abs(x0)  # D G / sqrt(n + 1) at n = 0
+    assert run.trace["f"].iloc[1] == 0.0
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What D-Adaptation pays for not knowing D
+
+#       d0: the largest sqrt(n + 1) gap / (D G) over all n, to three or four digits
+PEAKS = {1e-2: 5.45, 1e-6: 15.14, 1e-16: 38.62}
+
+
+def peak(d0, steps=2000, **options):
+    """Over n, the largest sqrt(n + 1) (f(x_avg) - f*) / (D G) on |x| from 1; later it falls."""
+    run = dc.solve(problems.absolute_value(), "dadapt_dual_averaging", steps=steps, d0=d0, checkpoints="all", **options)
+    ratios = np.sqrt(run.trace["k"]) * run.trace["f_avg"]
+    assert ratios.idxmax() < 0.8 * steps
+    return ratios.max()
+
+
+@pytest.mark.parametrize("d0", PEAKS)
+def test_peak_of_dadaptation_on_the_absolute_value(d0):
+    """5e-3: half a unit of the last digit that is stated, and no more."""
+    assert peak(d0) == pytest.approx(PEAKS[d0], abs=5e-3)
+
+
+def test_the_price_of_dadaptation_is_linear_in_the_logarithm_of_d0():
+    """About ln(D/d_0) + 1 to 2: slope 1, not the square root that Prodigy pays."""
+    logs = np.log([1e4, 1e6, 1e8, 1e12, 1e16])
+    peaks = np.array([peak(1 / ratio) for ratio in np.exp(logs)])
+    assert np.all((peaks > logs + 0.8) & (peaks < logs + 2))
+    assert np.diff(peaks) / np.diff(logs) == pytest.approx(1.0, abs=0.1)
+    roots = np.sqrt(logs)
+    slopes = np.diff(peaks) / np.diff(roots)
+    assert slopes[-1] > 1.5 * slopes[0]  # against the square root of the logarithm it is not a line

@@ -1,0 +1,156 @@
+"""The packages: who imports whom, what an import costs, and what the files say."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dadapt_convex as dc
+from dadapt_convex import methods as methods_by_name
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [path for package in ("dadapt_convex", "problems", "experiments") for path in (ROOT / package).rglob("*.py")]
+METHOD_FILES = [path for path in (ROOT / "dadapt_convex" / "methods").glob("*.py") if not path.stem.startswith("_")]
+HEAVY = ("numba", "cvxpy", "scipy", "pandas", "sklearn", "matplotlib")
+# What problems may use of dadapt_convex: the contract, and the vector formulas that kernels call.
+CONTRACT = {"dadapt_convex.oracle", "dadapt_convex.vector"}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(source: str, package: str) -> set[str]:
+    """Every module that the source imports, by statement at any depth or by import_module("...")."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            found.add(package)
+        elif isinstance(node, ast.ImportFrom):
+            # `from dadapt_convex import oracle` may name a module or an attribute: the longer name decides
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            first = node.args[0]
+            if isinstance(first, ast.JoinedStr):
+                first = first.values[0]
+            if isinstance(first, ast.Constant):
+                found.add(str(first.value))
+    return found
+
+
+def wrong_arrows(source: str, package: str) -> list[str]:
+    """The imports that go against experiments -> problems -> dadapt_convex.oracle."""
+
+    def allowed(module: str) -> bool:
+        target = module.split(".")[0]
+        if package == "dadapt_convex":
+            return target not in ("problems", "experiments")
+        if package == "problems":
+            contract = any(module == name or module.startswith(f"{name}.") for name in CONTRACT)
+            return target != "experiments" and (target != "dadapt_convex" or contract)
+        return True
+
+    return sorted(module for module in imported(source, package) if not allowed(module))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_imports_follow_the_arrows(path):
+    assert wrong_arrows(path.read_text("utf-8"), path.relative_to(ROOT).parts[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("dadapt_convex", "import problems"),
+        ("dadapt_convex", "def f():\n    from problems.problem import Optimum"),
+        ("dadapt_convex", "import importlib\nimportlib.import_module('experiments.run')"),
+        ("dadapt_convex", "from importlib import import_module\nimport_module(f'problems.{name}')"),
+        ("problems", "import dadapt_convex as dc"),
+        ("problems", "from dadapt_convex import solve"),
+        ("problems", "from dadapt_convex.solve import solve"),
+        ("problems", "from dadapt_convex.oracles import x"),
+        ("problems", "from experiments import run"),
+    ],
+)
+def test_an_import_against_an_arrow_is_noticed(package, source):
+    assert wrong_arrows(source, package)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import dadapt_convex",
+        "import problems",
+        "import dadapt_convex as dc; [dc.get_method(name) for name in dc.methods()]",
+        "import problems; problems.names()",
+        "import problems; problems.get('hard:abs'), problems.get('hard:drori_teboulle')",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement):
+    code = f"import sys; {statement}; print(*(set({HEAVY}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_look_for_heavy_imports_finds_one():
+    code = f"import sys; import scipy; print(*(set({HEAVY}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["scipy"]
+
+
+@pytest.mark.parametrize("path", METHOD_FILES, ids=lambda path: path.stem)
+def test_a_file_in_methods_defines_the_method_of_its_name(path):
+    method = importlib.import_module(f"dadapt_convex.methods.{path.stem}").METHOD
+    assert isinstance(method, dc.Method)
+    assert method.name == path.stem
+    assert method.reference
+    assert method.summary
+
+
+def test_methods_lists_the_files_and_nothing_else(monkeypatch):
+    monkeypatch.setattr("dadapt_convex.method._registered", {})
+    assert methods_by_name() == sorted(path.stem for path in METHOD_FILES)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What the repository holds is the same on every machine
+
+ABSOLUTE = re.compile(r"(?<![\w./:])/(?:root|home|Users|work|tmp|mnt|opt|private|srv)/|[A-Z]:\\Users")
+INDEX_HOST = re.compile(r"(?:pypi|pythonhosted|anaconda|npmjs|crates)\.(?:org|com|io)")
+
+
+def tracked_texts() -> list[Path]:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is absent")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("the tests are not run from a git repository")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("pattern", [ABSOLUTE, INDEX_HOST], ids=["absolute path", "host of a package index"])
+def test_no_tracked_file_names_one_machine(pattern):
+    found = []
+    for path in tracked_texts():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:  # an image
+            continue
+        found.extend(f"{relative(path)}: {match[0]}" for match in pattern.finditer(text))
+    assert found == []
+
+
+def test_the_patterns_find_what_they_look_for():
+    assert ABSOLUTE.search("open('/" + "home/someone/data')")
+    assert INDEX_HOST.search("https://files.python" + "hosted.org/packages")
+    assert not ABSOLUTE.search("https://example.com/" + "home/page and results/" + "tmp/x")
