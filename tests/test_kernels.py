@@ -15,6 +15,7 @@ import pytest
 import scipy.sparse
 
 import problems
+from dadapt_convex.oracle import pack
 from problems.linear_models import logistic as logistic_file
 from problems.linear_models.loss import linear_problem, losses
 
@@ -326,3 +327,17 @@ def test_dense_and_csr_agree_on_a_real_data_set(shared_data):
         values, slopes = hinge(A @ x, b)
         assert large.value(x) == pytest.approx(values.mean(), rel=7e-12, abs=0)
         assert large.subgradient(x) == pytest.approx(A.T @ slopes / b.size, rel=0, abs=7e-12)
+
+
+def test_logistic_loss_is_accurate_to_a_few_units_in_the_last_place_margin_by_margin():
+    """Against long double; its value and derivative are relative to numbers down to 1e-304."""
+    t = np.concatenate([np.linspace(-700, 700, 2801), np.linspace(-2, 2, 401), [1e-300, -1e-300]])
+    exact = np.logaddexp(np.longdouble(0), -t.astype(np.longdouble))
+    slope = -1 / (1 + np.exp(t.astype(np.longdouble)))
+    for z, value, derivative in zip(t, exact, slope, strict=True):
+        problem_data = pack(dense=[[z]], b=[1.0], params=(0.0, 0.5))
+        g, margin = np.zeros(1), np.zeros(1)
+        f = logistic_file.dense(np.ones(1), g, margin, problem_data)
+        assert abs(f - value) <= 1e-15 * value
+        if z != 0:
+            assert abs(g[0] / z - derivative) <= 1.5e-15 * abs(derivative)

@@ -1,0 +1,509 @@
+"""Figures and summaries, made from the stored files alone.
+
+Per problem: the suboptimality of the average, best and last iterate, and a figure of the D-Adaptation methods with
+their own bounds and d_k against the certified distance. Over the suite: a heat map of verdicts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments import store
+from experiments.figure_names import FORMATS, HEAT_MAP, figure_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
+# In a cell that stands for several runs the gravest verdict is shown.
+GRAVITY = ("VIOLATED", "UNDECIDED", "VERIFIED", "NOT_APPLICABLE")
+
+TITLES = {"avg": "weighted average", "best": "best iterate", "last": "last iterate"}
+
+# Okabe and Ito's palette, told apart by the colour-blind; yellow, too pale for a line on white, is left out.
+VERMILLION, BLUE, GREEN, ORANGE, SKY, PURPLE, BROWN, GREY = (
+    "#D55E00", "#0072B2", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#7A5230", "#8A8A8A",
+)  # fmt: skip
+COLOURS = (BLUE, SKY, GREEN, ORANGE, PURPLE, BROWN, "#332288", "#999933")
+ADAPTIVE_COLOURS = (VERMILLION, BLUE, ORANGE, GREEN, PURPLE, BROWN)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
+MARKS_PER_LINE = 7
+WIDTH, PANEL_HEIGHT = 7.2, 2.05  # inches: a page's width
+DPI = 170
+# A curve may fall by many decades when a method finds the kink; the rest must stay legible.
+DECADES_SHOWN = 7
+# References far above all curves are let out of the picture.
+HEADROOM = 30.0
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 9,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.3,
+    "pdf.fonttype": 42,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Summaries
+
+
+def summary_by_method(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    """Counts of verdicts and the worst ratio of every method configuration, in the order of the table."""
+    return [_summary(rows, label=str(label)) for label, rows in verdicts.groupby("label", sort=False)]
+
+
+def summary_by_problem(verdicts: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The same by problem."""
+    return {str(problem): _summary(rows) for problem, rows in verdicts.groupby("problem", sort=False)}
+
+
+def _summary(rows: pd.DataFrame, label: str = "") -> dict[str, Any]:
+    """Counts; the largest ratio, infinite ones included, with the theorem and problem where it stands."""
+    counts = rows["verdict"].value_counts()
+    ratios = rows["worst_ratio"].where(rows["verdict"].isin(("VERIFIED", "VIOLATED"))).astype(float)
+    worst, where = None, ""
+    if ratios.notna().any():
+        at = int(np.nanargmax(ratios.to_numpy()))
+        worst = float(ratios.iloc[at])
+        where = f"{rows['theorem'].iloc[at]}, {rows['problem'].iloc[at]}"
+    return {"label": label, **{v: int(counts.get(v, 0)) for v in VERDICTS}, "worst_ratio": worst, "where": where}
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A cell of the heat map: the gravest verdict of all runs it stands for, and the largest ratio among those."""
+
+    verdict: str
+    ratio: float
+
+
+def heat(verdicts: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, str], Heat]]:
+    """Problems, theorems, and the cells."""
+    problems = [str(p) for p in verdicts["problem"].unique()]
+    theorems = [str(t) for t in verdicts["theorem"].unique()]
+    cells: dict[tuple[str, str], Heat] = {}
+    for (problem, theorem), rows in verdicts.groupby(["problem", "theorem"], sort=False):
+        gravest = min(rows["verdict"], key=GRAVITY.index)
+        ratios = rows["worst_ratio"][rows["verdict"] == gravest].astype(float)
+        cells[str(problem), str(theorem)] = Heat(gravest, float(ratios.max()) if ratios.notna().any() else math.nan)
+    return problems, theorems, cells
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Drawing
+
+
+def draw_all(out: Path, jobs: int, console: Any) -> None:
+    """Draw every figure of a results directory into its folder of figures, PNG and PDF."""
+    from experiments.runner import workers
+    from experiments.terminal import progress
+
+    results = store.Results.read(out)
+    (out / store.FIGURES).mkdir(exist_ok=True)
+    problems = list(results.problems["problem"])
+    tasks: list[tuple[Any, ...]] = [(draw_heat_map, out)] if len(results.verdicts) else []
+    tasks += [(draw_problem, out, problem) for problem in problems if (results.runs["problem"] == problem).any()]
+    with workers(min(jobs, len(tasks)) or 1) as work, progress(console, "figures", len(tasks)) as advance:
+        for _ in work(tasks):
+            advance()
+
+
+def draw_heat_map(out: Path) -> None:
+    """Draw the verdicts of the whole suite."""
+    _save(heat_map(store.Results.read(out).verdicts), out, HEAT_MAP)
+
+
+def draw_problem(out: Path, problem: str) -> None:
+    """Draw the figures of one problem."""
+    results = store.Results.read(out, problem)
+    row = results.problems[results.problems["problem"] == problem].iloc[0]
+    runs, order = results.runs, results.manifest["configuration"]["methods"]
+    _save(suboptimality_figure(runs, row, order), out, figure_name("suboptimality", problem))
+    if "d" in runs.columns and runs["d"].notna().any():
+        _save(dadaptation_figure(runs[runs["d"].notna()], row), out, figure_name("dadaptation", problem))
+
+
+def _save(figure: Any, out: Path, name: str) -> None:
+    import matplotlib
+
+    if figure.get_layout_engine() is not None:
+        with matplotlib.rc_context(STYLE):
+            figure.draw_without_rendering()  # lays it out, once for all formats
+            figure.set_layout_engine("none")
+    for form in FORMATS:
+        with store.replacing(out / store.FIGURES / f"{name}.{form}") as path, matplotlib.rc_context(STYLE):
+            # no date, so that the same results give the same file
+            figure.savefig(path, format=form, dpi=DPI, metadata={"CreationDate": None} if form == "pdf" else None)
+
+
+def _figure(width: float, height: float, layout: Any = None) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _place(figure: Any, handles: dict[str, Any], columns: int, left: float, between: float) -> None:
+    """Put the legend below the panels and give all their room, in inches: quicker than a layout engine."""
+    rows = math.ceil(len(handles) / columns)
+    width, panels, below = WIDTH, PANEL_HEIGHT, 0.43 + 0.165 * rows + 0.08
+    height = panels + below + 0.3
+    figure.set_size_inches(width, height)
+    figure.subplots_adjust(
+        left=left / width, right=1 - 0.08 / width, bottom=below / height, top=1 - 0.3 / height, wspace=between
+    )
+    figure.legend(
+        list(handles.values()), [_legend_text(label) for label in handles], loc="lower center", ncols=columns,
+        frameon=False, handlelength=3.2, columnspacing=1.6, borderaxespad=0.3, labelspacing=0.35,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How a method is drawn, the same in all panels."""
+
+    colour: str
+    marker: str
+    dashes: Any
+    width: float = 1.2
+    order: float = 3.0
+    shift: float = 0.0  # of the markers along the curve, so that those of curves that coincide do not
+
+
+def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    """The runs of seed 0 by label, in order."""
+    for label, rows in runs[runs["seed"] == 0].groupby("label", sort=False):
+        yield str(label), rows.sort_values("k")
+
+
+def _main_labels(runs: pd.DataFrame) -> list[str]:
+    """The configurations of the first figure: of a D-Adaptation method the first alone, the others have their own."""
+    chosen: list[str] = []
+    seen: set[str] = set()
+    for label, rows in _labelled(runs):
+        name, adaptive = rows["method"].iloc[0], "d" in rows and rows["d"].notna().any()
+        if not (adaptive and name in seen):
+            chosen.append(label)
+        seen.add(name)
+    return chosen
+
+
+def _styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineStyle]:
+    """D-Adaptation in vermillion and on top; the others by their place in the suite."""
+    styles, given = {}, 0
+    for label in labels:
+        if label in adaptive:
+            i = list(adaptive).index(label)
+            colour = ADAPTIVE_COLOURS[i % len(ADAPTIVE_COLOURS)]
+            width = 2.0 if len(adaptive) == 1 else 1.4
+            styles[label] = LineStyle(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)], width, 4.0, i / 4)
+        else:
+            styles[label] = LineStyle(
+                COLOURS[given % len(COLOURS)], MARKERS[1:][given % (len(MARKERS) - 1)], DASHES[given % len(DASHES)],
+                shift=given / 8,
+            )  # fmt: skip
+            given += 1
+    return styles
+
+
+def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -> Any:
+    """The gap of the average, best and last iterate against the subgradients used.
+
+    runs: rows of runs.parquet of one problem; facts: its row of problems.csv; order: all labels of the suite, so
+    that a method looks the same in every figure.
+    """
+    import matplotlib
+
+    labels = _main_labels(runs)
+    adaptive = [label for label, rows in _labelled(runs) if "d" in rows and rows["d"].notna().any()]
+    main_adaptive = [label for label in labels if label in adaptive]
+    styles = _styles([label for label in order if label in labels or label not in adaptive], main_adaptive)
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(WIDTH, PANEL_HEIGHT)
+        axes = figure.subplots(1, 3, sharey=True, sharex=True)
+        width = _interval(facts)
+        limits = _limits([rows for label, rows in _labelled(runs) if label in labels], facts)
+        handles: dict[str, Any] = {}
+        for ax, iterate in zip(axes, store.ITERATES, strict=True):
+            for label, rows in _labelled(runs):
+                if label in labels:
+                    line = _draw_gap(ax, rows, iterate, styles[label], limits[0])
+                    handles.setdefault(label, line)  # that of the averages: the smoothest
+            for label in main_adaptive:
+                rows = runs[(runs["label"] == label) & (runs["seed"] == 0)]
+                bound = _draw_bound(ax, rows, iterate, styles[label].colour)
+                if bound is not None:
+                    handles[f"bound {rows['bound_theorem'].iloc[0]} for {_short(label)}"] = bound
+            handles.update(_draw_references(ax, runs, facts, width, limits))
+            ax.set_title(TITLES[iterate])
+            _log_axes(ax, limits)
+            ax.set_xlabel(r"subgradients used, $k$")
+        axes[0].set_ylabel(r"suboptimality, $f(x) - f_*$")
+        _place(figure, handles, columns=3, left=0.62, between=0.07)
+    return figure
+
+
+def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
+    """The D-Adaptation methods: their averages under their own bounds, and d_k against the certified distance."""
+    import matplotlib
+
+    labels = [label for label, _ in _labelled(runs)]
+    styles = _styles(labels, labels)
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(WIDTH, PANEL_HEIGHT)
+        left, right = figure.subplots(1, 2)
+        limits = _limits([rows for _, rows in _labelled(runs)], facts, ("avg",), bounds=True)
+        handles: dict[str, Any] = {}
+        theorems: dict[str, None] = {}
+        for label, rows in _labelled(runs):
+            handles[label] = _draw_gap(left, rows, "avg", styles[label], limits[0])
+            if _draw_bound(left, rows, "avg", styles[label].colour) is not None:
+                theorems[rows["bound_theorem"].iloc[0]] = None
+            _draw_line(right, rows["k"], rows["d"], styles[label])
+        references = _draw_references(left, runs, facts, _interval(facts), limits)
+        if theorems:
+            references[f"bound {', '.join(theorems)}, same colour"] = _proxy(color=GREY, lw=0.9, ls=(0, (4, 1.2)))
+        _log_axes(left, limits)
+        left.set_title("weighted average")
+        left.set_ylabel(r"suboptimality, $f(\hat x) - f_*$")
+        references.update(_draw_distance(right, runs, facts))
+        right.set_title(r"estimate of $D = \mathrm{dist}(x_0, X_*)$")
+        right.set_ylabel(r"$d_k$")
+        for ax in (left, right):
+            ax.set_xlabel(r"subgradients used, $k$")
+        handles.update(references)
+        _place(figure, handles, columns=2, left=0.62, between=0.24)
+    return figure
+
+
+def _interval(facts: Any) -> float:
+    return float(facts["f_hi"] - facts["f_lo"])
+
+
+def _limits(
+    traces: Sequence[pd.DataFrame], facts: Any, iterates: Sequence[str] = store.ITERATES, bounds: bool = False
+) -> tuple[float, float]:
+    """The range of the ordinate: all gaps, but no more decades than can be read, and little of what is unknown."""
+    gaps = np.concatenate([rows[f"gap_{i}_hi"].to_numpy(dtype=float) for rows in traces for i in iterates])
+    gaps = gaps[np.isfinite(gaps) & (gaps > 0)]
+    if gaps.size == 0:
+        return 1e-3, 1.0
+    starts = [float(rows["gap_last_hi"].iloc[0]) for rows in traces]
+    top = max(starts + [float(np.quantile(gaps, 0.98))])
+    reference = _distance(facts) * float(facts["G"])
+    if math.isfinite(reference):
+        top = max(top, min(reference, max(starts) * HEADROOM))
+    lowest = max(float(np.quantile(gaps, 0.02)), max(starts) * 10.0**-DECADES_SHOWN)
+    if bounds and "bound" in traces[0]:
+        late = [rows["bound"].to_numpy(dtype=float)[len(rows) // 3 :] for rows in traces]
+        known = np.concatenate(late)
+        known = known[np.isfinite(known) & (known > 0)]
+        top = max(top, float(np.max(known))) if known.size else top
+    bottom = max(lowest, _interval(facts) / 4)
+    return bottom / 1.6, max(top, bottom * 10) * 1.8
+
+
+def _draw_line(ax: Any, k: Any, y: Any, style: LineStyle) -> Any:
+    k, y = np.asarray(k, dtype=float), np.asarray(y, dtype=float)
+    return ax.plot(
+        k, y, color=style.colour, linestyle=style.dashes, linewidth=style.width, marker=style.marker,
+        markersize=3.6, markeredgewidth=0, markevery=_marks(k, style.shift), zorder=style.order,
+    )[0]  # fmt: skip
+
+
+def _marks(k: Any, shift: float) -> list[int]:
+    """Indices evenly spread over the logarithm of k."""
+    places = k[0] * (k[-1] / k[0]) ** ((np.arange(MARKS_PER_LINE) + shift % 1) / MARKS_PER_LINE)
+    return sorted({int(np.argmin(np.abs(np.log(k) - math.log(place)))) for place in places})
+
+
+def _draw_gap(ax: Any, rows: pd.DataFrame, iterate: str, style: LineStyle, bottom: float) -> Any:
+    """The upper end of the gap as a line, shaded down to its lower end where the two differ.
+
+    What is not above 0 cannot be shown on a logarithm: the line is broken there, and leaves the picture downwards
+    where the gap stays at 0 to the end, the method having found the minimiser.
+    """
+    high = rows[f"gap_{iterate}_hi"].to_numpy(dtype=float)
+    low = rows[f"gap_{iterate}_lo"].to_numpy(dtype=float)
+    under = bottom * 1e-3
+    positive = np.flatnonzero(high > 0)
+    shown = np.where(high > 0, high, np.nan)
+    shown[positive[-1] + 1 if positive.size else 0 :] = under
+    line = _draw_line(ax, rows["k"], shown, style)
+    if iterate == "last" and np.count_nonzero(np.diff(high) > 0) > len(high) / 10:  # it oscillates
+        line.set(linestyle="none", markersize=1.7, markevery=None, alpha=0.7)  # points, where lines would be a carpet
+    if np.any(high - low > 0.02 * np.abs(high)):
+        ax.fill_between(
+            rows["k"], np.where(low > 0, low, under), np.where(high > 0, high, under), color=style.colour, alpha=0.16,
+            linewidth=0, zorder=style.order - 1,
+        )  # fmt: skip
+    return line
+
+
+def _draw_bound(ax: Any, rows: pd.DataFrame, iterate: str, colour: str) -> Any:
+    """The method's main bound, in the panel of the iterate it speaks of."""
+    if "bound" not in rows or rows["bound"].isna().all():
+        return None
+    if {"average": "avg", "best": "best", "last": "last"}.get(rows["bound_iterate"].dropna().iloc[0]) != iterate:
+        return None
+    return ax.plot(rows["k"], rows["bound"], color=colour, linewidth=0.9, linestyle=(0, (4, 1.2)), zorder=2.5)[0]
+
+
+def _draw_references(
+    ax: Any, runs: pd.DataFrame, facts: Any, width: float, limits: tuple[float, float]
+) -> dict[str, Any]:
+    """DG/sqrt(k), and the region below f_hi - f_lo, where the sign of a gap is not known."""
+    handles: dict[str, Any] = {}
+    D, G = _distance(facts), float(facts["G"])
+    k = np.geomspace(1, max(float(runs["k"].max()), 2.0), 50)
+    if math.isfinite(D) and math.isfinite(G):
+        line = ax.plot(k, D * G / np.sqrt(k), color="#B5B5B5", lw=3.2, ls=(0, (2.5, 1.2)), zorder=1)[0]
+        handles[r"$D\,G/\sqrt{k}$"] = line
+    if width > limits[0]:
+        handles[r"$f_*$ known to this width only"] = ax.axhspan(
+            limits[0] * 1e-3, width, facecolor="#E4E4E4", edgecolor="none", zorder=0
+        )
+    return handles
+
+
+def _distance(facts: Any) -> float:
+    """D to draw with: the upper end where it is finite, else the distance to the computed minimiser."""
+    high = float(facts["D_hi"])
+    if math.isfinite(high) or str(facts["attained"]) == "False":
+        return high
+    return float(facts["D_estimate"])
+
+
+def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
+    """The certified interval of D, and the limit theorem's D/(1 + sqrt 3)."""
+    low, high = float(facts["D_lo"]), float(facts["D_hi"])
+    d = runs["d"].to_numpy(dtype=float)
+    top = max(float(d.max()), high if math.isfinite(high) else 0.0, low if math.isfinite(low) else 0.0) * 4
+    bottom = float(d.min()) / 2
+    handles: dict[str, Any] = {}
+    if str(facts["attained"]) == "False" or not math.isfinite(low):
+        ax.text(
+            0.97, 0.05, "no minimiser: $D = \\infty$,\n$d_k$ grows without bound", transform=ax.transAxes, ha="right",
+            va="bottom", fontsize=8, color="#555555",
+        )  # fmt: skip
+    else:
+        end = high if math.isfinite(high) else top
+        text = r"$[D_{lo}, D_{hi}]$, certified" if math.isfinite(high) else r"$D \geq D_{lo}$, certified"
+        ax.axhspan(low, end, facecolor="#BBD9EE", edgecolor="none", zorder=0)
+        line = ax.axhline(low, color="#5B8DB1", lw=1.3, zorder=1)
+        handles[text] = line
+        handles[r"$D/(1+\sqrt{3})$"] = ax.axhline(low / (1 + math.sqrt(3)), color="#555555", lw=1.1, ls=":", zorder=1)
+    _log_axes(ax, (bottom, top))
+    return handles
+
+
+def _log_axes(ax: Any, limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_ylim(*limits)
+    ax.grid(True, which="major", color="#EBEBEB", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.xaxis.set_major_locator(LogLocator(numticks=12))
+    ax.yaxis.set_major_locator(LogLocator(numticks=8))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _proxy(**style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **style)
+
+
+def _legend_text(label: str) -> str:
+    """Labels hold underscores, which are text here; what is mathematics stands between dollars."""
+    if "$" in label:
+        return label
+    name, _, hyper = label.rstrip("]").partition("[")
+    words = [name, *(part.replace("=", " ") for part in hyper.split(",") if part)]
+    text = ", ".join(words).replace("_", " ")
+    for plain, printed in PRINTED.items():
+        text = text.replace(plain, printed)
+    return text
+
+
+def _short(label: str) -> str:
+    return label.partition("[")[0]
+
+
+PRINTED = {"dadapt": "D-Adapt", "adagrad norm": "AdaGrad-Norm", "polyak": "Polyak"}
+
+HEAT_COLOURS = {
+    "VERIFIED": ("#CFE8DF", "#0B4F3C"),
+    "UNDECIDED": ("#F7D98C", "#5A3E00"),
+    "VIOLATED": ("#B2182B", "#FFFFFF"),
+    "NOT_APPLICABLE": ("#EFEFEF", "#AAAAAA"),
+}
+
+
+def heat_map(verdicts: pd.DataFrame) -> Any:
+    """Theorems against problems: the gravest verdict over all methods that claim it, with the worst ratio."""
+    import matplotlib
+    from matplotlib.patches import Patch, Rectangle
+
+    problems, theorems, cells = heat(verdicts)
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(2.4 + 0.44 * len(problems), 2.4 + 0.21 * len(theorems), layout="constrained")
+        ax = figure.subplots()
+        for (problem, theorem), cell in cells.items():
+            x, y = problems.index(problem), theorems.index(theorem)
+            face, ink = HEAT_COLOURS[cell.verdict]
+            ax.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="white", linewidth=1.2))
+            if cell.verdict == "UNDECIDED":  # told apart without colour too
+                ax.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor="#E3B94B", hatch="////", linewidth=0))
+            weight = "bold" if cell.verdict == "VIOLATED" else "normal"
+            ax.text(x + 0.5, y + 0.53, _ratio(cell), ha="center", va="center", fontsize=6, color=ink, weight=weight)
+        ax.set_xlim(0, len(problems))
+        ax.set_ylim(len(theorems), 0)
+        ax.set_xticks(np.arange(len(problems)) + 0.5, problems, rotation=50, ha="left", rotation_mode="anchor")
+        ax.set_yticks(np.arange(len(theorems)) + 0.5, theorems)
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+        patches = [
+            Patch(facecolor=HEAT_COLOURS[v][0], edgecolor="#E3B94B" if v == "UNDECIDED" else "none",
+                  hatch="////" if v == "UNDECIDED" else None, label=v.replace("_", " ").lower())
+            for v in ("VERIFIED", "UNDECIDED", "VIOLATED", "NOT_APPLICABLE")
+        ]  # fmt: skip
+        figure.legend(
+            handles=patches, loc="outside lower center", ncols=4, frameon=False,
+            title="largest left side / right side over the methods that claim the theorem", title_fontsize=7.5,
+        )  # fmt: skip
+    return figure
+
+
+def _ratio(cell: Heat) -> str:
+    if cell.verdict == "NOT_APPLICABLE" or math.isnan(cell.ratio):
+        return "" if cell.verdict == "NOT_APPLICABLE" else "?"
+    if math.isinf(cell.ratio):
+        return "inf"
+    if cell.ratio >= 9995:
+        return f"{cell.ratio:.0e}".replace("e+0", "e")
+    return f"{cell.ratio:.3f}" if cell.ratio < 9.9995 else f"{cell.ratio:.4g}"

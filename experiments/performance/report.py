@@ -1,0 +1,213 @@
+"""The suite from the command line's options to its files: performance.csv, performance.md, manifest.json."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from experiments import provenance, store
+from experiments.performance.cases import A9A, BUILT_IN, FURTHER, SEED, Case, build
+from experiments.performance.measure import SAME_ITERATES, Row, measure
+from experiments.performance.processes import process_rows
+from experiments.suite import BadInput, Options
+from experiments.terminal import console
+
+CSV, MARKDOWN = "performance.csv", "performance.md"
+COLUMNS = tuple(field.name for field in fields(Row))
+OK, PROBLEM = 0, 1
+
+ABOUT = """\
+CPU times of one thread, all from one run and interleaved (A B C, C B A, ...). `ours` and `reference` are medians
+over the rounds; `ratio` is the median of the ratios taken round by round, with the smallest and the largest of them:
+reference / ours, but ours / reference for processes. Trust the ratios: a time alone says more of the machine.
+
+- iteration: `dadapt_dual_averaging` as `solve()` runs it, with f, both averages, the sums of the theorems, the best and
+  the selected iterate; compilation excluded. The NumPy/SciPy loop keeps f, x, d and the averages of x and the margins.
+- against the limit: the limit is reading the matrix once from where it lives in the caches, plus the loss of m margins
+  by the faster of two blocks measured here: this project's and NumPy's. `fraction` is limit / ours.
+- loss block: the value and derivative of the logistic loss over m margins.
+- first result: a whole process that solves a problem of 200x30, with an empty and with a filled cache.
+"""
+MISSED = """\
+The kernels are a first version: blocks of rows, a branch-free loss, plain gathers; rows are neither padded nor sorted,
+and data whose values are all 1 still read them. Where a target is missed, that is how far they are from it.
+"""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: the cases, and how many rounds of each; process_rounds = 0 starts no processes."""
+
+    cases: tuple[Case, ...]
+    rounds: int
+    cold_rounds: int
+    process_rounds: int
+
+
+FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER), rounds=15, cold_rounds=2, process_rounds=3)
+QUICK = Effort(cases=(*BUILT_IN, A9A), rounds=5, cold_rounds=1, process_rounds=1)
+
+
+def execute(options: Options, effort: Effort | None = None) -> int:
+    """Measure, write the files, show the table; 1 where the two loops do not compute the same."""
+    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    chosen = effort or (QUICK if options.quick else FULL)
+    if options.data_dir is not None and not options.data_dir.is_dir():
+        raise BadInput(f"--data-dir {options.data_dir} is no directory.")
+    out = options.out or store.DEFAULT_PARENT / "performance"
+    _open(out)
+    terminal = console()
+
+    rows, absent = collect(chosen, options.data_dir, lambda text: terminal.print(text, markup=False))
+    manifest = {
+        "state": "finished",
+        "command": shlex.join(["python", "-m", "experiments.run", *options.argv]),
+        "argv": list(options.argv),
+        "configuration": {
+            "suite": "performance",
+            "format": store.FORMAT,
+            "rounds": chosen.rounds,
+            "cases": [case.size for case in chosen.cases if case.size not in absent],
+            "environment": provenance.environment(),
+            "code": provenance.code_fingerprint(),
+        },
+        "seeds": [SEED],
+        "data_absent": absent,
+        "threads": 1,
+        **provenance.commit(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+    try:
+        store.write_csv(out / CSV, [asdict(row) for row in rows], COLUMNS)
+        store.write_text(out / MARKDOWN, markdown(rows, absent, manifest))
+        store.write_manifest(out, manifest)
+    except store.StoreError as error:
+        raise BadInput(f"{error}; use another --out.") from None
+
+    terminal.print(terminal_table(rows))
+    differences = [row for row in rows if row.what == SAME_ITERATES]
+    worst = max(row.ours for row in differences)
+    same = all(row.met == "yes" for row in differences)
+    terminal.print(
+        f"{'both loops compute the same iterates' if same else 'the two loops do NOT compute the same'}: "
+        f"largest relative difference {worst:.1e}"
+    )
+    judged = [row for row in rows if row.met and row.what != SAME_ITERATES]
+    missed = sum(row.met == "no" for row in judged)
+    terminal.print(f"{missed} of {len(judged)} targets missed; see {out / MARKDOWN}", markup=False, soft_wrap=True)
+    return OK if same else PROBLEM
+
+
+def _open(out: Path) -> None:
+    """Refuse, before any work, a directory that cannot be written or holds another suite's results."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file; --out takes a directory.")
+    if not out.parent.is_dir() and out.parent != store.DEFAULT_PARENT:
+        raise BadInput(f"{out.parent} is no directory; --out takes a directory inside one that exists.")
+    suite = (store.read_manifest(out) or {"configuration": {}})["configuration"].get("suite", "performance")
+    if suite != "performance":
+        raise BadInput(f"{out} holds results of the suite {suite}; use another --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with store.replacing(out / CSV) as temporary:
+            temporary.write_bytes(bytes(store.ROOM))
+        (out / CSV).unlink()
+    except store.StoreError as error:
+        raise BadInput(f"{error}; use another --out.") from None
+    except OSError as error:
+        raise BadInput(f"cannot write to {out}: {error.strerror or error}; use another --out.") from None
+
+
+def collect(effort: Effort, data_dir: Path | None, say: Callable[[str], None]) -> tuple[list[Row], list[str]]:
+    """All rows, and the sizes left out because their data are absent."""
+    rows: list[Row] = []
+    absent: list[str] = []
+    with threadpool_limits(limits=1):
+        for case in effort.cases:
+            try:
+                problem = build(case, data_dir)
+            except ValueError as error:
+                raise BadInput(f"{case.source}: {error}") from None
+            if problem is None:
+                absent.append(case.size)
+                say(f"{case.size}: no data, left out")
+                continue
+            say(f"{case.size}: {effort.rounds} rounds")
+            rows += measure(case, problem, effort.rounds)
+    if effort.process_rounds:
+        say("processes: cold and warm first result, --help, list")
+        with tempfile.TemporaryDirectory() as folder:
+            rows += process_rows(Path(folder), effort.cold_rounds, effort.process_rounds)
+    return rows, absent
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Tables
+
+HEADER = ("what", "size", "ours", "reference", "ratio (min to max)", "limit", "fraction", "target", "met")
+LEFT = ("what", "size", "target", "met")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The row as text, under HEADER."""
+    ratio = _number(row.ratio)
+    if row.ratio_min is not None and row.rounds > 1:
+        ratio += f" ({row.ratio_min:.2g} to {row.ratio_max:.2g})"
+    return (
+        row.what, row.size, f"{_number(row.ours)} {row.unit}", _number(row.reference), ratio,
+        _number(row.limit), _number(row.fraction), row.target, row.met,
+    )  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def terminal_table(rows: Sequence[Row]) -> Table:
+    """What has a target, or stands against a reference."""
+    table = Table(
+        title="Performance: medians of interleaved rounds", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0)
+    )
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    for row in rows:
+        if row.what != SAME_ITERATES and (row.target or row.reference is not None):
+            table.add_row(*cells(row), style={"yes": "green", "no": "yellow"}.get(row.met, ""))
+    return table
+
+
+def markdown(rows: Sequence[Row], absent: Sequence[str], manifest: dict[str, Any]) -> str:
+    """performance.md."""
+    machine = manifest["machine"]
+    lines = ["# Performance", "", f"{machine['cpu']}, {machine['system']}: `{manifest['command']}`", "", ABOUT]
+    lines += [_line(HEADER), _line(["---"] * len(HEADER)), *(_line(cells(row)) for row in rows), ""]
+    lines += ["## Notes", ""]
+    lines += dict.fromkeys(f"- {row.what}: the reference is {row.reference_is}." for row in rows if row.reference_is)
+    lines += [f"- {row.what}, {row.size}: {row.note}." for row in rows if row.note]
+    lines += [f"- {size}: left out, because there are no data." for size in absent]
+    missed = [row for row in rows if row.met == "no"]
+    lines += ["", "## Targets missed", "", MISSED if missed else "None."]
+    lines += [f"- {row.what}, {row.size}: asked {row.target}, found {_judged(row)}" for row in missed]
+    return "\n".join(lines) + "\n"
+
+
+def _judged(row: Row) -> str:
+    unit = {"ratio": "x", "fraction": " of the limit"}.get(row.target_of, f" {row.unit}")
+    return _number(getattr(row, row.target_of)) + unit
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"

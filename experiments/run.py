@@ -1,0 +1,146 @@
+"""The command line; python -m experiments.run --help says what it takes.
+
+Nothing heavy is imported before the arguments are understood; --help imports the standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from experiments.suite import BadInput, Options, Suite, suites
+
+OK, PROBLEM, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+EXIT_CODES = """\
+exit codes:
+  0    everything ran and no bound is violated
+  1    a cell failed (exception, not finite), a process was killed, or a bound is VIOLATED
+  2    bad input, an unusable output directory or a full disk, in one line on standard error
+  130  Ctrl-C; the same command goes on where it stopped
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        raise BadInput(f"{message}; {self.prog} --help shows what can be given.")
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    try:
+        number = int(text.replace("_", ""))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text!r}")
+    return number
+
+
+def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> None:
+    """What a suite takes; those it does not accept are left out, so that they are refused."""
+    options = parser.add_argument_group("options of a suite" if suite is None else "options")
+
+    def add(flag: str, **how: object) -> None:
+        if suite is None or suite.accepts is None or flag in suite.accepts:
+            options.add_argument(flag, **how)  # type: ignore[arg-type]
+
+    add("--quick", action="store_true", help="fewer problems and steps, for a first look")
+    add("--problems", nargs="+", metavar="PATTERN",
+        help="names, as logistic:a9a, or patterns with * and ? over the suite's problems and those that `list` shows; "
+             "default: the suite's")  # fmt: skip
+    add("--methods", nargs="+", metavar="NAME",
+        help="names, patterns, or names with hyper-parameters, as 'dadapt_dual_averaging[option=II,d0=1e-8]'; "
+             "default: the suite's")  # fmt: skip
+    add("--steps", type=positive, metavar="N", help="subgradients per run (default: the suite's)")
+    add("--seeds", type=positive, metavar="K", default=1, help="seeds 0 .. K-1 for methods that use chance (default 1)")
+    add("--data-dir", type=Path, metavar="DIR",
+        help="where data files are looked for first; then $DADAPT_DATA, then the cache")  # fmt: skip
+    add("--jobs", type=positive, metavar="J", help="processes (default: one per core); the numbers do not depend on it")
+    add("--out", type=Path, metavar="DIR",
+        help="where results go (default results/SUITE); a run of the same configuration is continued")  # fmt: skip
+    add("--fresh", action="store_true", help="delete what this program wrote into that directory, and start anew")
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    shared = Parser(add_help=False, usage=argparse.SUPPRESS)
+    add_options(shared)
+    parser = Parser(
+        prog="python -m experiments.run",
+        description="Run a suite of experiments: figures, a report, and a verdict for every bound.",
+        epilog=f"{shared.format_help().strip()}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    for suite in suites().values():
+        one = commands.add_parser(suite.name, help=suite.summary, description=suite.summary, allow_abbrev=False)
+        add_options(one, suite)
+    commands.add_parser("list", help="show suites, problems and methods", allow_abbrev=False)
+    report = commands.add_parser("report", help="draw figures and report again from stored results", allow_abbrev=False)
+    report.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except BadInput as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted: every finished cell is kept; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `... list | head`
+        sys.stderr.close()
+        return OK
+
+
+def _run(arguments: list[str]) -> int:
+    known = [*suites(), "list", "report"]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+        close = difflib.get_close_matches(arguments[0], known, n=3) or known
+        raise BadInput(f"there is no suite or command {arguments[0]!r}; the nearest: {', '.join(close)}.")
+    try:
+        given = build_parser().parse_args(arguments)
+    except SystemExit as done:  # --help
+        return int(done.code or 0)
+    if given.command == "list":
+        from experiments.listing import show
+
+        show()
+        return OK
+    if given.command == "report":
+        from experiments import report
+
+        report.redraw(given.directory)
+        return OK
+    suite = suites()[given.command]
+    options = _options(given, arguments)
+    if suite.execute is not None:
+        return suite.execute(options)
+    from experiments.runner import run_suite
+
+    return run_suite(suite, options)
+
+
+def _options(given: argparse.Namespace, arguments: list[str]) -> Options:
+    values = {name: value for name, value in vars(given).items() if name != "command"}
+    for name in ("problems", "methods"):
+        if values.get(name) is not None:
+            values[name] = tuple(values[name])
+    return Options(**values, argv=tuple(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

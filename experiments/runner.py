@@ -1,0 +1,410 @@
+"""Runs a suite's grid: cells over processes, each stored when it is finished, then tables, figures and report."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments import provenance, store
+from experiments.cells import (
+    NOT_RUN,
+    Cell,
+    Failure,
+    ProblemKey,
+    data_hash,
+    find_optimum,
+    load,
+    optimum_identity,
+    run_cell,
+)
+from experiments.selection import MethodConfig, select_methods, select_problems
+from experiments.suite import BadInput, Options, Suite
+
+OK, PROBLEM = 0, 1
+
+VERDICT_COLUMNS = ("suite", "problem", "method", "label", "seed", *store.VERDICT_COLUMNS)
+PROBLEM_COLUMNS = (
+    "suite", "problem", "m", "p", "G", "G_exact", "G_note", "G_inf",
+    "f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "attained", "certificate",
+    "optimum_seconds", "storage", "source", "sha256", "data_hash", "labels", "notes",
+)  # fmt: skip
+
+
+class Stopped(Exception):
+    """The run cannot go on; what is finished is kept."""
+
+
+@dataclass
+class Plan:
+    """What a command asks for, checked: nothing was written yet."""
+
+    suite: Suite
+    options: Options
+    steps: int
+    configs: list[MethodConfig]
+    keys: list[ProblemKey]
+    facts: dict[str, dict[str, Any]]  # by problem: the columns of problems.csv that need no optimum
+    out: Path
+    cells: list[Cell] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> int:
+        """The number of processes."""
+        return self.options.jobs or provenance.available_cores()
+
+    @property
+    def command(self) -> str:
+        """What was typed."""
+        return shlex.join(["python", "-m", "experiments.run", *self.options.argv])
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that must not change within a results directory."""
+        return {
+            "suite": self.suite.name,
+            "format": store.FORMAT,
+            "steps": self.steps,
+            "seeds": self.options.seeds,
+            "problems": {key.name: key.data_hash for key in self.keys},
+            "methods": [config.label for config in self.configs],
+            "environment": provenance.environment(),
+            "code": provenance.code_fingerprint(),
+        }
+
+
+def plan(suite: Suite, options: Options) -> Plan:
+    """Check everything that can be checked before work starts; BadInput with a sentence."""
+    steps = options.steps if options.steps is not None else suite.quick_steps if options.quick else suite.steps
+    if options.data_dir is not None and not options.data_dir.is_dir():
+        raise BadInput(f"--data-dir {options.data_dir} is no directory.")
+    configs = select_methods(suite, options.methods)
+    names = select_problems(suite, options.problems, steps, options.quick, options.data_dir)
+    data_dir = None if options.data_dir is None else str(options.data_dir)
+    keys, facts = [], {}
+    for name in names:
+        try:
+            problem = load(name, data_dir)
+        except (ValueError, OSError, EOFError) as error:
+            raise BadInput(f"{name}: {error}") from None
+        keys.append(ProblemKey(name, data_hash(problem), data_dir))
+        facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
+    made = Plan(suite, options, steps, configs, keys, facts, options.out or store.DEFAULT_PARENT / suite.name)
+    made.cells = [
+        Cell(suite.name, key, config, seed, steps)
+        for key in keys
+        for config in configs
+        for seed in range(options.seeds if config.stochastic else 1)
+    ]
+    return made
+
+
+def problem_facts(suite: str, problem: Any, hashed: str) -> dict[str, Any]:
+    """What problems.csv says of a problem without its optimum."""
+    facts = problem.facts
+    return {
+        "suite": suite, "problem": problem.name, "m": problem.m, "p": problem.p,
+        "G": problem.G, "G_exact": problem.G_exact, "G_note": problem.G_note, "G_inf": problem.G_inf,
+        "storage": facts.get("storage", ""), "source": facts.get("source", ""),
+        "sha256": facts.get("sha256", ""), "data_hash": hashed,
+        "labels": str(facts.get("labels") or ""), "notes": str(facts.get("notes") or ""),
+    }  # fmt: skip
+
+
+def run_suite(suite: Suite, options: Options) -> int:
+    """Run what is missing of the suite's grid and write all files; the exit code."""
+    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    made = plan(suite, options)
+    with store.open_directory(made.out, made.configuration(), options.fresh, figure_files):
+        from experiments import terminal
+
+        session = _Session(made, terminal.console(), started, begun)
+        session.announce()
+        session.write_manifest("running")
+        try:
+            session.compute()
+            return session.finish()
+        except KeyboardInterrupt:
+            session.write_manifest("interrupted")
+            raise
+        except store.StoreError as error:
+            raise BadInput(f"{error}; every finished cell is kept, and the same command goes on from there.") from None
+        except Stopped as error:
+            session.out.print(f"stopped: {error}; the same command goes on from there.", markup=False)
+            session.write_manifest("stopped")
+            return PROBLEM
+
+
+def figure_files(configuration: dict[str, Any]) -> list[str]:
+    """The names of all figures of a configuration."""
+    from experiments.figure_names import figure_files
+
+    return figure_files(list(configuration.get("problems", {})))
+
+
+class _Session:
+    """One call of the command on a results directory."""
+
+    def __init__(self, made: Plan, out: Any, started: datetime.datetime, begun: float) -> None:
+        self.plan, self.out, self.started, self.begun = made, out, started, begun
+        self.seconds: dict[str, float] = {}
+        self.failures: dict[Cell, Failure] = {}
+        self.earlier = (store.read_manifest(made.out) or {}).get("sessions", [])
+        self.ran = 0
+
+    # -- before
+
+    def announce(self) -> None:
+        """Say what will run."""
+        made, out = self.plan, self.out
+        done = sum(self._stored(cell) for cell in made.cells)
+        out.print(
+            f"{made.suite.name}: {_count(len(made.keys), 'problem')} x "
+            f"{_count(len(made.configs), 'method configuration')} = {_count(len(made.cells), 'cell')} of "
+            f"{made.steps} steps, {_count(made.jobs, 'process', 'es')} -> {made.out}",
+            markup=False,
+            soft_wrap=True,
+        )
+        if done:
+            out.print(f"{done} of {len(made.cells)} cells are there already", markup=False)
+        if made.options.seeds > 1 and not all(config.stochastic for config in made.configs):
+            what = (
+                "the deterministic methods run"
+                if any(c.stochastic for c in made.configs)
+                else "every method here is deterministic and runs"
+            )
+            out.print(f"--seeds {made.options.seeds}: {what} once, with seed 0", markup=False)
+
+    def _stored(self, cell: Cell) -> bool:
+        return store.cell_path(self.plan.out, cell.identity).is_file()
+
+    # -- the work
+
+    def compute(self) -> None:
+        """Optima, then cells; what is stored already is left alone."""
+        made = self.plan
+        missing = [key for key in made.keys if not store.optimum_path(made.out, optimum_identity(key)).is_file()]
+        cells = [cell for cell in made.cells if not self._stored(cell)]
+        if not missing and not cells:
+            return
+        with workers(made.jobs if len(missing) + len(cells) > 1 else 1) as work:
+            lost: dict[ProblemKey, Failure] = {}
+            with self._timed("optima"):
+                lost.update(self._each(work, "optima", missing, lambda key: (find_optimum, key, made.out)))
+            optima = {key: self._optimum(key) for key in made.keys if key not in lost}
+            for cell in cells:
+                if cell.problem in lost:
+                    reason = lost[cell.problem]
+                    self.failures[cell] = Failure(f"no certified optimum: {reason.reason}", reason.details)
+            with self._timed("cells"):
+                possible = [cell for cell in cells if cell not in self.failures]
+                arguments = lambda cell: (run_cell, cell, optima[cell.problem], made.out)  # noqa: E731
+                self.failures.update(self._each(work, "cells", possible, arguments))
+                self.ran = len(possible)
+
+    def _each(
+        self, work: Work, what: str, items: Sequence[Any], task: Callable[[Any], tuple[Any, ...]]
+    ) -> dict[Any, Failure]:
+        from experiments.terminal import progress
+
+        failures = {}
+        with progress(self.out, what, len(items)) as advance:
+            for index, failure in work([task(item) for item in items]):
+                if failure is not None and failure.disk:
+                    raise store.StoreError(failure.reason)
+                if failure is not None:
+                    failures[items[index]] = failure
+                advance()
+        return failures
+
+    def _optimum(self, key: ProblemKey) -> store.Certified:
+        return store.read_optimum(store.optimum_path(self.plan.out, optimum_identity(key)))
+
+    @contextlib.contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] = round(time.perf_counter() - begun, 3)
+
+    # -- after
+
+    def finish(self) -> int:
+        """Tables, figures, report, manifest, summary; the exit code."""
+        from experiments import analysis, report, terminal
+
+        made = self.plan
+        results = [(cell, store.read_cell(store.cell_path(made.out, cell.identity)))
+                   for cell in made.cells if cell not in self.failures]  # fmt: skip
+        store.write_runs(made.out / store.RUNS, [(cell.key, result) for cell, result in results])
+        store.write_csv(made.out / store.PROBLEMS, [self._problem_row(key) for key in made.keys], PROBLEM_COLUMNS)
+        verdicts = [{**cell.key, **verdict} for cell, result in results for verdict in result.verdicts]
+        store.write_csv(made.out / store.VERDICTS, verdicts, VERDICT_COLUMNS)
+        for cell, result in results:
+            if result.status == "not finite":
+                self.failures[cell] = Failure(result.message)
+        self.seconds["compile"] = round(sum(result.compile_seconds for _, result in results), 3)
+        self.seconds["iterations"] = round(sum(result.seconds for _, result in results), 3)
+        not_run = [str(cell) for cell, result in results if result.status == NOT_RUN]
+        self.write_manifest("finished", not_run)
+        with self._timed("figures"):
+            analysis.draw_all(made.out, made.jobs, self.out)
+        self.write_manifest("finished", not_run)
+        report.write(made.out)
+
+        rows = analysis.summary_by_method(store.Results.read(made.out).verdicts)
+        self.out.print(terminal.summary_table(rows))
+        return self._close(rows)
+
+    def _close(self, rows: list[dict[str, Any]]) -> int:
+        say = lambda text: self.out.print(text, markup=False, soft_wrap=True)  # noqa: E731
+        for cell, failure in self.failures.items():
+            say(f"failed: {cell}: {failure.reason}")
+        violated = sum(row["VIOLATED"] for row in rows)
+        if violated:
+            say(f"{_count(violated, 'bound')} VIOLATED: see {self.plan.out / store.VERDICTS}")
+        say(f"report: {self.plan.out / store.REPORT}")
+        return PROBLEM if self.failures or violated else OK
+
+    def _problem_row(self, key: ProblemKey) -> dict[str, Any]:
+        row = dict(self.plan.facts[key.name])
+        path = store.optimum_path(self.plan.out, optimum_identity(key))
+        if path.is_file():
+            optimum = store.read_optimum(path)
+            same = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "attained")
+            row.update({name: getattr(optimum, name) for name in same})
+            row.update(certificate=optimum.kind, optimum_seconds=optimum.seconds)
+            row["notes"] = "; ".join(filter(None, [row["notes"], *optimum.notes]))
+        return row
+
+    def write_manifest(self, state: str, not_run: Sequence[str] = ()) -> None:
+        """Write what is known by now."""
+        made = self.plan
+        this = {
+            "started": self.started.isoformat(timespec="seconds"),
+            "seconds": {**self.seconds, "total": round(time.perf_counter() - self.begun, 3)},
+            "cells": self.ran,
+            "jobs": made.jobs,
+        }
+        store.write_manifest(
+            made.out,
+            {
+                "state": state,
+                "command": made.command,
+                "argv": list(made.options.argv),
+                "configuration": made.configuration(),
+                "seeds": list(range(made.options.seeds)),
+                "cells": len(made.cells),
+                "failed": [{"cell": str(cell), "reason": f.reason} for cell, f in self.failures.items()],
+                "not_run": list(not_run),
+                **provenance.commit(),
+                "versions": provenance.versions(),
+                "machine": provenance.machine(),
+                "theorems": theorem_texts(made.configs) if state == "finished" else {},
+                "sessions": [*self.earlier, this],
+            },
+        )
+
+
+def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, str]]:
+    """Statement and source of every theorem claimed, for the report."""
+    import dadapt_convex as dc
+
+    known = dc.theorems()
+    claimed = {c for config in configs for c in config.method.claims}
+    texts = {}
+    for theorem in [*known.values(), *(c for c in claimed if not isinstance(c, str))]:
+        texts[theorem.name] = {"statement": theorem.statement, "source": theorem.source}
+    return texts
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Processes
+
+Task = tuple[Any, ...]  # a function and its arguments
+Work = Callable[[Sequence[Task]], Iterator[tuple[int, Any]]]
+
+
+@contextlib.contextmanager
+def workers(jobs: int) -> Iterator[Work]:
+    """A function that runs tasks and yields (index, what it returned) as they end.
+
+    With one job everything happens in this process. Otherwise in processes that stay for all calls in the block
+    and are killed when it is left by an exception, Ctrl-C included.
+    """
+    if jobs == 1:
+        yield lambda tasks: ((i, task[0](*task[1:])) for i, task in enumerate(tasks))
+        return
+    import joblib
+    from joblib.externals.loky.backend import resource_tracker
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    resource_tracker.ensure_running()  # its start would end the hold on Ctrl-C below
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1), interrupt_held():
+        parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+        parallel.__enter__()
+        call = joblib.delayed(_call)
+        list(parallel([call(i, (int,), os.getpid()) for i in range(jobs)]))  # the processes start here
+
+    def work(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        outcomes = parallel(call(i, task, os.getpid()) for i, task in enumerate(tasks))
+        try:
+            yield from outcomes
+        except TerminatedWorkerError:
+            raise Stopped(
+                "a process was killed, perhaps for want of memory; try fewer --jobs; finished cells are kept"
+            ) from None
+        finally:
+            outcomes.close()
+
+    try:
+        yield work
+    except BaseException:
+        parallel._backend.abort_everything(ensure_ready=False)
+        raise
+    finally:
+        parallel.__exit__(None, None, None)
+
+
+def _call(index: int, task: Task, parent: int) -> tuple[int, Any]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # in a worker that was started later than the others
+    _end_with(parent)
+    return index, task[0](*task[1:])
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent was killed: nobody waits for what it does."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Hold Ctrl-C back: processes started meanwhile never see it, and this one gets it afterwards.
+
+    A terminal sends Ctrl-C to all processes; only this one shall answer.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _count(number: int, what: str, plural: str = "s") -> str:
+    return f"{number} {what if number == 1 else what + plural}"

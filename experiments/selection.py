@@ -1,0 +1,130 @@
+"""From what the command line names to problems and method configurations."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dadapt_convex.method import Choice, Method, get_method
+from experiments.suite import BadInput, Suite, with_steps
+
+LABEL = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<hyper>[^\[\]]*)\])?")
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """A method with hyper-parameters: `label` as written, `hyper` sorted by name."""
+
+    label: str
+    name: str
+    hyper: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def method(self) -> Method:
+        """The method itself."""
+        return get_method(self.name)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether runs depend on a seed."""
+        return "seed" in self.method.parameters
+
+
+def parse_method(label: str) -> MethodConfig:
+    """Read "name[key=value,...]" and check it against the method's declaration; BadInput with a sentence."""
+    match = LABEL.fullmatch(label.strip())
+    if match is None:
+        raise BadInput(f"a method is written name or name[hyper-parameter=value,...], got {label!r}.")
+    hyper: dict[str, Any] = {}
+    try:
+        method = get_method(match["name"])
+        for item in filter(None, (part.strip() for part in (match["hyper"] or "").split(","))):
+            key, equals, text = (part.strip() for part in item.partition("="))
+            if not (key and equals and text):
+                raise BadInput(f"hyper-parameters in brackets are key=value, got {item!r} in {label!r}.")
+            if key in hyper:
+                raise BadInput(f"{key} stands twice in {label!r}.")
+            hyper[key] = _value(method, key, text)
+        method.complete(hyper, known=lambda what: (1.0, ""))  # what is known later does not matter yet
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    return MethodConfig(label.strip(), method.name, tuple(sorted(hyper.items())))
+
+
+def _value(method: Method, key: str, text: str) -> Any:
+    """The text as the hyper-parameter's type; what is no number is left for the method to refuse."""
+    if isinstance(method.parameters.get(key), Choice):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def select_methods(suite: Suite, wanted: Sequence[str] | None) -> list[MethodConfig]:
+    """The suite's configurations, or those named.
+
+    A label stands for itself, a bare name for all configurations of this name in the suite, or for the method
+    with its defaults where the suite has none; * and ? match the suite's labels.
+    """
+    configured = [parse_method(label) for label in suite.methods]
+    if wanted is None:
+        return configured
+    chosen: list[MethodConfig] = []
+    for text in wanted:
+        if "*" in text or "?" in text:
+            found = [c for c in configured if _matches(c.label, text)]
+            if not found:
+                raise BadInput(f"no method of {suite.name} matches {text!r}; {_nearest(text, suite.methods)}")
+        else:
+            config = parse_method(text)
+            same = [c for c in configured if (c.name, c.hyper) == (config.name, config.hyper)]
+            found = same or [config]
+            if "[" not in text:
+                found = [c for c in configured if c.name == config.name] or found
+        chosen.extend(found)
+    return list(dict.fromkeys(chosen))
+
+
+def select_problems(
+    suite: Suite, wanted: Sequence[str] | None, steps: int, quick: bool, data_dir: Path | None
+) -> list[str]:
+    """The suite's problems, or those named; * and ? match the suite's problems and problems.names().
+
+    A name that holds no pattern is passed on as it is: problems.get() knows whether it exists.
+    """
+    if wanted is None:
+        return suite.problem_names(steps, quick)
+    import problems
+
+    own = suite.problem_names(steps)
+    chosen: list[str] = []
+    for text in wanted:
+        name = with_steps(text, steps)
+        if not ("*" in name or "?" in name):
+            chosen.append(name)
+            continue
+        candidates = list(dict.fromkeys([*own, *problems.names(data_dir)]))
+        found = [candidate for candidate in candidates if _matches(candidate, name)]
+        if not found:
+            raise BadInput(f"no problem matches {text!r}; {_nearest(name, candidates)}")
+        chosen.extend(found)
+    return list(dict.fromkeys(chosen))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Shell patterns in which brackets stand for themselves, as names have them."""
+    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def _nearest(text: str, names: Iterable[str]) -> str:
+    known = list(names)
+    close = difflib.get_close_matches(text.replace("*", ""), known, n=3, cutoff=0.3) or known[:3]
+    return f"the nearest are {', '.join(close)}."

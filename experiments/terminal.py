@@ -1,0 +1,83 @@
+"""What the terminal shows: a progress bar with the time left, and the summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+# Where nothing can be redrawn, a line now and then.
+SECONDS_BETWEEN_LINES = 5.0
+VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
+STYLES = {"VERIFIED": "green", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
+
+
+class Advance(Protocol):
+    """Say that one more is done."""
+
+    def __call__(self) -> None: ...
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table where it is no terminal."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=120)
+
+
+@contextmanager
+def progress(out: Console, what: str, total: int) -> Iterator[Advance]:
+    """A bar in a terminal; elsewhere a line every few seconds and one at the end."""
+    if total == 0:
+        yield lambda: None
+    elif out.is_terminal:
+        columns = (
+            TextColumn("{task.description:>8}"), BarColumn(bar_width=40), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=out) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
+    else:
+        yield _Lines(out, what, total)
+
+
+class _Lines:
+    def __init__(self, out: Console, what: str, total: int) -> None:
+        self.out, self.what, self.total = out, what, total
+        self.done, self.begun = 0, time.monotonic()
+        self.said = self.begun
+
+    def __call__(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if self.done < self.total and now - self.said < SECONDS_BETWEEN_LINES:
+            return
+        self.said, took = now, now - self.begun
+        left = took / self.done * (self.total - self.done)
+        ahead = f", about {left:.0f} s left" if self.done < self.total else ""
+        self.out.print(f"{self.what}: {self.done}/{self.total} in {took:.0f} s{ahead}", markup=False)
+
+
+def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
+    """The verdicts by method, as analysis.summary_by_method() counts them."""
+    table = Table(title="Verdicts by method: theorems x problems", title_justify="left", header_style="bold")
+    table.add_column("method", overflow="fold")
+    for verdict in VERDICTS:
+        table.add_column(verdict.replace("_", " ").lower(), justify="right")
+    table.add_column("worst ratio", justify="right")
+    table.add_column("of theorem, on problem", overflow="fold")
+    for row in rows:
+        counts = [f"[{STYLES[v]}]{row[v]}[/]" if row[v] else "[dim]-[/]" for v in VERDICTS]
+        ratio = "-" if row["worst_ratio"] is None else f"{row['worst_ratio']:.4g}"
+        table.add_row(_plain(row["label"]), *counts, ratio, _plain(row["where"]))
+    return table
+
+
+def _plain(text: str) -> str:
+    """Brackets are markup to rich."""
+    return text.replace("[", r"\[")

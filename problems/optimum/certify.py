@@ -1,0 +1,75 @@
+"""Which route a problem takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from problems.optimum import store
+from problems.optimum.dual import LOGISTIC
+from problems.problem import LinearModel, Optimum, Problem
+
+
+def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
+    """Bound the infimum of a linear model and the distance of x0 from its minimisers, with proof.
+
+        f_lo <= inf f <= f_hi,   D_lo <= dist(x0, X*) <= D_hi
+
+    f_hi is f, in extended precision and rounded up, at the point x; f_lo comes from a dual object made feasible
+    here. Solvers (HiGHS, Clarabel, Newton) only suggest points. What each kind of certificate means stands in
+    smooth.py (strong convexity, self-concordance), logistic.py (separable, quasi-separable), sharpness.py (sharp
+    minimum) and piecewise.py (dual point, strong convexity).
+
+    Parameters
+    ----------
+    problem : Problem
+        With problem.model; not modified.
+    cache : bool
+        Whether to look into the cache on disk, and to write there what took long.
+
+    Raises
+    ------
+    ValueError
+        For a problem that is no linear model.
+    RuntimeError
+        Where no solver returned a point at all.
+    """
+    model = problem.model
+    if model is None:
+        raise ValueError(f"{problem.name} is no linear model; give it find_optimum.")
+    begun = time.perf_counter()
+    name = store.key(model, problem.x0) if cache else ""
+    known = store.load(name) if cache else None
+    if known is not None:
+        return known
+    from threadpoolctl import threadpool_limits
+
+    # matrices are small here, and BLAS threads that wait for each other took 8 times as long on a busy machine
+    with threadpool_limits(limits=1, user_api="blas"):
+        optimum = _prove(problem, one_index_type(model))
+    optimum = replace(optimum, seconds=time.perf_counter() - begun)
+    if cache:
+        store.save(name, optimum)
+    return optimum
+
+
+def _prove(problem: Problem, model: LinearModel) -> Optimum:
+    if model.loss == LOGISTIC:
+        from problems.optimum.logistic import certify_logistic, certify_logistic_l2
+
+        return certify_logistic_l2(problem, model) if model.l2 > 0 else certify_logistic(problem, model)
+    from problems.optimum.piecewise import certify_piecewise, certify_piecewise_l2
+
+    return certify_piecewise_l2(problem, model) if model.l2 > 0 else certify_piecewise(problem, model)
+
+
+def one_index_type(model: LinearModel) -> LinearModel:
+    """CSR indices and indptr of one type, which some of scipy's products expect."""
+    A: Any = model.A
+    if not hasattr(A, "tocsr"):
+        return model
+    import scipy.sparse
+
+    A = scipy.sparse.csr_array((A.data, A.indices, A.indptr.astype(A.indices.dtype)), shape=A.shape)
+    return replace(model, A=A)

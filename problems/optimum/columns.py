@@ -1,0 +1,125 @@
+"""Columns that span the range of a matrix, with a proof that the others add nothing.
+
+One-hot data have columns that are sums of others. Where a column is an integer combination of the chosen
+ones, divided by a small integer, this is verified in exact arithmetic, and minimising over the chosen columns
+is minimising over all. A column whose dependence cannot be verified stays among the chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from problems.optimum.extended import Floats
+
+# Columns are scaled to unit norm, so a pivot this small in their Gram matrix says: depends on the others, or
+# so ill-conditioned that no certificate in float64 would succeed anyway. Only a candidate for the exact check.
+CANDIDATE = 1e-11
+DENOMINATORS = (1, 2, 3, 4, 6, 8, 12)
+NEAR_INTEGER = 1e-4  # coefficients come from a Gram matrix whose condition number may be 1e10
+# Beyond so many columns no p by p matrix is formed, and columns are not told apart.
+DENSE = 2000
+EXACT_WORK = 2_000_000  # at most so many rational operations in one verification
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Indices J of columns, and N (p, p - |J|) of integers with A N = 0 exactly.
+
+    N holds q e_j (q >= 1) for each column j outside J and combinations of J: its smallest singular value is
+    at least 1, and every A x is A x' with x' supported on J. pivots: those of J that are independent to
+    working precision; if they are as many as the rows, and really independent, they alone reach every A x.
+    """
+
+    J: NDArray[np.intp]
+    N: Floats
+    pivots: NDArray[np.intp]
+
+
+def independent_columns(A: Any) -> Columns:
+    """Choose J; where A is empty of rows, J is empty."""
+    m, p = A.shape
+    none = np.zeros(0, dtype=np.intp)
+    if p > DENSE:
+        return Columns(none if m == 0 else np.arange(p), np.zeros((p, 0)), none)
+    if m == 0:
+        return Columns(none, np.eye(p), none)
+    gram = A.T @ A
+    gram = np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram)
+    norms = np.sqrt(np.diag(gram))
+    zero = norms == 0
+    scale = np.where(zero, 1.0, norms)
+    order, rank = _pivoted_cholesky(gram / np.outer(scale, scale))
+    chosen, rest = sorted(order[:rank]), sorted(order[rank:])
+    vectors: list[Floats] = []
+    kept: list[int] = []
+    unit = gram / np.outer(scale, scale)
+    solved = np.zeros((len(chosen), len(rest)))
+    if rest and chosen:
+        solved = np.linalg.solve(unit[np.ix_(chosen, chosen)], unit[np.ix_(chosen, rest)])
+    for k, j in enumerate(rest):
+        coefficients = np.zeros(p) if zero[j] else _spread(solved[:, k] / scale[chosen] * scale[j], chosen, p)
+        n = _integer_null_vector(A, j, coefficients)
+        if n is None:
+            kept.append(j)
+        else:
+            vectors.append(n)
+    N = np.array(vectors).T if vectors else np.zeros((p, 0))
+    return Columns(np.array(sorted([*chosen, *kept]), dtype=np.intp), N, np.array(chosen, dtype=np.intp))
+
+
+def _spread(values: Floats, at: list[int], p: int) -> Floats:
+    full = np.zeros(p)
+    full[at] = values
+    return full
+
+
+def _pivoted_cholesky(gram: Floats) -> tuple[list[int], int]:
+    """Order of the pivots and how many exceed CANDIDATE."""
+    p = gram.shape[0]
+    left = np.diag(gram).copy()
+    factor = np.zeros((p, p))
+    order = np.arange(p)
+    for k in range(p):
+        at = k + int(np.argmax(left[order[k:]]))
+        order[[k, at]] = order[[at, k]]
+        pivot = order[k]
+        if left[pivot] <= CANDIDATE:
+            return order.tolist(), k
+        row = gram[pivot] - factor[:k].T @ factor[:k, pivot]
+        factor[k] = row / np.sqrt(left[pivot])
+        left -= factor[k] ** 2
+        left[pivot] = 0.0
+    return order.tolist(), p
+
+
+def _integer_null_vector(A: Any, j: int, coefficients: Floats) -> Floats | None:
+    """Integers n with n_j >= 1 and A n = 0 exactly, from A e_j = A coefficients nearly."""
+    for q in DENOMINATORS:
+        n = -np.rint(q * coefficients)
+        if np.abs(n + q * coefficients).max() > NEAR_INTEGER:
+            continue
+        n[j] = q
+        if exactly_zero(A, n):
+            return n
+    return None
+
+
+def exactly_zero(A: Any, n: Floats) -> bool:
+    """Whether A n = 0 for integers n, decided in exact arithmetic."""
+    support = np.flatnonzero(n)
+    part = A[:, support]
+    part = part.toarray() if hasattr(part, "toarray") else np.asarray(part)
+    weights = n[support]
+    # dyadic rationals of few bits (one-hot, counts, eighths): float64 products and sums are then exact
+    shifted = part * 2.0**20
+    if np.all(shifted == np.rint(shifted)) and np.abs(shifted).max(initial=0.0) * np.abs(weights).sum() < 2.0**53:
+        return not np.any(shifted @ weights)
+    if np.abs(part @ weights).max() > 1e-12 * (np.abs(part) @ np.abs(weights)).max() or part.size > EXACT_WORK:
+        return False
+    integers = [int(w) for w in weights]
+    return all(sum(Fraction(a) * w for a, w in zip(row, integers, strict=True)) == 0 for row in part.tolist())

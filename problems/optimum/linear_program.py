@@ -1,0 +1,205 @@
+"""Piecewise-linear losses by linear and quadratic programming: points that look optimal, proved elsewhere.
+
+The dual linear program of min (1/m) sum phi_i(<a_i, x>) is: minimise sum b_i u_i over the box, A^T u = 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from problems.optimum.dual import box
+from problems.optimum.extended import Floats
+from problems.problem import LinearModel
+
+Pair = tuple[Floats, Floats]
+# Row generation ends by itself; a bound for solvers that return the same point again.
+MAX_ROUNDS = 50
+# HiGHS returns vertices accurate to 1e-13 or so; residuals below this are zero.
+ACTIVE = 1e-9
+
+
+def highs(cost: Floats, **arguments: Any) -> Any:
+    """HiGHS through scipy.optimize.linprog, whose type stubs know no sparse matrices."""
+    import scipy.optimize
+
+    linprog: Any = scipy.optimize.linprog
+    return linprog(cost, method="highs", **arguments)
+
+
+def vertex_pair(model: LinearModel) -> Pair | None:
+    """(x, u) by HiGHS on the dual linear program: a vertex of the dual, x its multipliers."""
+    lo, hi = box(model)
+    A_eq = model.A.T.tocsc() if hasattr(model.A, "tocsr") else model.A.T
+    result = highs(model.b, A_eq=A_eq, b_eq=np.zeros(model.A.shape[1]), bounds=np.column_stack([lo, hi]))
+    if result.x is None or result.status != 0:
+        return None
+    # d(min)/d(rhs): the Lagrangian sum b_i u_i - <x, A^T u>
+    return np.asarray(result.eqlin.marginals), np.asarray(result.x)
+
+
+def dual_centre(model: LinearModel, x: Floats, u: Floats) -> Floats | None:
+    """A dual solution inside the set of dual solutions, from a solution x and a dual solution u.
+
+    Where r_i != 0 at x, u_i is the same for all dual solutions. The other rows, few, are given to Clarabel with
+    no objective: it ends at about the analytic centre of the set.
+    """
+    import scipy.sparse
+
+    lo, hi = box(model)
+    r = model.A @ x - model.b
+    free = np.flatnonzero(np.abs(r) <= ACTIVE * (1 + np.abs(model.b)))
+    if not free.size:
+        return u
+    A_T = scipy.sparse.csr_array(model.A[free]).T
+    fixed = u.copy()
+    fixed[free] = 0.0
+    eye = scipy.sparse.eye_array(free.size)
+    G = scipy.sparse.vstack([A_T, eye, -eye])
+    h = np.concatenate([-(model.A.T @ fixed), hi[free], -lo[free]])
+    nothing = scipy.sparse.csc_array((free.size, free.size))
+    found = clarabel_solve(nothing, np.zeros(free.size), G, h, A_T.shape[0])
+    if found is None:
+        return None
+    fixed[free] = np.clip(found[0], lo[free], hi[free])
+    return fixed
+
+
+def clarabel_solve(
+    P: Any, q: Floats, A: Any, b: Floats, equalities: int, tolerance: float = 1e-12
+) -> tuple[Floats, Floats] | None:
+    """(x, dual) of min 1/2 x'Px + q'x, A x + s = b, s = 0 in the first rows and s >= 0 in the others.
+
+    The tolerance by default is beyond what can be had, so that Clarabel goes on as far as it can; whatever it
+    stops with is only a starting point.
+    """
+    import clarabel
+    import scipy.sparse
+
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    settings.max_iter = 200
+    cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(b.size - equalities)]
+    cones = [c for c, n in zip(cones, (equalities, b.size - equalities), strict=True) if n]
+    solver = clarabel.DefaultSolver(
+        scipy.sparse.csc_matrix(P),
+        np.asarray(q, dtype=float),
+        scipy.sparse.csc_matrix(A),
+        np.asarray(b, dtype=float),
+        cones,
+        settings,
+    )
+    solution = solver.solve()
+    x, dual = np.array(solution.x), np.array(solution.z)
+    if "nfeasible" in str(solution.status) or not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
+        return None
+    return x, dual
+
+
+def interior_pair(model: LinearModel) -> Pair | None:
+    """(x, u) by Clarabel: near the relative interior of both solution sets; with l2 > 0, the solution.
+
+    minimise (1/m) sum t_i + l2/2 ||x||^2 over (x, t), t_i >= lo_i r_i, t_i >= hi_i r_i; scaled by m.
+    """
+    import scipy.sparse
+
+    A = scipy.sparse.csr_array(model.A)
+    b = model.b
+    m, p = A.shape
+    lo, hi = box(model)
+    eye = scipy.sparse.eye_array(m)
+    G = scipy.sparse.vstack([scipy.sparse.hstack([A.multiply(side[:, None]), -eye]) for side in (lo, hi)], format="csc")
+    h = np.concatenate([lo * b, hi * b])
+    P = scipy.sparse.block_diag([model.l2 * m * scipy.sparse.eye_array(p), scipy.sparse.csc_array((m, m))])
+    # the active set sharpens what comes out; asking for more took three times as long on a9a
+    found = clarabel_solve(P, np.concatenate([np.zeros(p), np.ones(m)]), G, h, 0, tolerance=1e-9)
+    if found is None:
+        return None
+    weights = found[1].reshape(2, m)
+    return found[0][:p], lo * weights[0] + hi * weights[1]
+
+
+def project(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "euclidean") -> Pair | None:
+    """The point nearest to x0 with sense_i (<a_i, x> - target_i) >= 0, or = 0 where sense_i = 0, and multipliers y.
+
+    sense_i y_i >= 0 up to the solver's accuracy; in the Euclidean norm x - x0 = A^T y, in the maximum norm
+    ||A^T y||_1 = 1 and y points the same way. The equalities enter at once, other rows as they are violated: few
+    of them ever matter.
+    """
+    solve = _least_euclidean if norm == "euclidean" else _least_maximum
+    m, p = A.shape
+    equal = _independent_rows(A, np.flatnonzero(sense == 0))
+    inside = np.zeros(0, dtype=np.intp)
+    tolerance = 1e-11 * (1 + np.abs(target))
+    gap = sense * (A @ x0 - target)
+    x, y, solved = x0, np.zeros(m), not equal.size
+    for _ in range(MAX_ROUNDS):
+        bad = np.setdiff1d(np.flatnonzero((sense != 0) & (gap < -tolerance)), inside)
+        if solved and not bad.size:
+            return x, y
+        # the most violated, some hundreds at a time
+        inside = np.concatenate([inside, bad[np.argsort(gap[bad])][: max(500, 5 * p)]])
+        rows = np.concatenate([equal, inside])
+        A_rows = A[rows]
+        sign = np.concatenate([np.ones(equal.size), -sense[inside]])
+        rhs = sign * (target[rows] - A_rows @ x0)
+        found = solve(scaled_rows(A_rows, sign), rhs, equal.size)
+        if found is None:
+            return None
+        x, y, solved = x0 + found[0], np.zeros(m), True
+        y[rows] = -sign * found[1]
+        gap = sense * (A @ x - target)
+    return None
+
+
+def _independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Those of the rows that span the others to working precision: solvers stumble over repeated equations."""
+    import scipy.linalg
+
+    if not rows.size:
+        return rows
+    part = np.asarray(A[rows].toarray() if hasattr(A, "toarray") else A[rows])
+    R, order = scipy.linalg.qr(part.T, mode="r", pivoting=True)
+    pivots = np.abs(np.diag(R))
+    return np.sort(rows[order[: np.count_nonzero(pivots > 1e-10 * pivots[0])]])
+
+
+def scaled_rows(A: Any, factors: Floats) -> Any:
+    """diag(factors) A as CSR."""
+    import scipy.sparse
+
+    return scipy.sparse.csr_array(A.multiply(factors[:, None]) if hasattr(A, "tocsr") else factors[:, None] * A)
+
+
+def _least_euclidean(A: Any, rhs: Floats, equalities: int) -> Pair | None:
+    """(d, dual) of min ||d||^2 / 2, A d = rhs in the first rows, A d <= rhs in the others."""
+    import scipy.sparse
+
+    p = A.shape[1]
+    return clarabel_solve(scipy.sparse.eye_array(p), np.zeros(p), A, rhs, equalities)
+
+
+def _least_maximum(A: Any, rhs: Floats, equalities: int) -> Pair | None:
+    """The same with the largest absolute entry of d in place of the Euclidean norm."""
+    import scipy.sparse
+
+    n, p = A.shape
+    eye: Any = scipy.sparse.eye_array(p, format="csr")
+    ones: Any = scipy.sparse.csr_array(np.ones((p, 1)))
+    A_t = scipy.sparse.hstack([A, scipy.sparse.csr_array((n, 1))], format="csr")
+    within: list[Any] = [scipy.sparse.hstack([side * eye, -ones], format="csr") for side in (1.0, -1.0)]
+    result = highs(
+        np.append(np.zeros(p), 1.0),
+        A_ub=scipy.sparse.vstack([A_t[equalities:], *within], format="csr"),
+        b_ub=np.append(rhs[equalities:], np.zeros(2 * p)),
+        A_eq=A_t[:equalities] if equalities else None,
+        b_eq=rhs[:equalities] if equalities else None,
+        bounds=(None, None),
+    )
+    if result.status != 0 or result.x is None:
+        return None
+    at_equalities = np.asarray(result.eqlin.marginals) if equalities else np.zeros(0)
+    return result.x[:p], -np.concatenate([at_equalities, result.ineqlin.marginals[: n - equalities]])

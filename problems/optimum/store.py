@@ -1,0 +1,66 @@
+"""Certified optima on disk, under a hash of everything they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from problems.data.cache import cache_dir, load_npz, save_npz
+from problems.optimum.extended import Floats
+from problems.problem import LinearModel, Optimum
+
+# Part of the hash: raise it whenever a route, a bound or the layout changes.
+FORMAT = 1
+# Below this a solve costs little more than a look into the cache.
+WORTH_KEEPING = 0.2
+NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate")
+
+
+def key(model: LinearModel, x0: Floats) -> str:
+    """SHA-256 of format, loss, parameters, data and starting point."""
+    digest = hashlib.sha256(f"{FORMAT} {model.loss} {model.l2!r} {model.tau!r} {model.A.shape}".encode())
+    A = model.A
+    parts = [A.data, A.indices.astype(np.int64), A.indptr.astype(np.int64)] if hasattr(A, "tocsr") else [A]
+    for array in (*parts, model.b, x0):
+        digest.update(f"{array.shape} {array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def load(name: str) -> Optimum | None:
+    """The optimum stored under this key, with the seconds it took then."""
+    path = _path(name)
+    stored = None if path is None else load_npz(path)
+    if stored is None:
+        return None
+    arrays, meta = stored
+    try:
+        certificate: dict[str, Any] = dict(meta["certificate"])
+        certificate.update({k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"})
+        numbers = {k: float(meta[k]) for k in NUMBERS}
+        return Optimum(
+            x=arrays["x"], attained=meta["attained"], certificate=certificate, notes=tuple(meta["notes"]), **numbers
+        )
+    except (KeyError, TypeError, ValueError):
+        # written by other code under the same FORMAT: absent, as far as this code is concerned
+        return None
+
+
+def save(name: str, optimum: Optimum) -> None:
+    """Store it; where the cache cannot be written, go on without."""
+    path = _path(name)
+    if path is None or optimum.seconds < WORTH_KEEPING:
+        return
+    arrays = {f"certificate.{k}": v for k, v in optimum.certificate.items() if isinstance(v, np.ndarray)}
+    plain = {k: v for k, v in optimum.certificate.items() if not isinstance(v, np.ndarray)}
+    meta = {k: getattr(optimum, k) for k in NUMBERS}
+    meta |= {"attained": optimum.attained, "notes": list(optimum.notes), "certificate": plain}
+    save_npz(path, {**arrays, "x": optimum.x}, meta)
+
+
+def _path(name: str) -> Path | None:
+    folder = cache_dir("optima")
+    return None if folder is None else folder / f"{name}.npz"

@@ -1,0 +1,190 @@
+"""The command line: what it refuses, what it imports, what it says."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import store
+from experiments.run import main
+from experiments.suite import BadInput, Suite, suites, with_steps
+
+HEAVY = {"numba", "cvxpy", "pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "rich", "joblib"}
+SMALL = ["convex_suite", "--problems", "hard:abs", "--methods", "polyak", "--steps", "50", "--jobs", "1"]
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+BAD = {
+    "unknown suite": (["convex_suit"], "convex_suite"),
+    "unknown option": (["convex_suite", "--step", "10"], "--step"),
+    "no suite": ([], "COMMAND"),
+    "zero steps": (["convex_suite", "--steps", "0"], "at least 1"),
+    "negative steps": (["convex_suite", "--steps", "-5"], "--steps"),
+    "steps that are no integer": (["convex_suite", "--steps", "1.5"], "1.5"),
+    "zero seeds": (["convex_suite", "--seeds", "0"], "--seeds"),
+    "zero jobs": (["convex_suite", "--jobs", "0"], "--jobs"),
+    "unknown loss": (["convex_suite", "--problems", "logstic:iris"], "logistic:iris"),
+    "unknown data": (["convex_suite", "--problems", "logistic:irs"], "iris"),
+    "unknown hard instance": (["convex_suite", "--problems", "hard:ab"], "abs"),
+    "a pattern without a match": (["convex_suite", "--problems", "hinge:x*"], "nearest"),
+    "a shape that does not exist": (["convex_suite", "--problems", "hard[m=0]:drori_teboulle"], "m must be"),
+    "unknown method": (["convex_suite", "--methods", "dadapt_dual"], "dadapt_dual_averaging"),
+    "a method pattern without a match": (["convex_suite", "--methods", "x*"], "nearest"),
+    "unknown hyper-parameter": (["convex_suite", "--methods", "polyak[d=1]"], "d"),
+    "a broken label": (["convex_suite", "--methods", "polyak[f_star=1"], "polyak[f_star=1"),
+    "a hyper-parameter without a value": (["convex_suite", "--methods", "polyak[f_star]"], "key=value"),
+    "d0 = 0": (["convex_suite", "--methods", "dadapt_dual_averaging[d0=0]"], "d0 must be positive"),
+    "d0 < 0": (["convex_suite", "--methods", "dadapt_dual_averaging[d0=-1]"], "d0 must be positive"),
+    "d0 = nan": (["convex_suite", "--methods", "dadapt_dual_averaging[d0=nan]"], "d0 must be positive"),
+    "a wrong choice": (["convex_suite", "--methods", "dadapt_dual_averaging[option=III]"], "III"),
+    "no data folder": (["convex_suite", "--data-dir", "nowhere"], "nowhere"),
+    "NaN in the data": (["convex_suite", "--problems", "logistic:./data/nan"], "nan"),
+    "labels of one class": (["convex_suite", "--problems", "hinge:./data/one_class"], "one_class"),
+    "an empty file": (["convex_suite", "--problems", "logistic:./data/empty"], "empty"),
+    "--out is a file": ([*SMALL, "--out", "data/empty"], "is a file"),
+    "--out in a folder that does not exist": ([*SMALL, "--out", "no/such/place"], "no/such"),
+    "a report of nothing": (["report", "data"], "no finished results"),
+    "list with an option": (["list", "--quick"], "--quick"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_exits_2_with_one_line_and_leaves_nothing(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "nan").write_text("+1 1:nan 2:1\n-1 1:1\n")
+    (data / "one_class").write_text("+1 1:2 2:1\n+1 1:1\n")
+    (data / "empty").write_text("")
+    monkeypatch.chdir(tmp_path)
+    before = everything(tmp_path)
+    argv, expected = BAD[case]
+    assert main(argv) == 2
+    said = capsys.readouterr()
+    assert len(said.err.strip().splitlines()) == 1, said.err
+    assert expected in said.err
+    assert said.out == ""
+    assert everything(tmp_path) == before
+
+
+def test_full_disk_is_refused_before_work_starts(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    limit = 4096
+    result = subprocess.run(
+        [sys.executable, "-m", "experiments.run", *SMALL, "--out", "out"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "cannot write" in result.stderr
+    assert everything(tmp_path) == set()
+
+
+def test_a_directory_that_cannot_be_made_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also for root, whom permissions do not stop."""
+    if not Path("/proc/self").is_dir():
+        pytest.skip("needs /proc")
+    assert main([*SMALL, "--out", "/proc/self/out"]) == 2
+    assert "cannot write to /proc/self/out" in capsys.readouterr().err
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.open_directory(tmp_path, {}, False, lambda configuration: []):
+        assert main([*SMALL, "--out", str(tmp_path)]) == 2
+    assert "another run is writing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["--help", "list"])
+def test_help_and_list_import_nothing_heavy(argument: str) -> None:
+    code = (
+        "import sys; from experiments.run import main; code = main([sys.argv[1]]); "
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & set(sys.argv[2].split(','))), file=sys.stderr); "
+        "sys.exit(code)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, argument, ",".join(HEAVY)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.strip() == "[]"
+    assert "convex_suite" in result.stdout
+
+
+def test_list_shows_every_suite_method_and_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    import dadapt_convex as dc
+
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for name in [*suites(), *dc.methods(), "breast_cancer", "drori_teboulle", "quantile"]:
+        assert name in shown
+
+
+def test_suites_name_what_exists() -> None:
+    import problems
+    from experiments.selection import select_methods
+
+    for suite in suites().values():
+        if suite.execute is not None:
+            continue
+        assert {c.label for c in select_methods(suite, None)} == set(suite.methods)
+        for quick in (False, True):
+            for name in suite.problem_names(10, quick):
+                assert problems.get(name).name == name
+
+
+def test_the_worst_case_is_as_long_as_the_run() -> None:
+    assert with_steps("hard[m=N+1]:drori_teboulle", 10_000) == "hard[m=10001]:drori_teboulle"
+    assert with_steps("logistic:./m=N+1", 10) == "logistic:./m=N+1"
+
+
+def test_a_bare_name_stands_for_all_its_configurations_and_a_label_for_itself() -> None:
+    from experiments.selection import select_methods
+
+    suite = suites()["convex_suite"]
+    labels = [c.label for c in select_methods(suite, ["subgradient", "polyak"])]
+    assert labels == ["subgradient", "subgradient[schedule=inverse_sqrt]", "polyak"]
+    one = select_methods(suite, ["dadapt_dual_averaging[step=modified,option=II]"])
+    assert [c.label for c in one] == ["dadapt_dual_averaging[option=II,step=modified]"]
+    other = select_methods(suite, ["dadapt_dual_averaging[d0=1e-8]"])
+    assert [(c.label, c.hyper) for c in other] == [("dadapt_dual_averaging[d0=1e-8]", (("d0", 1e-8),))]
+
+
+def test_patterns_take_brackets_as_they_stand() -> None:
+    from experiments.selection import select_problems
+
+    suite = suites()["convex_suite"]
+    found = select_problems(suite, ["logistic[l2=1e-3]:*"], 10, False, None)
+    assert found == ["logistic[l2=1e-3]:breast_cancer", "logistic[l2=1e-3]:digits_bins"]
+    assert "hard:drori_teboulle" in select_problems(suite, ["hard:*"], 10, False, None)
+    assert select_problems(suite, ["hard[m=N+1]:drori_teboulle"], 10, False, None) == ["hard[m=11]:drori_teboulle"]
+
+
+def test_a_suite_may_be_a_function_that_takes_some_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+    suite = Suite("mine", "a function", execute=lambda options: seen.append(options) or 0, accepts=("--quick", "--out"))
+    monkeypatch.setattr("experiments.run.suites", lambda: {"mine": suite})
+    assert main(["mine", "--quick", "--out", "here"]) == 0
+    assert seen[0].quick
+    assert seen[0].out == Path("here")
+    assert main(["mine", "--steps", "3"]) == 2
+    assert "--steps" in capsys.readouterr().err
+
+
+def test_an_error_of_a_suite_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def execute(options: object) -> int:
+        raise BadInput("one\n   two")
+
+    monkeypatch.setattr("experiments.run.suites", lambda: {"mine": Suite("mine", "a function", execute=execute)})
+    assert main(["mine"]) == 2
+    assert capsys.readouterr().err == f"error: one two{os.linesep}"

@@ -1,0 +1,392 @@
+"""What certificates rest on, and that wrong ones are noticed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import problems
+from problems.optimum import certified_optimum, complaints
+from problems.optimum.certify import one_index_type
+from problems.optimum.columns import independent_columns
+from problems.optimum.dual import Minorant, box, objective
+from problems.optimum.extended import combination, distance, margins
+from problems.optimum.logistic import split
+from problems.optimum.metric import metric, weighted_gram
+from problems.optimum.models import solve_reference
+from problems.optimum.piecewise import feasible_bound
+from problems.optimum.separability import proved_separation, separation
+from problems.optimum.sharpness import sharp
+from problems.optimum.smooth import enclose, psi
+
+LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile"]
+
+
+def problem(loss: str, *, m: int = 60, q: int = 4, seed: int = 0, l2: float = 0.0, sparse: bool = False) -> Any:
+    """Overlapping classes, or a linear model with heavy-tailed noise; a third of the entries are zero."""
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(m, q)) * (rng.random((m, q)) < 2 / 3)
+    w = rng.normal(size=q)
+    x0 = rng.normal(size=q + 1)
+    z = A @ w + rng.standard_t(2, size=m)
+    b = np.where(z > 0, 1.0, -1.0) if loss in ("logistic", "hinge") else z
+    return getattr(problems, loss)(scipy.sparse.csr_array(A) if sparse else A, b, l2=l2, x0=x0)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_certified_and_agrees_with_cvxpy(loss: str, l2: float) -> None:
+    p = problem(loss, l2=l2)
+    optimum = certified_optimum(p, cache=False)
+    reference = solve_reference(p.model)
+    assert reference is not None
+    assert reference.accurate
+    # Clarabel's tolerances are 1e-8
+    assert abs(reference.value - optimum.f_hi) <= 1e-6 * max(1.0, abs(optimum.f_hi))
+    assert np.abs(reference.x - optimum.x).max() <= 1e-3
+    assert optimum.f_hi - optimum.f_lo <= 1e-12 * optimum.f_hi
+    assert optimum.D_hi - optimum.D_lo <= 1e-5 * optimum.D_hi
+    assert optimum.attained is True
+    assert complaints(p, optimum) == []
+    # the reference's own dual point is a certificate, up to its accuracy
+    minorant = Minorant(p.model, reference.u)
+    value = minorant.c.value - (np.sum(minorant.v.value**2) / (2 * l2) if l2 else 0)
+    assert abs(float(value) - optimum.f_hi) <= 1e-5 * max(1.0, optimum.f_hi)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sparse_and_dense_data_give_the_same_optimum(loss: str, l2: float) -> None:
+    dense, sparse = (certified_optimum(problem(loss, l2=l2, sparse=s), cache=False) for s in (False, True))
+    for a, b in [(dense, sparse), (sparse, dense)]:
+        assert a.f_lo <= b.f_hi
+        assert a.D_lo <= b.D_hi
+        assert a.D_inf_lo <= b.D_inf_hi
+    assert dense.kind == sparse.kind
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_point_lies_below_f_lo_and_minorants_stay_below_f(loss: str, l2: float) -> None:
+    p = problem(loss, l2=l2)
+    optimum = certified_optimum(p, cache=False)
+    rng = np.random.default_rng(1)
+    lo, hi = box(p.model)
+    minorant = Minorant(p.model, rng.uniform(lo, hi))
+    for scale in (1e-9, 1e-4, 1.0, 100.0):
+        for _ in range(20):
+            x = optimum.x + scale * rng.normal(size=p.p)
+            # p.value sums in float64
+            assert optimum.f_lo <= p.value(x) * (1 + 1e-14)
+            assert minorant.below(x) <= p.value(x) - l2 / 2 * float(x @ x) + 1e-12 * scale
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_minorant_puts_the_minimiser_at_least_so_far(loss: str) -> None:
+    p = problem(loss)
+    optimum = certified_optimum(p, cache=False)
+    lo, hi = box(p.model)
+    rng = np.random.default_rng(2)
+    for k in range(50):
+        x0 = optimum.x + 10.0 ** rng.uniform(-3, 2) * rng.normal(size=p.p)
+        z = p.model.A @ x0
+        u = np.where(z < p.model.b, lo, hi) if loss != "logistic" else -p.model.b / (1 + np.exp(p.model.b * z))
+        minorant = Minorant(p.model, u if k % 2 else 0.5 * u)
+        gap = x0 - optimum.x
+        assert minorant.distance_below(x0, optimum.f_hi) <= np.linalg.norm(gap) + 1e-9
+        assert minorant.distance_below(x0, optimum.f_hi, ord=1) <= np.abs(gap).max() + 1e-9
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_tampered_optimum_is_noticed(loss: str, l2: float) -> None:
+    p = problem(loss, l2=l2)
+    optimum = certified_optimum(p, cache=False)
+    f, D = optimum.f_hi, optimum.D_hi
+    moved = optimum.x + 1e-3
+    for broken in [
+        replace(optimum, f_lo=f * (1 + 1e-10), f_hi=f * (1 + 1e-9)),
+        replace(optimum, f_hi=f * (1 + 1e-9)),
+        replace(optimum, D_lo=D * (1 + 1e-4), D_hi=D * (1 + 1e-3)),
+        replace(optimum, D_lo=0.0, D_hi=optimum.D_lo * (1 - 1e-4)),
+        replace(optimum, x=moved, certificate={**optimum.certificate, "x": moved}),
+        replace(optimum, attained=False),
+    ]:
+        assert complaints(p, broken)
+    if "u" in optimum.certificate:
+        u = optimum.certificate["u"]
+        assert complaints(p, replace(optimum, certificate={**optimum.certificate, "u": 0.9 * u}))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Existence
+
+
+def labelled(kind: str, rng: np.random.Generator) -> tuple[Any, Any, int]:
+    """(A, b, rows that one direction puts strictly on the right side), with an intercept."""
+    A = rng.normal(size=(40, 3))
+    b = np.where(rng.random(40) < 0.5, 1.0, -1.0)
+    if kind == "complete":
+        A[:, 0] = b * rng.uniform(0.1, 2.0, size=40)
+        return A, b, 40
+    if kind == "quasi":  # a rare feature that only one class has
+        rare = np.flatnonzero(b > 0)[:5]
+        A[:, 0] = 0.0
+        A[rare, 0] = 1.0
+        return A, b, 5
+    return A, b, 0
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("kind", ["complete", "quasi", "overlapping"])
+@pytest.mark.parametrize("seed", range(4))
+def test_existence_of_a_minimiser_is_decided_as_constructed(seed: int, kind: str, sparse: bool) -> None:
+    A, b, rows = labelled(kind, np.random.default_rng(seed))
+    p = problems.logistic(scipy.sparse.csr_array(A) if sparse else A, b)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    model = one_index_type(p.model)
+    by_program = separation(model.A, model.b)
+    by_newton = split(model.A, model.b).separation
+    assert by_program.S.sum() == by_newton.S.sum() == rows
+    if not rows:
+        assert optimum.attained is True
+        assert optimum.D_hi - optimum.D_lo <= 1e-9 * optimum.D_hi
+        return
+    assert by_program.proved
+    assert by_newton.proved
+    assert (optimum.attained, optimum.D_lo, optimum.D_hi) == (False, math.inf, math.inf)
+    assert optimum.f_hi - optimum.f_lo <= 1e-15
+    assert str(rows) in optimum.notes[0]
+    w = optimum.certificate["w"]
+    signed = p.model.b * (p.model.A @ w)
+    assert np.sum(signed > 1e-9 * np.abs(signed).max()) == rows
+    assert signed.min() >= -1e-9 * np.abs(signed).max()
+    if kind == "complete":
+        assert optimum.f_lo == 0.0
+
+
+def test_a_direction_is_not_called_proved_where_rounding_could_turn_it() -> None:
+    """The only separating direction is orthogonal to a row of irrational entries: it is not a vector of floats."""
+    rng = np.random.default_rng(0)
+    a = np.array([math.pi, math.e])
+    A = np.vstack([a, -2 * a, a * np.sqrt(2), rng.normal(size=(1, 2))])
+    b = np.array([1.0, 1.0, -1.0, 1.0])
+    found = separation(A, b)
+    assert found.S.tolist() == [False, False, False, True]
+    assert not found.proved
+
+
+def test_the_infimum_of_quasi_separable_data_is_that_of_the_rest() -> None:
+    A, b, rows = labelled("quasi", np.random.default_rng(0))
+    whole = certified_optimum(problems.logistic(A, b), cache=False)
+    kept = A[:, 0] == 0
+    rest = certified_optimum(problems.logistic(A[kept][:, 1:], b[kept]), cache=False)
+    assert rest.attained is True
+    share = (40 - rows) / 40
+    assert whole.f_lo <= share * rest.f_hi * (1 + 1e-14)
+    assert whole.f_hi >= share * rest.f_lo * (1 - 1e-14)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The parts
+
+
+def test_columns_are_called_dependent_only_where_they_are_exactly() -> None:
+    rng = np.random.default_rng(0)
+    one_hot = np.eye(4)[rng.integers(0, 4, 50)]
+    A = np.column_stack([one_hot, rng.normal(size=50), np.zeros(50), np.ones(50)])
+    for matrix in (A, scipy.sparse.csr_array(A)):
+        found = independent_columns(matrix)
+        assert found.J.size == 5
+        assert found.N.shape == (7, 2)
+        assert not np.any(A @ found.N)
+        assert np.linalg.svd(found.N, compute_uv=False).min() >= 1
+    # equal but for one rounding: kept, not dropped
+    B = np.column_stack([A[:, 4], A[:, 4] * 3.0])
+    B[7, 1] = np.nextafter(B[7, 1], np.inf)
+    assert independent_columns(B).J.size == 2
+    assert independent_columns(np.column_stack([A[:, 4], A[:, 4] * 4.0])).J.size == 1
+
+
+def test_eigenvalue_bound_is_below_the_eigenvalue_and_close() -> None:
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(300, 6)) * 10.0 ** np.arange(-3, 3)
+    w = 10.0 ** rng.uniform(-8, 0, 300)
+    chart = metric(A, w)
+    assert chart is not None
+    exact = [[Fraction(v) for v in row] for row in chart.T.tolist()]
+    columns = list(zip(*exact, strict=True))
+    rows = [[Fraction(a) for a in row] for row in A.tolist()]
+    B = np.array([[float(sum(a * t for a, t in zip(r, c, strict=True))) for c in columns] for r in rows])
+    true = float(np.linalg.eigvalsh(weighted_gram(B, w))[0])
+    assert true * (1 - 1e-6) <= chart.eigenvalue <= true * (1 + 1e-12)
+    assert metric(np.column_stack([A, A[:, 0] + A[:, 5]]), w) is None
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_error_bounds_hold_the_exact_sums(sparse: bool) -> None:
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(40, 7)) * 10.0 ** rng.integers(-8, 8, size=(40, 7))
+    x, u = rng.normal(size=7), rng.normal(size=40)
+    stored = scipy.sparse.csr_array(A) if sparse else A
+    for bounded, rows, weights in [(margins(stored, x), A, x), (combination(stored, u), A.T, u)]:
+        for value, error, row in zip(bounded.value, bounded.error, rows.tolist(), strict=True):
+            exact = sum(Fraction(a) * Fraction(w) for a, w in zip(row, weights.tolist(), strict=True))
+            high = Fraction(float(value)) + Fraction(float(value - np.longdouble(float(value))))
+            assert abs(high - exact) <= Fraction(float(error))
+            assert error <= 1e-14 * np.abs(np.array(row) * weights).sum()
+    low, high_d = distance(x, np.zeros(7))
+    squared = sum(Fraction(v) ** 2 for v in x.tolist())
+    assert Fraction(low) ** 2 <= squared <= Fraction(high_d) ** 2
+
+
+def test_psi_is_rounded_down_and_continuous() -> None:
+    t = np.concatenate([10.0 ** np.linspace(-12, 2, 300), [1e-3, np.nextafter(1e-3, 0)]])
+    long = t.astype(np.longdouble)
+    series = sum((-1) ** k * long**k / math.factorial(k + 2) for k in range(25))
+    exact = np.where(t < 1.0, series, (np.exp(-long) + long - 1) / long**2)
+    values = np.array([psi(float(v)) for v in t])
+    assert np.all(values <= exact)
+    assert np.all(values >= exact * (1 - 1e-6))
+
+
+def test_sharpness_claims_no_more_than_the_lemma_at_bad_points() -> None:
+    p = problem("least_absolute_deviation")
+    optimum = certified_optimum(p, cache=False)
+    u = optimum.certificate["u"]
+    good = sharp(p.model, optimum.x, u)
+    assert good is not None
+    assert good.radius <= 1e-12
+    far = optimum.x + 0.01
+    for x, dual in [(far, u), (far, 0.5 * u), (optimum.x, 0.5 * u), (optimum.x, np.full_like(u, 0.5))]:
+        weak = sharp(p.model, x, dual)
+        if weak is not None:
+            # the lemma still holds: the ball reaches the minimiser, the bound stays below the minimum
+            assert weak.radius >= np.linalg.norm(x - optimum.x) - 1e-12
+            assert weak.f_lo <= optimum.f_hi
+    assert sharp(p.model, optimum.x, np.where(u > 0, 1.0, -1.0)) is None
+
+
+def test_sharpness_heeds_the_rows_it_leaves_out() -> None:
+    """max(0, 1 - 2 x) + max(0, 1 + x) has its minimum at 1/2; the third row is 0 at 0.55 and not at 1/2.
+
+    With it the nearest minimiser is (1/2, 50), not within 0.1 of (0.55, 0).
+    """
+    A = np.array([[2.0, 0.0], [1.0, 0.0], [1.9, 0.001]])
+    model = problems.hinge(A, [1.0, -1.0, 1.0], intercept=False).model
+    u = np.array([-0.5, 1.0, 0.0])
+    assert sharp(model, np.array([0.55, 0.0]), u) is None
+    found = sharp(model, np.array([0.5, 51.0]), u)
+    assert found is not None
+    assert found.radius <= 1e-14
+
+
+def test_D_is_not_the_distance_to_one_point_where_only_one_combination_is_determined() -> None:
+    """|x_1 + 0.3 x_2 - 1|: X* is a line that no integer vector spans."""
+    p = problems.least_absolute_deviation([[1.0, 0.3]], [1.0], intercept=False, x0=[5.0, 5.0])
+    optimum = certified_optimum(p, cache=False)
+    D = (5 + 0.3 * 5 - 1) / math.sqrt(1.09)
+    assert optimum.D_lo <= D * (1 + 1e-15)
+    assert optimum.D_lo >= D * (1 - 1e-8)
+    assert optimum.D_hi >= D * (1 - 1e-15)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "least_absolute_deviation", "quantile"])
+def test_no_dual_point_however_bad_gives_a_bound_above_the_minimum(loss: str) -> None:
+    p = problem(loss)
+    optimum = certified_optimum(p, cache=False)
+    lo, hi = box(p.model)
+    rng = np.random.default_rng(3)
+    exact = optimum.certificate["u"]
+    # entries at the ends of the box that maximise the dual value, feasible or not, are the worst temptation
+    greedy = np.where(p.model.b > 0, lo, hi)
+    noisy = [np.clip(exact + t * rng.normal(size=exact.size), lo, hi) for t in (1e-9, 1e-3, 1)]
+    for u in [greedy, 0.5 * (lo + hi), *noisy]:
+        assert feasible_bound(p.model, [u], optimum.f_hi)[0] <= optimum.f_hi
+    assert feasible_bound(p.model, [exact], optimum.f_hi)[0] >= optimum.f_hi * (1 - 1e-11)
+    for t in (1e-6, 1e-3):
+        tilted = np.clip((1 - t) * exact + t * greedy, lo, hi)
+        assert feasible_bound(p.model, [tilted], optimum.f_hi)[0] <= optimum.f_hi
+
+
+def test_self_concordance_is_not_claimed_where_curvature_falls_too_fast() -> None:
+    """Two steep rows give f a large second derivative at 0 only: 2.5 |f'|/f'' = 0.23 there, but x* = 0.56."""
+    A = np.concatenate([[[30.0], [30.0]], np.ones((110, 1))])
+    b = np.concatenate([[1.0, -1.0], np.ones(100), -np.ones(10)])
+    assert enclose(A, b, margins(A, np.zeros(1))) is None
+    optimum = certified_optimum(problems.logistic(A, b, intercept=False), cache=False)
+    assert 0.5 < optimum.D_lo <= optimum.D_hi < 0.6
+    for x in np.linspace(0.2, 0.9, 40):
+        ball = enclose(A, b, margins(A, np.array([x])))
+        assert ball is None or abs(x - optimum.x[0]) <= ball.radius
+
+
+def test_a_wrong_direction_is_not_called_proved() -> None:
+    A, b, _ = labelled("complete", np.random.default_rng(0))
+    w = np.array([1.0, 0.0, 0.0])
+    everything = np.ones(40, dtype=bool)
+    assert proved_separation(A, b, everything, w).proved
+    assert not proved_separation(A, b, everything, -w).proved
+    assert not proved_separation(A, b, everything, np.array([0.0, 1.0, 0.0])).proved
+    # one margin of 1e-25 beside terms of size 1: not to be told from zero
+    A[0] = b[0] * np.array([1.0, 1.0, -1.0])
+    assert not proved_separation(A, b, everything, np.array([1.0, 1.0, 2.0])).proved
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The cache
+
+
+def test_the_cache_returns_what_was_computed(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from problems.optimum import store
+
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
+    monkeypatch.setattr(store, "WORTH_KEEPING", 0.0)
+    p = problem("hinge")
+    first = certified_optimum(p)
+    monkeypatch.setattr("problems.optimum.certify._prove", lambda *_: pytest.fail("the cache was not used"))
+    second = certified_optimum(p)
+    for name in store.NUMBERS:
+        assert getattr(first, name) == getattr(second, name)
+    assert (first.attained, first.notes, first.kind) == (second.attained, second.notes, second.kind)
+    assert first.certificate.keys() == second.certificate.keys()
+    assert np.array_equal(first.x, second.x)
+    assert complaints(p, second) == []
+
+
+def test_the_cache_tells_problems_apart() -> None:
+    from problems.optimum.store import key
+
+    p = problem("quantile")
+    model = p.model
+    variants = [
+        (model, p.x0),
+        (replace(model, l2=1e-3), p.x0),
+        (replace(model, tau=0.25), p.x0),
+        (replace(model, loss="least_absolute_deviation"), p.x0),
+        (replace(model, b=model.b + 1), p.x0),
+        (replace(model, A=model.A * 2), p.x0),
+        (model, p.x0 + 1),
+    ]
+    assert len({key(*v) for v in variants}) == len(variants)
+
+
+def test_extended_value_agrees_with_the_kernels() -> None:
+    for loss in LOSSES:
+        p = problem(loss, l2=0.3)
+        x = np.linspace(-1, 2, p.p)
+        f = objective(p.model, x)
+        assert abs(float(f.value) - p.value(x)) <= 1e-14 * p.value(x)
+        assert f.error <= 1e-13 * float(f.value)
+
+
+def test_a_problem_without_data_is_refused() -> None:
+    with pytest.raises(ValueError, match="no linear model"):
+        certified_optimum(problems.absolute_value())

@@ -1,0 +1,195 @@
+"""Intervals against optima computed independently, in exact or 50-digit arithmetic, on tiny problems."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import problems
+from problems.optimum import certified_optimum, complaints
+
+SEEDS = range(12)
+# Widths of these tiny problems are a few roundings of f; 1e-12 is the project's target on large ones.
+WIDTH = 1e-12
+
+
+def data(seed: int, kind: str, task: str) -> tuple[Any, Any, Any]:
+    """Small integers (ties, dependent columns, many minimisers) or normal variates."""
+    rng = np.random.default_rng(seed)
+    m, q = int(rng.integers(4, 9)), int(rng.integers(1, 3))
+    A = rng.integers(-2, 3, (m, q)).astype(float) if kind == "integers" else rng.normal(size=(m, q))
+    if task == "labels":
+        b = np.where(rng.random(m) < 0.5, -1.0, 1.0)
+        b[:2] = 1.0, -1.0
+    else:
+        b = rng.integers(-3, 4, m).astype(float) if kind == "integers" else 3 * rng.normal(size=m)
+    return A, b, rng.integers(-3, 4, q + 1).astype(float)
+
+
+def piecewise(loss: str, seed: int, kind: str) -> Any:
+    A, b, x0 = data(seed, kind, "labels" if loss == "hinge" else "targets")
+    if loss == "quantile":
+        return problems.quantile(A, b, tau=0.3, x0=x0)
+    return getattr(problems, loss)(A, b, x0=x0)
+
+
+def slopes(model: Any) -> list[tuple[Fraction, Fraction]]:
+    """The two slopes in z of each row's loss, written down independently of problems.optimum.dual."""
+    tau = Fraction(model.tau)
+    pairs = {
+        "hinge": lambda b: (Fraction(-1), Fraction(0)) if b > 0 else (Fraction(0), Fraction(1)),
+        "least_absolute_deviation": lambda b: (Fraction(-1), Fraction(1)),
+        "quantile": lambda b: (-tau, 1 - tau),
+    }
+    return [pairs[model.loss](b) for b in model.b.tolist()]
+
+
+def exact_value(model: Any, x: list[Fraction]) -> Fraction:
+    total = Fraction(0)
+    for row, b, (lo, hi) in zip(model.A.tolist(), model.b.tolist(), slopes(model), strict=True):
+        r = sum((Fraction(a) * v for a, v in zip(row, x, strict=True)), Fraction(0)) - Fraction(b)
+        total += max(lo * r, hi * r)
+    return total / len(model.b)
+
+
+def solve(A: list[list[Fraction]], b: list[Fraction]) -> list[Fraction] | None:
+    """Gauss-Jordan; None where singular."""
+    n = len(A)
+    T = [[*row, c] for row, c in zip(A, b, strict=True)]
+    for k in range(n):
+        pivot = next((i for i in range(k, n) if T[i][k] != 0), None)
+        if pivot is None:
+            return None
+        T[k], T[pivot] = T[pivot], T[k]
+        T[k] = [v / T[k][k] for v in T[k]]
+        for i in range(n):
+            if i != k:
+                T[i] = [a - T[i][k] * c for a, c in zip(T[i], T[k], strict=True)]
+    return [row[n] for row in T]
+
+
+def vertices(model: Any) -> tuple[Fraction, list[list[Fraction]]] | None:
+    """(f*, optimal vertices) over all points where p kinks meet; None where there is no such point."""
+    A = [[Fraction(v) for v in row] for row in model.A.tolist()]
+    b = [Fraction(v) for v in model.b.tolist()]
+    found: list[tuple[Fraction, list[Fraction]]] = []
+    for rows in itertools.combinations(range(len(A)), len(A[0])):
+        x = solve([A[i] for i in rows], [b[i] for i in rows])
+        if x is not None:
+            found.append((exact_value(model, x), x))
+    if not found:
+        return None
+    least = min(f for f, _ in found)
+    return least, [x for f, x in found if f == least]
+
+
+@pytest.mark.parametrize("kind", ["integers", "reals"])
+@pytest.mark.parametrize("loss", ["hinge", "least_absolute_deviation", "quantile"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_interval_holds_the_exact_optimum_of_piecewise_linear_losses(seed: int, loss: str, kind: str) -> None:
+    p = piecewise(loss, seed, kind)
+    optimum = certified_optimum(p, cache=False)
+    exact = vertices(p.model)
+    assert complaints(p, optimum) == []
+    if exact is None:  # the kinks do not determine x
+        return
+    f_star, points = exact
+    assert Fraction(optimum.f_lo) <= f_star <= Fraction(optimum.f_hi)
+    assert Fraction(optimum.f_hi) - Fraction(optimum.f_lo) <= Fraction(WIDTH) * max(1, f_star)
+    squared = min(sum((v - Fraction(s)) ** 2 for v, s in zip(x, p.x0.tolist(), strict=True)) for x in points)
+    assert Fraction(optimum.D_lo) ** 2 <= squared
+    assert optimum.D_lo >= 0.99 * optimum.D_estimate
+    if all(x == points[0] for x in points) and "more than a point" not in str(optimum.notes):
+        assert squared <= Fraction(min(optimum.D_hi, 1e100)) ** 2
+    assert optimum.attained is True
+
+
+@pytest.mark.parametrize("kind", ["integers", "reals"])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_interval_holds_the_optimum_of_the_logistic_loss_in_50_digits(seed: int, l2: float, kind: str) -> None:
+    A, b, x0 = data(seed, kind, "labels")
+    p = problems.logistic(A, b, l2=l2, x0=x0)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.f_hi - optimum.f_lo <= WIDTH
+    if optimum.attained is False or "affine space" in str(optimum.notes):
+        return
+    with localcontext() as context:
+        context.prec = 50
+        f_star, x_star = newton(p.model, optimum.x)
+        assert Decimal(optimum.f_lo) <= f_star <= Decimal(optimum.f_hi)
+        D = sum((v - Decimal(s)) ** 2 for v, s in zip(x_star, p.x0.tolist(), strict=True)).sqrt()
+        assert Decimal(optimum.D_lo) <= D <= Decimal(optimum.D_hi)
+        D_inf = max(abs(v - Decimal(s)) for v, s in zip(x_star, p.x0.tolist(), strict=True))
+        assert Decimal(optimum.D_inf_lo) <= D_inf <= Decimal(optimum.D_inf_hi)
+
+
+def newton(model: Any, start: Any) -> tuple[Decimal, list[Decimal]]:
+    """Newton's method in the current decimal precision."""
+    A = [[Decimal(v) for v in row] for row in model.A.tolist()]
+    b = [Decimal(v) for v in model.b.tolist()]
+    m, p, l2 = len(A), len(A[0]), Decimal(model.l2)
+    x = [Decimal(v) for v in start.tolist()]
+    for _ in range(8):
+        t = [-c * sum(a * v for a, v in zip(row, x, strict=True)) for row, c in zip(A, b, strict=True)]
+        s = [1 / (1 + (-v).exp()) for v in t]
+        g = [sum(-b[i] * s[i] * A[i][j] for i in range(m)) / m + l2 * x[j] for j in range(p)]
+        H = [
+            [sum(s[i] * (1 - s[i]) * A[i][j] * A[i][k] for i in range(m)) / m + (l2 if j == k else 0) for k in range(p)]
+            for j in range(p)
+        ]
+        step = solve(H, g)  # type: ignore[arg-type]
+        assert step is not None
+        x = [v - d for v, d in zip(x, step, strict=True)]  # type: ignore[operator]
+    t = [-c * sum(a * v for a, v in zip(row, x, strict=True)) for row, c in zip(A, b, strict=True)]
+    f = sum((1 + v.exp()).ln() for v in t) / m + l2 / 2 * sum(v * v for v in x)
+    return Decimal(f), x
+
+
+@pytest.mark.parametrize(("x0", "D"), [(0.0, 2.0), (3.0, 0.0), (10.0, 5.0)])
+@pytest.mark.parametrize("order", [1, -1])
+def test_D_is_measured_to_the_set_of_minimisers(x0: float, D: float, order: int) -> None:
+    """|x - 1| + |x - 2| + |x - 5| + |x - 9|: every x in [2, 5] is a minimiser, f* = 11/4."""
+    p = problems.least_absolute_deviation(np.ones((4, 1)), [1.0, 2.0, 5.0, 9.0][::order], intercept=False, x0=[x0])
+    optimum = certified_optimum(p, cache=False)
+    assert optimum.f_lo <= 2.75 <= optimum.f_hi
+    assert optimum.f_hi - optimum.f_lo <= WIDTH
+    # the projection stays 1e-9 (1 + |b|) inside X*
+    assert D - 1e-7 <= optimum.D_lo <= D
+    assert D <= optimum.D_estimate <= D + 1e-7
+    assert optimum.D_hi >= D
+
+
+@pytest.mark.parametrize("x0", [0.0, 4.0])
+def test_separable_hinge_has_exact_minimum_zero_and_D_to_the_feasible_set(x0: float) -> None:
+    """max(0, 1 - x) twice: X* = [1, inf)."""
+    p = problems.hinge([[1.0], [-1.0]], [1.0, -1.0], intercept=False, x0=[x0])
+    optimum = certified_optimum(p, cache=False)
+    D = max(0.0, 1.0 - x0)
+    assert (optimum.f_lo, optimum.f_hi) == (0.0, 0.0)
+    assert optimum.attained is True
+    assert D - 1e-7 <= optimum.D_lo <= D <= optimum.D_hi <= D + 1e-7
+
+
+def test_D_along_a_redundant_column_is_left_out() -> None:
+    """Two equal columns: X* is a line, and D the distance to it in both norms."""
+    rng = np.random.default_rng(0)
+    column = rng.integers(-3, 4, 30).astype(float)
+    b = np.where(rng.random(30) < 0.5, -1.0, 1.0)
+    once = certified_optimum(problems.logistic(column[:, None], b, intercept=False), cache=False)
+    twice = certified_optimum(problems.logistic(np.column_stack([column, column]), b, intercept=False), cache=False)
+    assert once.attained is True
+    assert twice.attained is True
+    for value, low, high in [
+        (once.D_estimate / np.sqrt(2), twice.D_lo, twice.D_hi),
+        (once.D_estimate / 2, twice.D_inf_lo, twice.D_inf_hi),
+    ]:
+        assert low <= value * (1 + 1e-12)
+        assert high >= value * (1 - 1e-12)
+        assert high - low <= 1e-5 * value
