@@ -16,6 +16,9 @@ from dadapt_convex.oracle import Kernel, Oracle, oracle, pack
 from dadapt_convex.vector import dot
 from problems.problem import Optimum, Problem
 
+# Below TINY the reciprocal of a number may overflow; TINY_SHIFT, a power of two, lifts it exactly.
+TINY, TINY_SHIFT = 1e-290, 2.0**200
+
 
 @oracle
 def abs_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
@@ -32,7 +35,7 @@ def absolute_value(x0: float = 1.0) -> Problem:
 
 @oracle
 def norm2_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
-    """||x||; 0 at the origin. Scaled by the largest entry, so that squares neither over- nor underflow."""
+    """||x||; 0 at the origin. Scaled, so that neither squares nor 1 / (largest entry) over- or underflow."""
     largest = 0.0
     for i in range(x.size):
         largest = max(largest, abs(x[i]))
@@ -40,14 +43,16 @@ def norm2_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
         for i in range(x.size):
             g[i] = 0.0
         return largest
+    shift = TINY_SHIFT if largest < TINY else 1.0
+    largest *= shift
     total = 0.0
     for i in range(x.size):
-        g[i] = x[i] / largest
+        g[i] = x[i] * shift / largest
         total += g[i] * g[i]
     norm = math.sqrt(total)
     for i in range(x.size):
         g[i] /= norm
-    return largest * norm
+    return largest * norm / shift
 
 
 def norm2(p: int = 20) -> Problem:

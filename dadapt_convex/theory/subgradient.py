@@ -5,6 +5,11 @@ Basic inequality: ||x_{k+1} - x*||^2 = ||x_k - x*||^2 - 2 h_k <g_k, x_k - x*> + 
 given, h = R/(G sqrt N) makes it D^2/(2 h k) + h G^2/2 per step after k steps, (D^2/R + R) G/(2 sqrt N) after N;
 h_k = R/(G sqrt(k+1)) makes it G (D^2/R + R H_{n+1}) / (2 sum 1/sqrt(k+1)).
 
+Last iterate [Zamani & Glineur 2023]: R G/sqrt(N) for every D <= R. For D > R: the worst gap over all convex G-Lipschitz
+functions, for given steps, is the value of a maximisation whose objective is linear in f values and Gram matrix and
+whose constraints are convex with D^2 as a right-hand side, so it is concave in D^2 and not negative at 0: it grows at
+most like D^2, to (D^2/R^2) R G/sqrt(N).
+
 Polyak: with h_k = (f(x_k) - f*)/||g_k||^2 the same line reads
 ||x_{k+1} - x*||^2 <= ||x_k - x*||^2 - gap_k^2/||g_k||^2, so sum gap_k^2 <= D^2 G^2, and the mean gap is at most the
 root of the mean square. With f_star = f* - delta the last term is (delta^2 - gap_k^2)/||g_k||^2, and
@@ -21,7 +26,6 @@ from dadapt_convex.run import Run
 from dadapt_convex.theory.theorem import (
     NOT_APPLICABLE,
     Case,
-    D_at_most_given,
     OptimumInterval,
     Sides,
     Theorem,
@@ -58,8 +62,8 @@ def _inverse_sqrt(c: Case) -> Sides:
 
 
 def _last(c: Case) -> Sides:
-    bound = c.hyper["D"] * c.hyper["G"] / np.sqrt(c.hyper["N"])
-    return gap_sides(c, bound, gap=c.f - c.f_star)
+    R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
+    return gap_sides(c, max(R, c.D**2 / R) * G / np.sqrt(N), gap=c.f - c.f_star)
 
 
 def _after_N_steps(c: Case) -> np.ndarray:
@@ -126,11 +130,12 @@ THEOREMS = (
     ),
     Theorem(
         name="last_iterate_rate",
-        statement="f(x_n) - f* <= R G / sqrt(N) after N steps, for every R >= D given to the method",
-        source="Zamani & Glineur 2023",
+        statement="f(x_n) - f* <= max(R, D^2/R) G / sqrt(N) after N steps, R the D given to the method; "
+        "D G / sqrt(N) for R = D",
+        source="Zamani & Glineur 2023; own for R < D",
         sides=_last,
         iterate="last",
-        assumptions=(D_at_most_given, subgradients_within_G),
+        assumptions=(subgradients_within_G,),
         rows=_after_N_steps,
         figure=True,
     ),

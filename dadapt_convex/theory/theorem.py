@@ -275,16 +275,6 @@ def subgradients_within_G(run: Run, optimum: OptimumInterval) -> Unmet | None:
     return Unmet(NOT_APPLICABLE, f"needs ||g_k|| <= G = {G:.6g}, and {seen:.6g} was seen")
 
 
-def D_at_most_given(run: Run, optimum: OptimumInterval) -> Unmet | None:
-    """dist(x0, X*) is at most the D that the method was given."""
-    given = run.hyper["D"]
-    if optimum.D_hi <= given * (1 + 1e-12):
-        return None
-    if optimum.D_lo > given:
-        return Unmet(NOT_APPLICABLE, f"needs the method's D = {given:.6g} to be at least {optimum.D_lo:.6g}")
-    return Unmet(UNDECIDED, f"the method's D = {given:.6g} may be below D, known as at least {optimum.D_lo:.6g}")
-
-
 def bounds_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows of gap_bounds as a table."""
     import pandas as pd
