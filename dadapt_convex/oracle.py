@@ -171,7 +171,10 @@ class Helper:
     def dispatcher(self) -> Any:
         import numba
 
-        return numba.njit(fastmath=set(self.fastmath), error_model=ERROR_MODEL)(self.python)
+        # Inlined always: a helper left as a symbol of its own is found in two places, in the kernel's module and, in
+        # the process that compiled it, by itself, optimised without the kernel. That process would then sum in
+        # another order than every later one, which loads the kernel from the cache.
+        return numba.njit(fastmath=set(self.fastmath), error_model=ERROR_MODEL, forceinline=True)(self.python)
 
 
 class Kernel:
@@ -279,7 +282,7 @@ def fingerprint(kernel: Kernel) -> str:
     Numba's disk cache is keyed by the kernel's own file alone: without this, editing a helper in another file
     would leave yesterday's machine code in use.
     """
-    digest = hashlib.sha256(f"{sorted(kernel.fastmath)} {ERROR_MODEL}".encode())
+    digest = hashlib.sha256(f"{sorted(kernel.fastmath)} {ERROR_MODEL} forceinline".encode())
     seen: set[int] = set()
 
     def visit(function: Any) -> None:

@@ -37,6 +37,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (
 MARKS_PER_LINE = 7
 WIDTH, PANEL_HEIGHT = 7.2, 2.05  # inches: a page's width
 DPI = 170
+FIGURES_PER_PROCESS = 6  # starting a process takes as long as drawing a few
 # A curve may fall by many decades when a method finds the kink; the rest must stay legible.
 DECADES_SHOWN = 7
 # References far above all curves are let out of the picture.
@@ -120,7 +121,8 @@ def draw_all(out: Path, jobs: int, console: Any) -> None:
     problems = list(results.problems["problem"])
     tasks: list[tuple[Any, ...]] = [(draw_heat_map, out)] if len(results.verdicts) else []
     tasks += [(draw_problem, out, problem) for problem in problems if (results.runs["problem"] == problem).any()]
-    with workers(min(jobs, len(tasks)) or 1) as work, progress(console, "figures", len(tasks)) as advance:
+    jobs = min(jobs, 1 + len(tasks) // FIGURES_PER_PROCESS)
+    with workers(jobs) as work, progress(console, "figures", len(tasks)) as advance:
         for _ in work(tasks):
             advance()
 
@@ -280,6 +282,7 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
                 theorems[rows["bound_theorem"].iloc[0]] = None
             _draw_line(right, rows["k"], rows["d"], styles[label])
         references = _draw_references(left, runs, facts, _interval(facts), limits)
+        references = {text: handle for text, handle in references.items() if "not run" not in text}
         if theorems:
             references[f"bound {', '.join(theorems)}, same colour"] = _proxy(color=GREY, lw=0.9, ls=(0, (4, 1.2)))
         _log_axes(left, limits)
@@ -378,6 +381,8 @@ def _draw_references(
     if math.isfinite(D) and math.isfinite(G):
         line = ax.plot(k, D * G / np.sqrt(k), color="#B5B5B5", lw=3.2, ls=(0, (2.5, 1.2)), zorder=1)[0]
         handles[r"$D\,G/\sqrt{k}$"] = line
+    elif str(facts["attained"]) == "False":
+        handles[r"no minimiser, $D=\infty$: methods given $D$ are not run"] = _proxy(linestyle="none")
     if width > limits[0]:
         handles[r"$f_*$ known to this width only"] = ax.axhspan(
             limits[0] * 1e-3, width, facecolor="#E4E4E4", edgecolor="none", zorder=0

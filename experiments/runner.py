@@ -110,12 +110,13 @@ def plan(suite: Suite, options: Options) -> Plan:
 def problem_facts(suite: str, problem: Any, hashed: str) -> dict[str, Any]:
     """What problems.csv says of a problem without its optimum."""
     facts = problem.facts
+    labels = ", ".join(f"{label:g} -> {sign:+g}" for label, sign in (facts.get("labels") or {}).items())
     return {
         "suite": suite, "problem": problem.name, "m": problem.m, "p": problem.p,
         "G": problem.G, "G_exact": problem.G_exact, "G_note": problem.G_note, "G_inf": problem.G_inf,
         "storage": facts.get("storage", ""), "source": facts.get("source", ""),
         "sha256": facts.get("sha256", ""), "data_hash": hashed,
-        "labels": str(facts.get("labels") or ""), "notes": str(facts.get("notes") or ""),
+        "labels": labels, "notes": str(facts.get("notes") or ""),
     }  # fmt: skip
 
 

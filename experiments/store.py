@@ -238,8 +238,11 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     """A table as CSV; floats are written so that reading gives them back exactly."""
     import pandas as pd
 
+    table = pd.DataFrame(rows, columns=list(columns))
+    if "k" in table:
+        table["k"] = table["k"].astype("Int64")  # integers also where some are absent
     with replacing(path) as temporary:
-        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
 
 
 def read_csv(path: Path, floats: Sequence[str]) -> pd.DataFrame:

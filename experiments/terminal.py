@@ -14,6 +14,7 @@ from rich.table import Table
 # Where nothing can be redrawn, a line now and then.
 SECONDS_BETWEEN_LINES = 5.0
 VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
+HEADINGS = {"NOT_APPLICABLE": "n/a"}
 STYLES = {"VERIFIED": "green", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
 
 
@@ -59,7 +60,8 @@ class _Lines:
             return
         self.said, took = now, now - self.begun
         left = took / self.done * (self.total - self.done)
-        ahead = f", about {left:.0f} s left" if self.done < self.total else ""
+        told = self.total / 20 <= self.done < self.total  # the first few say little: they compile
+        ahead = f", about {left:.0f} s left" if told else ""
         self.out.print(f"{self.what}: {self.done}/{self.total} in {took:.0f} s{ahead}", markup=False)
 
 
@@ -68,9 +70,9 @@ def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
     table = Table(title="Verdicts by method: theorems x problems", title_justify="left", header_style="bold")
     table.add_column("method", overflow="fold")
     for verdict in VERDICTS:
-        table.add_column(verdict.replace("_", " ").lower(), justify="right")
-    table.add_column("worst ratio", justify="right")
-    table.add_column("of theorem, on problem", overflow="fold")
+        table.add_column(HEADINGS.get(verdict, verdict.lower()), justify="right", no_wrap=True)
+    table.add_column("ratio", justify="right", no_wrap=True)
+    table.add_column("worst: theorem, problem", overflow="fold")
     for row in rows:
         counts = [f"[{STYLES[v]}]{row[v]}[/]" if row[v] else "[dim]-[/]" for v in VERDICTS]
         ratio = "-" if row["worst_ratio"] is None else f"{row['worst_ratio']:.4g}"

@@ -20,6 +20,7 @@ import pytest
 
 from experiments import analysis, cells, figure_names, report, store
 from experiments.run import main
+from experiments.selection import parse_method
 
 PROBLEMS = ("hard:abs", "hinge:iris")
 METHODS = ("polyak", "dual_averaging", "dadapt_dual_averaging[option=II]")
@@ -195,6 +196,23 @@ def test_ctrl_c_stops_at_once_with_130_and_can_be_continued(
     assert_same_results(out, uninterrupted)
 
 
+def test_an_interrupted_run_is_not_a_finished_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dadapt_convex as dc
+    import problems
+
+    def solve(*arguments: object, **named: object) -> dc.Run:
+        def interrupt(k: int) -> None:
+            raise KeyboardInterrupt
+
+        return whole(*arguments, **named, progress=interrupt)  # type: ignore[arg-type]
+
+    whole = dc.solve
+    monkeypatch.setattr(dc, "solve", solve)
+    cell = cells.Cell("s", cells.ProblemKey("hard:abs", ""), parse_method("dadapt_dual_averaging"), 0, 1000)
+    with pytest.raises(KeyboardInterrupt):
+        cells.solve_and_check(cell, store.Certified.of(problems.get("hard:abs").optimum()))
+
+
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     out = tmp_path / "results"
     process = start(out, *LONG, "--jobs", "2")
@@ -276,7 +294,7 @@ def test_a_disk_that_fills_up_later_stops_the_run_and_keeps_finished_cells(
     out, replace = tmp_path / "o", os.replace
 
     def full(source: str | Path, target: str | Path) -> None:
-        if Path(target).suffix == ".parquet" and len(cells_of(out)) == 2:
+        if Path(target).parent == out / "cells" and len(cells_of(out)) == 2:
             raise OSError(28, "No space left on device")
         replace(source, target)
 

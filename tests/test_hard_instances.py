@@ -22,13 +22,13 @@ CLOSED_FORMS = [
     (problems.absolute_value(1e100), 0.0, 1e100, 1e100),
     (problems.norm2(1), 0.0, 1.0, 1.0),
     (problems.norm2(20), 0.0, 1.0, 1 / math.sqrt(20)),
-    (problems.norm2(100_000), 0.0, 1.0, 1 / math.sqrt(100_000)),
+    (problems.norm2(20_000), 0.0, 1.0, 1 / math.sqrt(20_000)),
     (problems.max_abs(1), 0.0, 1.0, 1.0),
     (problems.max_abs(20), 0.0, math.sqrt(21 * 41 / 120), 1.0),  # sum i^2 / p^2 = (p + 1) (2 p + 1) / (6 p)
     (problems.drori_teboulle(m=1, D=3.0, G=2.0), -6.0, 3.0, 3.0),
     (problems.drori_teboulle(), -1 / math.sqrt(101), 1.0, 1 / math.sqrt(101)),
     (problems.drori_teboulle(m=401, D=1e-3, G=1e4), -10 / math.sqrt(401), 1e-3, 1e-3 / math.sqrt(401)),
-    (problems.drori_teboulle(m=100_000, D=7.0, G=0.3), -2.1 / math.sqrt(100_000), 7.0, 7 / math.sqrt(100_000)),
+    (problems.drori_teboulle(m=20_000, D=7.0, G=0.3), -2.1 / math.sqrt(20_000), 7.0, 7 / math.sqrt(20_000)),
 ]
 each = pytest.mark.parametrize(
     "problem", [case[0] for case in CLOSED_FORMS], ids=lambda p: f"{p.name}-{p.p}-{p.x0[0]:g}"
@@ -99,10 +99,11 @@ def test_subgradient_inequality(problem):
 @each
 def test_G_is_attained_and_never_exceeded(problem):
     assert problem.G_exact
-    norms = [np.linalg.norm(problem.subgradient(x)) for x in points(problem)]
-    assert max(norms) <= problem.G * (1 + problem.p * EPS)  # a unit vector of p entries, normalised in float64
-    assert max(norms) >= problem.G * (1 - problem.p * EPS)
-    assert max(np.abs(problem.subgradient(x)).max() for x in points(problem)) <= problem.G_inf * (1 + 4 * EPS)
+    subgradients = [problem.subgradient(x) for x in points(problem)]
+    norms = np.linalg.norm(subgradients, axis=1)
+    assert norms.max() <= problem.G * (1 + problem.p * EPS)  # a unit vector of p entries, normalised in float64
+    assert norms.max() >= problem.G * (1 - problem.p * EPS)
+    assert np.abs(subgradients).max() <= problem.G_inf * (1 + 4 * EPS)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_the_lower_bound_ends_after_m_subgradients():
 
 @pytest.mark.parametrize("N", [1, 2, 10, 101, 1000])
 def test_the_constant_step_attains_the_lower_bound(N):
-    """So D G / sqrt(N) cannot be improved in either theorem; 1e-12 as f* is known in closed form."""
+    """So D G / sqrt(N) cannot be improved; a shorter step does as well here. 1e-12 as f* is a closed form."""
     D, G = 2.0, 5.0
     problem = problems.drori_teboulle(m=N, D=D, G=G)
     last = dc.solve(problem, "subgradient", steps=N).trace.iloc[-1]
@@ -244,3 +245,17 @@ def test_the_price_of_dadaptation_is_linear_in_the_logarithm_of_d0():
     roots = np.sqrt(logs)
     slopes = np.diff(peaks) / np.diff(roots)
     assert slopes[-1] > 1.5 * slopes[0]  # against the square root of the logarithm it is not a line
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-320, 1e-300, 1e-289, 1.0, 1e150, 1e300])
+def test_norm_and_its_subgradient_are_right_at_every_scale(size):
+    problem = problems.norm2(4)
+    x = np.full(4, size)
+    assert problem.value(x) == pytest.approx(2 * size, rel=1e-15, abs=0)
+    np.testing.assert_allclose(problem.subgradient(x), np.full(4, 0.5), rtol=1e-15)
+
+
+def test_polyak_goes_all_the_way_to_the_minimiser_of_the_norm():
+    run = dc.solve(problems.norm2(20), "polyak", steps=10_000)
+    assert run.status == "converged"
+    assert run.trace["f"].iloc[-1] == 0.0

@@ -26,6 +26,7 @@ PIECEWISE = [
     *["lad:diabetes", "lad:abalone_scale", "lad:housing_scale", "lad:mpg_scale", "quantile[tau=0.9]:mpg_scale"],
     *["hinge:iris", "hinge:wine", "hinge:breast_cancer", "hinge:heart_scale", "hinge:diabetes", "hinge:digits"],
 ]
+STRONGLY_CONVEX = ["logistic[l2=1e-3]:heart_scale", "hinge[l2=1e-3]:heart_scale", "lad[l2=1e-2]:mpg_scale"]
 # X* is a face of the polyhedron, with ties that floating point cannot decide: no D_hi so far.
 UNDECIDED = ["hinge:german.numer_scale", "hinge:a1a"]
 
@@ -65,7 +66,7 @@ def test_piecewise_linear_losses_on_real_data(name: str) -> None:
         assert optimum.D_hi <= optimum.D_lo * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("name", ["logistic[l2=1e-3]:heart_scale", "hinge[l2=1e-3]:heart_scale", "lad[l2=1e-2]:mpg_scale"])
+@pytest.mark.parametrize("name", STRONGLY_CONVEX)
 def test_strong_convexity_on_real_data(name: str) -> None:
     p = get(name)
     optimum = certified_optimum(p, cache=False)

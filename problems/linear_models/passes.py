@@ -3,6 +3,9 @@
 A loss is a compiled function (z, b, params) -> (value, derivative in z) without branches. Each loss file binds it to
 these passes. params[0] is l2. Rows are taken BLOCK at a time: their margins, then the loss in one loop that
 vectorises, then their share of the subgradient while the rows are still in cache.
+
+A loop that both stores and sums must not be: the compiler guards it by a test of whether the arrays overlap, with
+margins, so that the order of summation, and with it the last bit of f, would depend on where the heap put them.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ def dense_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
     m, p = A.shape
     for j in range(p):
         g[j] = 0.0
-    slopes = np.empty(BLOCK)
+    losses, slopes = np.empty(BLOCK), np.empty(BLOCK)
     total = 0.0
     for first in range(0, m, BLOCK):
         last = min(first + BLOCK, m)
@@ -34,8 +37,9 @@ def dense_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
                 margin += A[i, j] * x[j]
             z[i] = margin
         for i in range(first, last):
-            value, slopes[i - first] = loss(z[i], b[i], params)
-            total += value
+            losses[i - first], slopes[i - first] = loss(z[i], b[i], params)
+        for i in range(last - first):  # a loop of its own: see above
+            total += losses[i]
         i = first
         while i + 4 <= last:  # four rows at a time: g is read and written a fourth as often
             u0, u1, u2, u3 = slopes[i - first], slopes[i - first + 1], slopes[i - first + 2], slopes[i - first + 3]
@@ -56,7 +60,7 @@ def csr_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
     m = b.size
     for j in range(g.size):
         g[j] = 0.0
-    slopes = np.empty(BLOCK)
+    losses, slopes = np.empty(BLOCK), np.empty(BLOCK)
     total = 0.0
     for first in range(0, m, BLOCK):
         last = min(first + BLOCK, m)
@@ -66,8 +70,9 @@ def csr_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
                 margin += values[e] * x[indices[e]]
             z[i] = margin
         for i in range(first, last):
-            value, slopes[i - first] = loss(z[i], b[i], params)
-            total += value
+            losses[i - first], slopes[i - first] = loss(z[i], b[i], params)
+        for i in range(last - first):  # a loop of its own: see above
+            total += losses[i]
         for i in range(first, last):
             slope = slopes[i - first]
             if slope != 0.0:

@@ -43,6 +43,7 @@ def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
     known = store.load(name) if cache else None
     if known is not None:
         return known
+    import scipy.linalg  # noqa: F401  brings its own BLAS, which the limit reaches only once it is loaded
     from threadpoolctl import threadpool_limits
 
     # matrices are small here, and BLAS threads that wait for each other took 8 times as long on a busy machine

@@ -13,11 +13,12 @@ import numpy as np
 
 from problems.optimum.dual import LOGISTIC, box
 from problems.optimum.extended import Floats, margins
+from problems.optimum.smooth import slopes
 from problems.problem import LinearModel
 
 
 class Reference(NamedTuple):
-    """What the solver says: its status, value and point, and slopes u_i in the box at that point's margins.
+    """What the solver says: its status, value, point and dual point u.
 
     accurate: whether the status is "optimal"; an "optimal_inaccurate" point may serve as a start and no more.
     """
@@ -29,33 +30,33 @@ class Reference(NamedTuple):
     u: Floats
 
 
-def cvxpy_problem(model: LinearModel) -> tuple[Any, Any, Any]:
-    """(problem, x, residuals' constraint): minimise the mean loss of z = A x plus l2/2 ||x||^2.
+def cvxpy_problem(model: LinearModel) -> tuple[Any, Any, list[Any]]:
+    """(problem, x, constraints): minimise the mean loss plus l2/2 ||x||^2.
 
-    z is a variable of its own, so that the multiplier of z = A x, times -m, is the dual point u.
+    The piecewise-linear losses stand as t_i >= lo_i r_i, t_i >= hi_i r_i, whose multipliers are the dual point.
     """
     import cvxpy as cp
 
     m, p = model.A.shape
-    x, z = cp.Variable(p), cp.Variable(m)
-    b = model.b
+    x = cp.Variable(p)
+    z = model.A @ x
+    constraints = []
     if model.loss == LOGISTIC:
-        losses = cp.logistic(cp.multiply(-b, z))
+        objective = cp.sum(cp.logistic(cp.multiply(-model.b, z))) / m
     else:
-        lo, hi = box(model)
-        losses = cp.maximum(cp.multiply(lo, z - b), cp.multiply(hi, z - b))
-    objective = cp.sum(losses) / m
+        t = cp.Variable(m)
+        constraints = [t >= cp.multiply(side, z - model.b) for side in box(model)]
+        objective = cp.sum(t) / m
     if model.l2 > 0:
         objective += model.l2 / 2 * cp.sum_squares(x)
-    link = model.A @ x == z
-    return cp.Problem(cp.Minimize(objective), [link]), x, link
+    return cp.Problem(cp.Minimize(objective), constraints), x, constraints
 
 
 def solve_reference(model: LinearModel) -> Reference | None:
     """Solve by Clarabel through cvxpy; None where it returns no point."""
     import cvxpy as cp
 
-    problem, x, link = cvxpy_problem(model)
+    problem, x, constraints = cvxpy_problem(model)
     with warnings.catch_warnings():
         # "Solution may be inaccurate": the status says so too, and it is looked at below
         warnings.filterwarnings("ignore", message=".*[Ss]olution may be inaccurate.*", category=UserWarning)
@@ -65,13 +66,11 @@ def solve_reference(model: LinearModel) -> Reference | None:
             return None
     if x.value is None or not np.all(np.isfinite(x.value)):
         return None
-    lo, hi = box(model)
     point = np.asarray(x.value, dtype=np.float64)
-    multiplier = link.dual_value
-    if multiplier is None or not np.all(np.isfinite(multiplier)):
-        z = margins(model.A, point).value.astype(np.float64)
-        u = np.where(z < model.b, lo, hi)
+    lo, hi = box(model)
+    if model.loss == LOGISTIC:
+        u = slopes(model.b, margins(model.A, point))[0].value.astype(np.float64)
     else:
-        # the Lagrangian loss(z) + <y, A x - z> is stationary in z where y is the slope
-        u = np.clip(np.asarray(multiplier) * model.b.size, lo, hi)
+        weights = [np.asarray(c.dual_value) * model.b.size for c in constraints]
+        u = np.clip(lo * weights[0] + hi * weights[1], lo, hi)
     return Reference(str(problem.status), problem.status == "optimal", float(problem.value), point, u)

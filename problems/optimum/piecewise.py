@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.columns import independent_columns
+from problems.optimum.columns import DENSE, independent_columns
 from problems.optimum.distances import distance_modulo, in_ball
 from problems.optimum.dual import Minorant, box, objective_up
 from problems.optimum.extended import (
@@ -187,7 +187,7 @@ def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
         u = consider(pair[0], u)
         if not bounds.settled:
             bounds.approach(u)
-            if bounds.settled:
+            if bounds.settled and model.A.shape[1] <= DENSE:
                 bounds.approach(u, "maximum")
         if bounds.settled:
             break

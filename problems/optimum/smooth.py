@@ -32,7 +32,7 @@ MAX_NEWTON = 300
 CONVERGED = 1e-30
 ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
 CG_STEPS = 1000
-EXP_LIMIT = 11000.0  # exp of this is finite in long double; the weight of such a row is 0 in any case
+EXP_LIMIT = float(np.log(np.finfo(np.longdouble).max)) - 1.0  # the weight of a row beyond is 0 in any case
 
 
 class Newton(NamedTuple):
