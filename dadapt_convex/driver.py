@@ -68,10 +68,11 @@ def iterate(
     if k == 0 or f < totals[F_BEST]:
         totals[F_BEST] = f
         copy(x, x_best)
-    if k == 0 and g2 == 0.0:  # x0 is a minimiser; no step is defined
+    if totals[WEIGHT] == 0.0:  # without any weight yet, the average is the current iterate
         totals[F_MEAN] = f
         copy(x, x_avg)
         copy(z, z_avg)
+    if k == 0 and g2 == 0.0:  # x0 is a minimiser; no step is defined
         totals[DONE] = 1
         return CONVERGED
 

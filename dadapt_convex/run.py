@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dadapt_convex.method import Method
 from dadapt_convex.oracle import Vector
@@ -17,6 +17,23 @@ COMPLETED = "completed"
 CONVERGED = "converged"
 NOT_FINITE = "not finite"
 INTERRUPTED = "interrupted"
+
+
+class OptimumInterval(Protocol):
+    """What is read of a certified optimum; problems.Optimum has it."""
+
+    @property
+    def f_lo(self) -> float: ...
+    @property
+    def f_hi(self) -> float: ...
+    @property
+    def D_lo(self) -> float: ...
+    @property
+    def D_hi(self) -> float: ...
+    @property
+    def attained(self) -> bool | None: ...
+    @property
+    def x(self) -> Vector: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,8 @@ class Run:
         "completed"; "converged" (a zero subgradient: x is a minimiser); "not finite"; "interrupted".
     message : str
         The status in a sentence, with the step at which it happened.
+    G : float
+        The problem's bound on the subgradients; infinite where it has none.
     seconds, compile_seconds : float
         Time in iterations, and time spent compiling or loading compiled functions.
     """

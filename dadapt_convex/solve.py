@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from dadapt_convex import driver
 from dadapt_convex import run as statuses
 from dadapt_convex.method import Known, Method, get_method
 from dadapt_convex.oracle import Objective, Vector
-from dadapt_convex.run import Run
+from dadapt_convex.run import OptimumInterval, Run
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
@@ -26,22 +26,13 @@ class NotAvailable(ValueError):
     """The method needs a quantity that this problem does not have: D, where no minimiser exists."""
 
 
-class KnownOptimum(Protocol):
-    """What solve() reads of a certified optimum."""
-
-    f_lo: float
-    f_hi: float
-    D_lo: float
-    D_hi: float
-
-
 def solve(
     problem: Objective,
     method: str | Method,
     *,
     steps: int,
     checkpoints: str | Iterable[int] = "log",
-    optimum: KnownOptimum | None = None,
+    optimum: OptimumInterval | None = None,
     progress: Progress | None = None,
     **hyper: Any,
 ) -> Run:

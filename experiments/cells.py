@@ -129,7 +129,6 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
     import dadapt_convex as dc
     from dadapt_convex.run import INTERRUPTED
 
-    known: Any = optimum  # it has what solve() and check() read
     method, hyper = cell.config.method, dict(cell.config.hyper)
     if cell.config.stochastic:
         hyper.setdefault("seed", cell.seed)
@@ -141,14 +140,14 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
         ]
         return store.CellResult(NOT_RUN, note, hyper=hyper, verdicts=verdicts)
 
-    run = dc.solve(load(cell.problem.name, cell.problem.data_dir), method, steps=cell.steps, optimum=known, **hyper)
+    run = dc.solve(load(cell.problem.name, cell.problem.data_dir), method, steps=cell.steps, optimum=optimum, **hyper)
     if run.status == INTERRUPTED:  # solve() returns what it has; a cell is whole or not there
         raise KeyboardInterrupt
-    table = dc.check(run, known)
+    table = dc.check(run, optimum)
     trace = None
     if not run.trace.empty:
         trace = store.with_gaps(run.trace, optimum.f_lo, optimum.f_hi)
-        trace = store.with_bound(trace, dc.gap_bounds(run, known))
+        trace = store.with_bound(trace, dc.gap_bounds(run, optimum))
     return store.CellResult(
         status=run.status,
         message=run.message,

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dadapt_convex.method import nearest
-from dadapt_convex.run import Run
+from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.theorem import (
     NOT_APPLICABLE,
     UNDECIDED,
     VERIFIED,
     VIOLATED,
     Case,
-    OptimumInterval,
     Sides,
     Theorem,
     Unmet,

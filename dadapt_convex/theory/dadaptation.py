@@ -23,11 +23,10 @@ import math
 
 import numpy as np
 
-from dadapt_convex.run import Run
+from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.theorem import (
     NOT_APPLICABLE,
     Case,
-    OptimumInterval,
     Sides,
     Theorem,
     Unmet,

@@ -22,11 +22,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadapt_convex.run import Run
+from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.theorem import (
     NOT_APPLICABLE,
     Case,
-    OptimumInterval,
     Sides,
     Theorem,
     Unmet,

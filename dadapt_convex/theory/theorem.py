@@ -19,12 +19,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from dadapt_convex.oracle import Vector
-from dadapt_convex.run import Run
+from dadapt_convex.run import OptimumInterval, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +38,6 @@ NOT_APPLICABLE = "NOT_APPLICABLE"
 def rounding(k: Vector) -> Vector:
     """The relative rounding allowance after k steps."""
     return 1e-12 + k * np.finfo(np.float64).eps
-
-
-class OptimumInterval(Protocol):
-    """What verdicts read of an optimum; problems.Optimum has it."""
-
-    f_lo: float
-    f_hi: float
-    D_lo: float
-    D_hi: float
-    attained: bool | None
-    x: Vector
 
 
 class Case:

@@ -134,9 +134,10 @@ def _with_bounds(problem: Problem, slope: float) -> Problem:
     assert problem.model is not None
     A, l2 = problem.model.A, problem.model.l2
     m, p = A.shape
-    row_norms = np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
-    by_rows = float(row_norms.mean())
-    by_norm = _spectral_norm(A) / math.sqrt(m) if min(m, p) <= GRAM_SIZE else math.inf
+    with np.errstate(over="ignore"):  # entries beyond 1e154: G is infinite, and who needs it says so
+        row_norms = np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
+        by_rows = float(row_norms.mean())
+        by_norm = _spectral_norm(A) / math.sqrt(m) if min(m, p) <= GRAM_SIZE and by_rows < math.inf else math.inf
     G = slope * min(by_rows, by_norm) * ROUND_UP
     G_inf = slope * float(np.asarray(abs(A).mean(axis=0)).max()) * ROUND_UP
     note = "mean row norm" if by_rows <= by_norm else "||A||_2 / sqrt(m)"
