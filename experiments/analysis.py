@@ -113,7 +113,7 @@ def heat(verdicts: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, 
 
 def draw_all(out: Path, jobs: int, console: Any) -> None:
     """Draw every figure of a results directory into its folder of figures, PNG and PDF."""
-    from experiments.runner import workers
+    from experiments.processes import workers
     from experiments.terminal import progress
 
     results = store.Results.read(out)

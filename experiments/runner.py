@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
-import os
 import shlex
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +23,7 @@ from experiments.cells import (
     optimum_identity,
     run_cell,
 )
+from experiments.processes import Stopped, Work, workers
 from experiments.selection import MethodConfig, select_methods, select_problems
 from experiments.suite import BadInput, Options, Suite
 
@@ -38,10 +35,6 @@ PROBLEM_COLUMNS = (
     "f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "attained", "certificate",
     "optimum_seconds", "storage", "source", "sha256", "data_hash", "labels", "notes",
 )  # fmt: skip
-
-
-class Stopped(Exception):
-    """The run cannot go on; what is finished is kept."""
 
 
 @dataclass
@@ -326,85 +319,6 @@ def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, str]]:
     for theorem in [*known.values(), *(c for c in claimed if not isinstance(c, str))]:
         texts[theorem.name] = {"statement": theorem.statement, "source": theorem.source}
     return texts
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Processes
-
-Task = tuple[Any, ...]  # a function and its arguments
-Work = Callable[[Sequence[Task]], Iterator[tuple[int, Any]]]
-
-
-@contextlib.contextmanager
-def workers(jobs: int) -> Iterator[Work]:
-    """A function that runs tasks and yields (index, what it returned) as they end.
-
-    With one job everything happens in this process. Otherwise in processes that stay for all calls in the block
-    and are killed when it is left by an exception, Ctrl-C included.
-    """
-    if jobs == 1:
-        yield lambda tasks: ((i, task[0](*task[1:])) for i, task in enumerate(tasks))
-        return
-    import joblib
-    from joblib.externals.loky.backend import resource_tracker
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    resource_tracker.ensure_running()  # its start would end the hold on Ctrl-C below
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1), interrupt_held():
-        parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-        parallel.__enter__()
-        call = joblib.delayed(_call)
-        list(parallel([call(i, (int,), os.getpid()) for i in range(jobs)]))  # the processes start here
-
-    def work(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        outcomes = parallel(call(i, task, os.getpid()) for i, task in enumerate(tasks))
-        try:
-            yield from outcomes
-        except TerminatedWorkerError:
-            raise Stopped(
-                "a process was killed, perhaps for want of memory; try fewer --jobs; finished cells are kept"
-            ) from None
-        finally:
-            outcomes.close()
-
-    try:
-        yield work
-    except BaseException:
-        parallel._backend.abort_everything(ensure_ready=False)
-        raise
-    finally:
-        parallel.__exit__(None, None, None)
-
-
-def _call(index: int, task: Task, parent: int) -> tuple[int, Any]:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # in a worker that was started later than the others
-    _end_with(parent)
-    return index, task[0](*task[1:])
-
-
-@functools.cache
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent was killed: nobody waits for what it does."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def interrupt_held() -> Iterator[None]:
-    """Hold Ctrl-C back: processes started meanwhile never see it, and this one gets it afterwards.
-
-    A terminal sends Ctrl-C to all processes; only this one shall answer.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:
