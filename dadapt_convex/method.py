@@ -95,6 +95,13 @@ def no_init(vectors: Vector, scalars: Vector, hyper: Vector) -> None:
     """All state starts at zero."""
 
 
+# What the driver records for every method; see dadapt_convex.run.
+COLUMNS = frozenset(
+    ("k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum")
+    + ("f_selected", "t", "selected_ratio", "seconds")
+)
+
+
 @dataclass(frozen=True)
 class Method:
     """A first-order method.
@@ -108,8 +115,9 @@ class Method:
     vectors : tuple of str
         Names of the rows of `vectors`, (len(vectors), p) float64. Row "x0" is filled by the driver.
     scalars : tuple of str
-        Names of the entries of `scalars`; each is a column of the trace. Values after step k belong to the
-        trace row k + 1, as gamma_{k+1}, d_{k+1}, s_{k+1} do in the papers.
+        Names of the entries of `scalars`; each is a column of the trace, except those that begin with "_".
+        Values after step k belong to the trace row k + 1, as gamma_{k+1}, d_{k+1}, s_{k+1} do in the papers.
+        What the driver records by itself (COLUMNS) is not for a method to name: theorems check one by the other.
     step : Kernel
         One iteration; see dadapt_convex.oracle. It must stay finite for g_k = 0 once some g_i was not zero.
     init : callable (vectors, scalars, hyper) -> None
@@ -135,6 +143,12 @@ class Method:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", {h.name: h for h in self.hyper})
+        taken = sorted(set(self.scalars) & COLUMNS)
+        if taken or len(set(self.scalars)) != len(self.scalars):
+            raise ValueError(
+                f"{self.name}: the scalars {', '.join(taken) or self.scalars} are columns of the trace already, or "
+                f"named twice; a name that begins with _ stays out of the trace."
+            )
         if self.select is not None and self.select not in self.scalars:
             raise ValueError(f"{self.name}: select={self.select!r} is none of its scalars {self.scalars}.")
 

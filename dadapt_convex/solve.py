@@ -296,7 +296,7 @@ class _State:
             "x_next_dist": x_next_dist,
             "S": t[driver.S],
             "weight_sum": t[driver.WEIGHT],
-            **dict(zip(self.method.scalars, self.scalars.tolist(), strict=True)),
+            **{name: v for name, v in zip(self.method.scalars, self.scalars.tolist(), strict=True) if name[0] != "_"},
         }
         if self.select >= 0 and self.k and t[driver.S] > 0:
             row["f_selected"] = at(self.x_sel, self.z_sel)

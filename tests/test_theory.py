@@ -104,6 +104,18 @@ BREAKS = {
     "G^2 left out of the modified step": (DADAPT_STEP, "math.sqrt(G2 + S)", "math.sqrt(S)", {"step": "modified"}),
     "sums started one step late": (DADAPT_STEP, "gamma, g2, g, s,", "gamma, g2 if k > 0 else 0.0, g, s,", {}),
     "S started one step late": (DADAPT_STEP, "S += g2", "S += g2 if k > 0 else 1e-3 * g2", {}),
+    "S counted twice": (DADAPT_STEP, "S += g2", "S += 2.0 * g2", {}),
+    "gamma_0 doubled": (DADAPT_STEP, "1.0 / G if modified else 1.0 /", "1.0 / G if modified else 2.0 /", {}),
+    "gamma_0 of the plain step in the modified one": (
+        DADAPT_STEP, "1.0 / G if modified", "1.0 / math.sqrt(g2) if modified", {"step": "modified"},
+    ),
+    "G in place of G^2": (DADAPT_STEP, "G2 = G * G if", "G2 = G if", {"step": "modified"}),
+    "2 G^2": (DADAPT_STEP, "G2 = G * G if", "G2 = 2.0 * G * G if", {"step": "modified"}),
+    "gamma_k in place of gamma_{k+1} in d_hat": (DADAPT_STEP, "(gamma_next * s_norm2 -", "(gamma * s_norm2 -", {}),
+    "d without the maximum": (DADAPT_STEP, "d_next = max(d, d_hat)", "d_next = d_hat", {"d0": 0.3}),
+    "squared weights": (DADAPT_STEP, "return d\n", "return d * d\n", {}),
+    "average without x_0": (DADAPT_STEP, "return d\n", "return d if k > 0 else 0.0\n", {"d0": 0.3}),
+    "selected at the first step": (DADAPT_STEP, "d_next / sum_d\n", "d_next / sum_d + (k > 0) * 1e9\n", {}),
     "s started one step late": (DADAPT_STEP, "accumulate(d,", "accumulate(d if k > 0 else 0.0,", {"d0": 0.3}),
     "d_{k+1} as the weight": (DADAPT_STEP, "return d\n", "return d_next\n", {}),
     "subgradient with D halved": ("subgradient", "N = hyper[0]", "N = 0.5 * hyper[0]", {}),
@@ -111,9 +123,17 @@ BREAKS = {
     "1/sqrt(k+1) with D halved": (
         "subgradient", "N = hyper[0]", "N = 0.5 * hyper[0]", {"schedule": "inverse_sqrt"},
     ),
-    "dual averaging with a quarter of D": ("dual_averaging", "D, G = hyper[0]", "D, G = 0.25 * hyper[0]", {}),
-    "AdaGrad averaging, a fifth of D": ("adagrad_norm_dual_averaging", "D = hyper[0]", "D = 0.2 * hyper[0]", {}),
+    "dual averaging with D halved": ("dual_averaging", "D, G = hyper[0]", "D, G = 0.5 * hyper[0]", {}),
+    "dual averaging with gamma_k in x": ("dual_averaging", "move_from(x0, gamma_next", "move_from(x0, gamma", {}),
+    "AdaGrad averaging with D halved": ("adagrad_norm_dual_averaging", "D = hyper[0]", "D = 0.5 * hyper[0]", {}),
+    "AdaGrad averaging, S late": ("adagrad_norm_dual_averaging", "S += g2", "S += g2 if k > 0 else 0.5 * g2", {}),
     "last iterate with D halved": ("subgradient_last_iterate", "D, G, N = hyper[0]", "D, G, N = 0.5 * hyper[0]", {}),
+    "last iterate, decreasing to 1 and not to 0": ("subgradient_last_iterate", "max(N - 1.0 - k,", "max(N - k,", {}),
+    "last iterate with a constant step": (
+        "subgradient_last_iterate", "D * max(N - 1.0 - k, 0.0) / (G * N * math.sqrt(N))", "D / (G * math.sqrt(N))", {},
+    ),
+    "1/sqrt(k+2)": ("subgradient", "math.sqrt(k + 1.0)", "math.sqrt(k + 2.0)", {"schedule": "inverse_sqrt"}),
+    "AdaGrad-Norm with S one step late": ("adagrad_norm", "S += g2", "S += g2 if k > 0 else 0.5 * g2", {}),
     "Polyak step doubled": ("polyak", "h = (f - f_star)", "h = 2.0 * (f - f_star)", {}),
     "AdaGrad-Norm without the root": ("adagrad_norm", "eta / math.sqrt(S)", "eta / S", {}),
 }  # fmt: skip
@@ -142,6 +162,31 @@ def test_a_broken_method_is_caught_as_violated(name):
         found = verdicts(mutant, problem, steps, **hyper)
         caught[problem.name, problem.p] = list(found.index[found["verdict"] == VIOLATED])
     assert any(caught.values()), caught
+
+
+# What no bound can refute on these problems, because the break makes the method no worse or nearly no worse than its
+# bound; only the definitions of the step tell.
+ONLY_BY_DEFINITION = {
+    "S counted twice", "gamma_0 doubled", "G in place of G^2", "2 G^2", "gamma_k in place of gamma_{k+1} in d_hat",
+    "gamma_0 of the plain step in the modified one", "d without the maximum", "squared weights", "average without x_0",
+    "dual averaging with D halved", "dual averaging with gamma_k in x", "AdaGrad averaging with D halved",
+    "AdaGrad averaging, S late", "last iterate, decreasing to 1 and not to 0", "last iterate with a constant step",
+    "1/sqrt(k+2)", "AdaGrad-Norm with S one step late",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in BREAKS if name not in ONLY_BY_DEFINITION])
+def test_a_broken_method_violates_a_bound_and_not_only_a_definition(name):
+    method, old, new, hyper = BREAKS[name]
+    mutant = broken(method, old, new)
+    steps = 6 if method == "subgradient_last_iterate" else 400
+    violated = {
+        theorem
+        for problem in catching_problems()
+        for theorem, row in verdicts(mutant, problem, steps, **hyper).iterrows()
+        if row["verdict"] == VIOLATED
+    }
+    assert {theorem for theorem in violated if not theorem.startswith("definition")}, violated
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -177,6 +222,10 @@ def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
             problems.absolute_value(), 400, 0.99,
         ),
         ("dual_averaging_rate", "dual_averaging", {}, problems.drori_teboulle(m=400), 400, 0.7),
+        ("polyak_sum_of_squares", "polyak", {}, problems.absolute_value(), 400, 0.999),
+        ("polyak_inequality", "polyak", {}, problems.absolute_value(), 400, 0.999),
+        ("non_asymptotic_lemma_sharper", "dadapt_dual_averaging", {}, problems.absolute_value(), 400, 0.999),
+        ("D3_selected", "dadapt_dual_averaging", {"step": "modified"}, problems.absolute_value(), 400, 0.9),
     ],
 )  # fmt: skip
 def test_a_constant_slightly_too_small_is_refuted(theorem, method, hyper, problem, steps, factor):
@@ -267,6 +316,58 @@ def test_d0_above_D_makes_the_claims_inapplicable_not_violated():
     assert found.loc["D3", "verdict"] == NOT_APPLICABLE
     assert "d0" in found.loc["D3", "note"]
     assert VIOLATED not in set(found["verdict"])
+
+
+@pytest.mark.parametrize("G", [0.5, 0.1, 1e-3])
+def test_G_too_small_for_the_modified_step_violates_nothing(G):
+    found = verdicts("dadapt_dual_averaging", problems.absolute_value(), step="modified", G=G)
+    assert VIOLATED not in set(found["verdict"]), found.to_string()
+    assert found.loc[["D2", "D3_a_priori", "asymptotic", "non_asymptotic"], "verdict"].eq(NOT_APPLICABLE).all()
+    assert found.loc["D3", "verdict"] == VERIFIED
+
+
+def test_d0_above_D_still_has_its_bound_with_d0_in_place_of_D():
+    for d0 in (1.5, 2.0, 100.0):
+        found = verdicts("dadapt_dual_averaging", problems.absolute_value(), d0=d0)
+        assert found.loc["D3_any_d0", "verdict"] == VERIFIED
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e8, 1e12])
+def test_a_starting_point_far_from_the_origin_violates_nothing(offset):
+    """D = 1 and iterates known to eps ||x0|| only."""
+    problem = problems.least_absolute_deviation([[1.0]], [offset + 1], intercept=False, x0=[offset])
+    optimum = Interval(0.0, 0.0, 1.0, 1.0, np.array([offset + 1]))
+    for method, hyper in RUNS:
+        run = dc.solve(problem, method, steps=400, checkpoints="all", optimum=optimum, **hyper)
+        found = dc.check(run, optimum)
+        assert VIOLATED not in set(found["verdict"]), (method, hyper, found.to_string())
+    tiny = verdicts("dadapt_dual_averaging", problems.absolute_value(offset))
+    assert VIOLATED not in set(tiny["verdict"]), tiny.to_string()
+
+
+def test_polyak_below_the_minimum_is_judged_only_where_its_analysis_holds():
+    """f_star = f_lo one unit in the last place below f*: on a smooth f the step explodes once the gap is as small."""
+    rng = np.random.default_rng(8)
+    data = rng.standard_normal((60, 2))
+    labels = np.where(data @ rng.standard_normal(2) + rng.standard_normal(60) > 0, 1.0, -1.0)
+    centre = problems.logistic(data, labels).optimum().x
+    for offset in (3e-4, 1e-2):
+        problem = problems.logistic(data, labels, x0=centre + offset * rng.standard_normal(3))
+        found = verdicts("polyak", problem, steps=20_000, checkpoints="log")
+        assert VIOLATED not in set(found["verdict"]), found.to_string()
+        assert found.loc["polyak_inequality", "verdict"] == VERIFIED
+
+
+def test_an_average_that_is_not_the_average_is_noticed():
+    problem = problems.absolute_value()
+    run = dc.solve(problem, "dadapt_dual_averaging", steps=400)
+    wrong = replace(run, rows=[{**row, "f_avg": 1e6} for row in run.rows])
+    assert dc.check(wrong, problem.optimum()).set_index("theorem").loc["D3", "verdict"] == VIOLATED
+
+
+def test_a_method_may_not_name_a_column_of_the_driver():
+    with pytest.raises(ValueError, match="weight_sum"):
+        replace(dc.get_method("polyak"), scalars=("h", "weight_sum", "a", "b"))
 
 
 def test_G_too_small_makes_the_claims_inapplicable():

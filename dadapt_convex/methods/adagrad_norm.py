@@ -45,7 +45,7 @@ METHOD = Method(
     summary="the subgradient method with the step eta / sqrt(sum ||g||^2), eta = D by default",
     hyper=(ETA,),
     vectors=(),
-    scalars=("S", "h"),
+    scalars=("_S", "h"),
     step=adagrad_norm,
-    claims=("adagrad_norm_rate",),
+    claims=("adagrad_norm_rate", "definition_adagrad_step"),
 )

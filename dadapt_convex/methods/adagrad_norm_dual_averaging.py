@@ -53,7 +53,16 @@ METHOD = Method(
     summary="dual averaging with the step D / sqrt(sum ||g||^2), given D",
     hyper=(D,),
     vectors=("x0", "s"),
-    scalars=(*SUMS, "gamma", "s_norm", "S"),
+    scalars=(*SUMS, "gamma", "s_norm", "_S"),
     step=adagrad_norm_dual_averaging,
-    claims=("adagrad_norm_dual_averaging_rate", "I1", "I2", "I2_comparator", "I3", "I3_simple"),
+    claims=(
+        "adagrad_norm_dual_averaging_rate",
+        "I1",
+        "I2",
+        "I2_comparator",
+        "I3",
+        "I3_simple",
+        "definition_adagrad_gamma",
+        "definition_x",
+    ),
 )

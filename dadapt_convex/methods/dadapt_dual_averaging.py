@@ -78,13 +78,16 @@ METHOD = Method(
     summary="dual averaging with D-Adaptation: learning-rate-free, needs neither D nor G",
     hyper=(D0, OPTION, STEP, G),
     vectors=("x0", "s"),
-    scalars=(*SUMS, "d", "d_hat", "gamma", "s_norm", "S", "weight_sum", "d_over_sum_d"),
+    scalars=(*SUMS, "d", "d_hat", "gamma", "s_norm", "_S", "_sum_d", "d_over_sum_d"),
     init=init,
     step=dadapt_dual_averaging,
     select="d_over_sum_d",
     claims=(
-        "D3", "D3_a_priori", "asymptotic", "non_asymptotic", "non_asymptotic_sharper", "non_asymptotic_lemma", "limit",
+        "D3", "D3_a_priori", "D3_selected", "D3_any_d0", "asymptotic", "asymptotic_sharper",
+        "non_asymptotic", "non_asymptotic_sharper", "non_asymptotic_lemma", "non_asymptotic_lemma_sharper", "limit",
         "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
         "I1", "I2", "I2_comparator", "I3", "I3_simple",
+        "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_d", "definition_weights",
+        "definition_x",
     ),
 )  # fmt: skip

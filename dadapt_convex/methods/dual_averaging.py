@@ -52,5 +52,14 @@ METHOD = Method(
     vectors=("x0", "s"),
     scalars=(*SUMS, "gamma", "s_norm"),
     step=dual_averaging,
-    claims=("dual_averaging_rate", "I1", "I2", "I2_comparator", "I3", "I3_simple"),
+    claims=(
+        "dual_averaging_rate",
+        "I1",
+        "I2",
+        "I2_comparator",
+        "I3",
+        "I3_simple",
+        "definition_nesterov_gamma",
+        "definition_x",
+    ),
 )

@@ -5,8 +5,8 @@
     Output the uniform average of x_0 .. x_n
 
 Guarantee with f_star = f*: sum_k (f(x_k) - f*)^2 <= D^2 G^2, so f(output) - f* and the best f(x_k) - f* are at
-most D G / sqrt(n + 1); |x| attains it. With f_star = f* - delta the sum grows by (n + 1) delta^2; derived in
-dadapt_convex/theory/subgradient.py.
+most D G / sqrt(n + 1); |x| attains the sum. Derived in dadapt_convex/theory/subgradient.py, with what holds for any
+f_star.
 
 B. T. Polyak. Minimization of unsmooth functionals. USSR Comput. Math. Math. Phys. 9, 1969.
 """
@@ -32,6 +32,8 @@ def polyak(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: An
 
     scalars[0] = h
     scalars[1] += (f - f_star) * (f - f_star)
+    scalars[2] += h
+    scalars[3] += h * (f - f_star)
     return 1.0
 
 
@@ -41,7 +43,7 @@ METHOD = Method(
     summary="the subgradient method with the step (f(x) - f*) / ||g||^2, given f*",
     hyper=(F_STAR,),
     vectors=(),
-    scalars=("h", "sum_gap2"),
+    scalars=("h", "sum_gap2", "sum_h", "sum_h_gap"),
     step=polyak,
-    claims=("polyak_rate", "polyak_sum_of_squares"),
+    claims=("polyak_rate", "polyak_sum_of_squares", "polyak_inequality"),
 )

@@ -53,5 +53,12 @@ METHOD = Method(
     vectors=(),
     scalars=("h", "sum_h2_g2"),
     step=subgradient,
-    claims=("subgradient_rate", "subgradient_any_k", "subgradient_inverse_sqrt_rate", "basic_inequality"),
+    claims=(
+        "subgradient_rate",
+        "subgradient_any_k",
+        "subgradient_inverse_sqrt_rate",
+        "basic_inequality",
+        "definition_constant_step",
+        "definition_inverse_sqrt_step",
+    ),
 )

@@ -30,6 +30,7 @@ from dadapt_convex.theory.theorem import (
     bounds_frame,
     gap_sides,
     judge,
+    spoken_of,
 )
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
     for theorem in claims(run):
         if not theorem.figure or judge(theorem, run, optimum).verdict == NOT_APPLICABLE:
             continue
-        case = Case(run, optimum.f_hi, D, optimum.x)
-        mask = np.ones(case.k.size, dtype=bool) if theorem.rows is None else np.asarray(theorem.rows(case), dtype=bool)
+        case = Case(run, optimum.f_hi, D, optimum)
+        mask = spoken_of(theorem, case)
         bound = np.broadcast_to(theorem.sides(case).rhs, mask.shape)
         rows.extend(
             {"theorem": theorem.name, "iterate": theorem.iterate, "k": int(k), "bound": float(b)}

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides
+from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides, identity_sides
 
 
 def _rate(c: Case) -> Sides:
     eta = c.hyper["eta"]
     r2 = c.D**2 + eta**2 * (1 + np.log(c.S / c.g0_norm**2))
     return gap_sides(c, (r2 / (2 * eta) + eta) * np.sqrt(c.S) / c.k)
+
+
+def _step(c: Case) -> Sides:
+    return identity_sides(c, c.h, c.hyper["eta"] / np.sqrt(c.S))
 
 
 THEOREMS = (
@@ -27,5 +31,12 @@ THEOREMS = (
         sides=_rate,
         iterate="average",
         figure=True,
+    ),
+    Theorem(
+        name="definition_adagrad_step",
+        statement="h_n = eta / sqrt(S_n), to rounding",
+        source="Ward, Wu & Bottou 2019",
+        sides=_step,
+        uses_optimum=False,
     ),
 )

@@ -14,6 +14,9 @@ kappa = gamma_{n+1} sum gamma_k ||g_k||^2. Proofs of what is marked own:
 (asymptotic) d_k >= d_{n+1}/2 for k >= nhat, so sum d_k >= (n+1) d_{n+1}/4 when n >= 2 nhat; then (D3) a priori.
        nhat is read off the checkpoints, which can only make it larger and the condition stricter.
 (non_asymptotic) the lemma bounds d_{t+1}/sum_{k<=t} d_k; then (D3) a priori at t, D >= d_{n+1}, t <= n.
+       sharper: the sums T_k = sum_{i<=k} d_i have T_j >= (j+1) d_0 and grow by 1 + rho a step, d_{n+1} >= rho T_n.
+(D3_selected) (D3) a priori at t, whose last factor grows with n. (D3_any_d0) (I3) grows with D, and d_{n+1} <=
+       max(D, d_0) holds for every d_0.
 (limit) ||x_{n+1} - x_0|| >= ||u - x_0|| - ||x_{n+1} - u|| for every u, in (D1).
 """
 
@@ -33,6 +36,7 @@ from dadapt_convex.theory.theorem import (
     d0_at_most_D,
     gap_sides,
     hyper_is,
+    identity_sides,
     subgradients_within_G,
 )
 
@@ -82,7 +86,7 @@ def _L1(c: Case) -> Sides:
 
 
 def _half_distance(c: Case) -> Sides:
-    return Sides(c.d_hat, 0.5 * c.x_next_dist, _d_size(c))
+    return Sides(c.d_hat, 0.5 * c.x_next_dist, _d_size(c) + c.x_size)
 
 
 def _options(c: Case) -> Sides:
@@ -100,7 +104,7 @@ def _D1_kappa(c: Case) -> Sides:
 
 def _D1_distance(c: Case) -> Sides:
     rhs = c.d * growth(c)
-    return Sides(c.x_next_dist, rhs, rhs)
+    return Sides(c.x_next_dist, rhs, rhs + c.x_size)
 
 
 def _D2(c: Case) -> Sides:
@@ -109,17 +113,32 @@ def _D2(c: Case) -> Sides:
     return Sides(c.sum_gamma_g2, rhs, rhs)
 
 
-def _D3(c: Case) -> Sides:
+def _D3_for(c: Case, D: float) -> Sides:
     factor = np.maximum(growth(c), 0.5 * (1 + kappa(c)))
-    return gap_sides(c, c.D * (c.d / c.weight_sum) / c.gamma * factor)
+    return gap_sides(c, D * (c.d / c.weight_sum) / c.gamma * factor)
+
+
+def _D3(c: Case) -> Sides:
+    return _D3_for(c, c.D)
+
+
+def _D3_any_d0(c: Case) -> Sides:
+    return _D3_for(c, max(c.D, c.hyper["d0"]))
+
+
+def _a_priori(c: Case) -> np.ndarray:
+    """What (D2) makes of the last two factors of (D3)."""
+    if c.hyper["step"] == MODIFIED:
+        return (1 + math.sqrt(3)) * np.sqrt(c.hyper["G"] ** 2 + c.S)
+    return (1 + math.sqrt(3)) * np.sqrt(c.S) + 0.5 * c.G**2 / c.g0_norm
 
 
 def _D3_a_priori(c: Case) -> Sides:
-    if c.hyper["step"] == MODIFIED:
-        factor = (1 + math.sqrt(3)) * np.sqrt(c.hyper["G"] ** 2 + c.S)
-    else:
-        factor = (1 + math.sqrt(3)) * np.sqrt(c.S) + 0.5 * c.G**2 / c.g0_norm
-    return gap_sides(c, c.D * (c.d / c.weight_sum) * factor)
+    return gap_sides(c, c.D * (c.d / c.weight_sum) * _a_priori(c))
+
+
+def _D3_selected(c: Case) -> Sides:
+    return gap_sides(c, c.D * c.selected_ratio * _a_priori(c), gap=c.f_selected - c.f_star)
 
 
 def _largest_gradient(c: Case) -> np.ndarray:
@@ -132,11 +151,18 @@ def _asymptotic(c: Case) -> Sides:
     return gap_sides(c, 12 * c.D * G / np.sqrt(n + 1) + 8 * c.D * G**2 / ((n + 1) * c.g0_norm))
 
 
+def _asymptotic_sharper(c: Case) -> Sides:
+    G, n = _largest_gradient(c), c.n
+    shift = np.sqrt((n + 2) / (n + 1)) if c.hyper["step"] == MODIFIED else 1.0
+    first, second = 4 * (1 + math.sqrt(3)) * shift, 2.0
+    return gap_sides(c, first * c.D * G / np.sqrt(n + 1) + second * c.D * G**2 / ((n + 1) * c.g0_norm))
+
+
 def _settled(c: Case) -> np.ndarray:
-    """N >= 2 and n >= 2 nhat, nhat = the first k with d_k >= d_{n+1}/2, taken at a checkpoint (or 0)."""
-    first = np.searchsorted(c.d, c.d / 2, side="left")  # d is nondecreasing
+    """n >= 2 nhat, nhat = the first k with d_k >= d_{n+1}/2, taken at a checkpoint (or 0)."""
+    first = np.searchsorted(np.maximum.accumulate(c.d), c.d / 2, side="left")
     nhat = np.where(c.hyper["d0"] >= c.d / 2, 0, c.k[first])
-    return (c.n >= 2) & (c.n >= 2 * nhat)
+    return c.n >= 2 * nhat
 
 
 def _non_asymptotic(constant: float, shifted: bool) -> object:
@@ -159,19 +185,60 @@ def _lemma(c: Case) -> Sides:
     return Sides(c.selected_ratio, rhs, rhs)
 
 
+def _lemma_sharper(c: Case) -> Sides:
+    rho, N = c.selected_ratio, c.n
+    j = np.clip(np.round(1 / np.log1p(rho)) - 1, 0, N)
+    grown, start = (N - j) * np.log1p(rho), np.log(rho * (j + 1))
+    rhs = np.log(c.d / c.hyper["d0"])
+    return Sides(grown + start, rhs, grown + np.abs(start) + np.abs(rhs) + 1)
+
+
+def _definition_gamma(c: Case) -> Sides:
+    G2 = c.hyper["G"] ** 2 if c.hyper["step"] == MODIFIED else 0.0
+    return identity_sides(c, c.gamma, 1 / np.sqrt(G2 + c.S))
+
+
+def _definition_gamma_0(c: Case) -> Sides:
+    expected = c.g0_norm**2 / c.hyper["G"] if c.hyper["step"] == MODIFIED else c.g0_norm
+    return identity_sides(c, c.sum_gamma_g2, expected)
+
+
+def _first_row(c: Case) -> np.ndarray:
+    return c.k == 1
+
+
+def _definition_d_hat(c: Case) -> Sides:
+    expected = d_hat_I(c) if c.hyper["option"] == "I" else per_s(c, c.sum_gamma_lambda_gs)
+    return identity_sides(c, c.d_hat, expected, _d_size(c))
+
+
+def _definition_d(c: Case) -> Sides:
+    before = np.concatenate([[c.hyper["d0"]], c.d[:-1]])
+    return Sides(np.maximum(before, c.d_hat), c.d, np.zeros_like(c.d))
+
+
+def _definition_weights(c: Case) -> Sides:
+    return identity_sides(c, c.weight_sum, c.d / c.d_over_sum_d)
+
+
 def _lemma_rows(c: Case) -> np.ndarray:
     return c.k >= 2 * np.log2(c.d / c.hyper["d0"])
 
 
 def _limit(c: Case) -> Sides:
-    assert c.minimiser is not None
-    target = np.linalg.norm(c.minimiser - c.run.x0) - np.linalg.norm(c.run.x_next - c.minimiser)
+    u = c.optimum.x
+    target = np.linalg.norm(u - c.run.x0) - np.linalg.norm(c.run.x_next - u)
     rhs = c.d * growth(c)
-    return Sides(np.full_like(rhs, target), rhs, rhs + abs(target))
+    return Sides(np.full_like(rhs, target), rhs, rhs + abs(target) + c.x_size)
 
 
 def _last_row(c: Case) -> np.ndarray:
     return c.k == c.run.k
+
+
+def _modified_within_G(run: Run, optimum: OptimumInterval) -> Unmet | None:
+    """||g_k|| <= G, for the modified step, whose analysis rests on it; the plain step has no G."""
+    return subgradients_within_G(run, optimum) if run.hyper["step"] == MODIFIED else None
 
 
 def _near_the_minimiser(run: Run, optimum: OptimumInterval) -> Unmet | None:
@@ -235,6 +302,7 @@ THEOREMS = (
         statement="sum gamma_k ||g_k||^2 <= 2 sqrt(S_n) + G^2/||g_0|| (modified step: without the last term)",
         source=DM23,
         sides=_D2,
+        assumptions=(_modified_within_G,),
         uses_optimum=False,
     ),
     Theorem(
@@ -253,7 +321,23 @@ THEOREMS = (
         source=OWN,
         sides=_D3_a_priori,
         iterate="average",
-        assumptions=(d0_at_most_D,),
+        assumptions=(d0_at_most_D, _modified_within_G),
+    ),
+    Theorem(
+        name="D3_selected",
+        statement="f(x_avg at t) - f* <= D (d_{t+1}/sum_{k<=t} d_k) times the last factor of D3_a_priori at n, "
+        "t = argmin d_{k+1}/sum_{i<=k} d_i",
+        source=OWN,
+        sides=_D3_selected,
+        iterate="selected",
+        assumptions=(d0_at_most_D, _modified_within_G),
+    ),
+    Theorem(
+        name="D3_any_d0",
+        statement="D3 with max(D, d_0) in place of D, for every d_0",
+        source=OWN,
+        sides=_D3_any_d0,
+        iterate="average",
     ),
     Theorem(
         name="asymptotic",
@@ -262,7 +346,16 @@ THEOREMS = (
         source=f"{DM23}, constants own",
         sides=_asymptotic,
         iterate="average",
-        assumptions=(d0_at_most_D,),
+        assumptions=(d0_at_most_D, _modified_within_G),
+        rows=_settled,
+    ),
+    Theorem(
+        name="asymptotic_sharper",
+        statement="the same with 4 (1 + sqrt 3) (modified step: times sqrt((n+2)/(n+1))) in place of 12, and 2 of 8",
+        source=OWN,
+        sides=_asymptotic_sharper,
+        iterate="average",
+        assumptions=(d0_at_most_D, _modified_within_G),
         rows=_settled,
     ),
     Theorem(
@@ -293,6 +386,14 @@ THEOREMS = (
         uses_optimum=False,
     ),
     Theorem(
+        name="non_asymptotic_lemma_sharper",
+        statement="rho = min_{k<=n} d_{k+1}/sum_{i<=k} d_i: (n - j) ln(1 + rho) + ln(rho (j + 1)) <= ln(d_{n+1}/d_0) "
+        "for every j <= n, here j + 1 = 1/ln(1 + rho); so rho <= about (ln(d_{n+1}/d_0) + 1)/(n + 1)",
+        source=OWN,
+        sides=_lemma_sharper,
+        uses_optimum=False,
+    ),
+    Theorem(
         name="limit",
         statement="x_n -> x* implies lim d_n >= D/(1 + sqrt 3); at finite n "
         "||u - x_0|| - ||x_{n+1} - u|| <= d_{n+1} (1 + sqrt(1 + kappa)), u the computed minimiser",
@@ -300,5 +401,43 @@ THEOREMS = (
         sides=_limit,
         assumptions=(_near_the_minimiser,),
         rows=_last_row,
+    ),
+    Theorem(
+        name="definition_gamma",
+        statement="gamma_{n+1} = 1/sqrt(S_n), modified step 1/sqrt(G^2 + S_n), to rounding",
+        source=DM23,
+        sides=_definition_gamma,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_gamma_0",
+        statement="gamma_0 ||g_0||^2 = ||g_0||, modified step ||g_0||^2/G, to rounding",
+        source=DM23,
+        sides=_definition_gamma_0,
+        rows=_first_row,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_d_hat",
+        statement="d_hat_{n+1} is the estimate of its option, to rounding",
+        source=DM23,
+        sides=_definition_d_hat,
+        rows=_s_not_zero,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_d",
+        statement="d_{n+1} >= d_hat_{n+1}, d_{n+1} >= d_n, d_{n+1} >= d_0",
+        source=DM23,
+        sides=_definition_d,
+        rows=_s_not_zero,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_weights",
+        statement="x_k has the weight d_k in the average: the weights sum to sum d_k, to rounding",
+        source=DM23,
+        sides=_definition_weights,
+        uses_optimum=False,
     ),
 )

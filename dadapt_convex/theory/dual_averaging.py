@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides, rounding, subgradients_within_G
+from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides, identity_sides, subgradients_within_G
 
 NESTEROV = "Nesterov 2009"
 
@@ -24,15 +24,14 @@ def _identity(c: Case) -> Sides:
     B, C, moved = c.sum_gamma_lambda2_g2, c.sum_gamma_lambda_gs, c.sum_dgamma_s2
     last = c.gamma * c.s_norm**2
     size = np.abs(C) + 0.5 * (last + B + np.abs(moved))
-    difference = np.abs(-C + 0.5 * last - 0.5 * B - 0.5 * moved)
-    return Sides(difference, rounding(c.k) * size, np.zeros_like(size))
+    return identity_sides(c, C, 0.5 * last - 0.5 * B - 0.5 * moved, size)
 
 
 def _weighted_gap(c: Case, rhs: np.ndarray, size: np.ndarray, f_star: float | None = None) -> Sides:
     """sum lambda_k gap_k <= rhs, divided by sum lambda_k."""
     f_star = c.f_star if f_star is None else f_star
     W = c.weight_sum
-    return Sides(c.f_mean - f_star, rhs / W, np.abs(c.f_mean) + abs(f_star) + size / W)
+    return Sides(c.f_average - f_star, rhs / W, np.abs(c.f_mean) + abs(f_star) + c.G * c.x_size + size / W)
 
 
 def _by_correlation(c: Case) -> Sides:
@@ -69,6 +68,18 @@ def _adagrad_rate(c: Case) -> Sides:
     R = c.hyper["D"]
     total = c.D**2 * np.sqrt(c.S) / (2 * R) + R * np.sqrt(c.S) + R * c.G**2 / (2 * c.g0_norm)
     return gap_sides(c, total / c.k)
+
+
+def _position(c: Case) -> Sides:
+    return identity_sides(c, c.x_next_dist, c.gamma * c.s_norm, c.gamma * c.s_norm + c.x_size)
+
+
+def _nesterov_gamma(c: Case) -> Sides:
+    return identity_sides(c, c.gamma, c.hyper["D"] / (c.hyper["G"] * np.sqrt(2 * (c.n + 2))))
+
+
+def _adagrad_gamma(c: Case) -> Sides:
+    return identity_sides(c, c.gamma, c.hyper["D"] / np.sqrt(c.S))
 
 
 THEOREMS = (
@@ -129,5 +140,26 @@ THEOREMS = (
         sides=_adagrad_rate,
         iterate="average",
         figure=True,
+    ),
+    Theorem(
+        name="definition_x",
+        statement="||x_{n+1} - x_0|| = gamma_{n+1} ||s_{n+1}||, to rounding",
+        source=NESTEROV,
+        sides=_position,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_nesterov_gamma",
+        statement="gamma_{n+1} = R / (G sqrt(2 (n+2))), to rounding",
+        source=NESTEROV,
+        sides=_nesterov_gamma,
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_adagrad_gamma",
+        statement="gamma_{n+1} = R / sqrt(S_n), to rounding",
+        source="Streeter & McMahan 2010",
+        sides=_adagrad_gamma,
+        uses_optimum=False,
     ),
 )

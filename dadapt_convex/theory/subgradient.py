@@ -10,12 +10,11 @@ functions, for given steps, is the value of a maximisation whose objective is li
 whose constraints are convex with D^2 as a right-hand side, so it is concave in D^2 and not negative at 0: it grows at
 most like D^2, to (D^2/R^2) R G/sqrt(N).
 
-Polyak: with h_k = (f(x_k) - f*)/||g_k||^2 the same line reads
-||x_{k+1} - x*||^2 <= ||x_k - x*||^2 - gap_k^2/||g_k||^2, so sum gap_k^2 <= D^2 G^2, and the mean gap is at most the
-root of the mean square. With f_star = f* - delta the last term is (delta^2 - gap_k^2)/||g_k||^2, and
-(n+1) delta^2 is added while gap_k >= |delta|. Only the width of [f_lo, f_hi] may separate f_star from f*: at the
-unfavourable end delta = 0 where the method was given f_lo, and the bound verified there holds for the true f* too,
-whose gaps are smaller.
+Polyak: with h_k = (f(x_k) - f_star)/||g_k||^2 and h_k^2 ||g_k||^2 = h_k (f(x_k) - f_star), the same line summed is
+sum h_k (2 (f(x_k) - f*) - (f(x_k) - f_star)) <= D^2 for every f_star. With f_star = f* - delta it reads
+sum (gap_k^2 - delta^2)/||g_k||^2 <= D^2, and where all gap_k >= |delta|, sum gap_k^2 <= D^2 G^2 + (n+1) delta^2, and
+the mean gap is at most the root of the mean square. Below |delta| the denominators cannot be dropped, so these two
+speak only of checkpoints up to which every f(x_k) - f_hi was at least f_hi - f_star.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from dadapt_convex.theory.theorem import (
     Unmet,
     gap_sides,
     hyper_is,
+    identity_sides,
     subgradients_within_G,
 )
 
@@ -81,6 +81,30 @@ def _f_star_known(run: Run, optimum: OptimumInterval) -> Unmet | None:
 def _polyak(c: Case) -> Sides:
     delta = c.f_star - c.hyper["f_star"]
     return gap_sides(c, np.sqrt(c.D**2 * c.G**2 / c.k + delta**2))
+
+
+def _above_delta(c: Case) -> np.ndarray:
+    """Every gap so far is at least |f* - f_star|, wherever f* lies in its interval."""
+    return c.f_best >= 2 * c.optimum.f_hi - c.hyper["f_star"]
+
+
+def _polyak_inequality(c: Case) -> Sides:
+    moved = 2 * (c.hyper["f_star"] - c.f_star) * c.sum_h
+    rhs = np.full_like(c.sum_h, c.D**2)
+    return Sides(c.sum_h_gap + moved, rhs, np.abs(c.sum_h_gap) + np.abs(moved) + c.f_size * c.sum_h + rhs)
+
+
+def _constant_step(c: Case) -> Sides:
+    return identity_sides(c, c.h, c.hyper["D"] / (c.hyper["G"] * np.sqrt(c.hyper["N"])))
+
+
+def _inverse_sqrt_step(c: Case) -> Sides:
+    return identity_sides(c, c.h, c.hyper["D"] / (c.hyper["G"] * np.sqrt(c.k)))
+
+
+def _decreasing_step(c: Case) -> Sides:
+    R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
+    return identity_sides(c, c.h, R * np.maximum(N - c.k, 0) / (G * N**1.5), np.full_like(c.h, R / (G * np.sqrt(N))))
 
 
 def _polyak_squares(c: Case) -> Sides:
@@ -141,17 +165,48 @@ THEOREMS = (
     Theorem(
         name="polyak_rate",
         statement="f(x_avg) - f* <= sqrt(D^2 G^2/(n+1) + delta^2), delta = f* - f_star; D G / sqrt(n+1) for delta = 0",
-        source="Polyak 1969; attained by |x|",
+        source="Polyak 1969",
         sides=_polyak,
         iterate="average",
         assumptions=(_f_star_known,),
+        rows=_above_delta,
         figure=True,
     ),
     Theorem(
         name="polyak_sum_of_squares",
         statement="sum (f(x_k) - f*)^2 <= D^2 G^2 + (n+1) delta^2",
-        source="Polyak 1969",
+        source="Polyak 1969; attained by |x|",
         sides=_polyak_squares,
         assumptions=(_f_star_known,),
+        rows=_above_delta,
+    ),
+    Theorem(
+        name="polyak_inequality",
+        statement="sum h_k (2 (f(x_k) - f*) - (f(x_k) - f_star)) <= D^2, for every f_star",
+        source="own",
+        sides=_polyak_inequality,
+    ),
+    Theorem(
+        name="definition_constant_step",
+        statement="h_n = R / (G sqrt(N)), to rounding",
+        source="Shor 1985",
+        sides=_constant_step,
+        assumptions=(hyper_is("schedule", "constant"),),
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_inverse_sqrt_step",
+        statement="h_n = R / (G sqrt(n+1)), to rounding",
+        source="Shor 1985",
+        sides=_inverse_sqrt_step,
+        assumptions=(hyper_is("schedule", "inverse_sqrt"),),
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_decreasing_step",
+        statement="h_n = R (N - 1 - n) / (G N^{3/2}), to rounding",
+        source="Zamani & Glineur 2023",
+        sides=_decreasing_step,
+        uses_optimum=False,
     ),
 )

@@ -7,7 +7,8 @@ favourable ends.
 The tolerance policy, here and nowhere else. Quantities of a trace are sums over k steps in float64, whose
 rounding error is at most k eps times the sum of the absolute values of their terms (recursive summation), and
 a few more roundings go into each term. So lhs <= rhs is read as lhs <= rhs + ROUNDING(k) * size, where `size`
-adds up the magnitudes of everything that enters either side (so cancellation is accounted for) and
+adds up the magnitudes of everything that enters either side (so cancellation is accounted for; an iterate is known to
+eps (||x0|| + ||x - x0||), and its f to G times that) and
 
     ROUNDING(k) = 1e-12 + k eps.
 
@@ -47,13 +48,13 @@ class Case:
     ||g_k|| seen up to each checkpoint, which is all that the analyses need of the Lipschitz constant.
     """
 
-    def __init__(self, run: Run, f_star: float, D: float, minimiser: Vector | None, rows: Any = slice(None)) -> None:
+    def __init__(self, run: Run, f_star: float, D: float, optimum: OptimumInterval) -> None:
         self.run = run
         self.hyper = run.hyper
         self.f_star = f_star
         self.D = D
-        self.minimiser = minimiser
-        self.columns = {name: run.trace[name].to_numpy(dtype=np.float64)[rows] for name in run.trace.columns}
+        self.optimum = optimum
+        self.columns = {name: run.trace[name].to_numpy(dtype=np.float64) for name in run.trace.columns}
 
     def __getattr__(self, name: str) -> Vector:
         try:
@@ -72,14 +73,24 @@ class Case:
         return self.columns["g_max"]
 
     @property
+    def f_average(self) -> Vector:
+        """sum w_k f(x_k) / sum w_k, by convexity no smaller than f at the averaged iterate; the larger, as computed."""
+        return np.maximum(self.columns["f_mean"], self.columns["f_avg"])
+
+    @property
     def gap_mean(self) -> Vector:
-        """sum w_k (f(x_k) - f*) / sum w_k; by convexity no smaller than the gap of the averaged iterate."""
-        return self.columns["f_mean"] - self.f_star
+        """sum w_k (f(x_k) - f*) / sum w_k."""
+        return self.f_average - self.f_star
+
+    @property
+    def x_size(self) -> Vector:
+        """What iterates are rounded relative to: ||x0|| + the largest ||x_k - x0|| seen."""
+        return float(np.linalg.norm(self.run.x0)) + np.maximum.accumulate(self.columns["x_dist"])
 
     @property
     def f_size(self) -> Vector:
-        """The magnitude of what is subtracted in a gap."""
-        return np.abs(self.columns["f_mean"]) + abs(self.f_star)
+        """The magnitude of what is subtracted in a gap, and of what f is computed from."""
+        return np.abs(self.columns["f_mean"]) + abs(self.f_star) + self.G * self.x_size
 
 
 class Sides(NamedTuple):
@@ -95,6 +106,13 @@ def gap_sides(case: Case, bound: Any, gap: Vector | None = None) -> Sides:
     lhs = case.gap_mean if gap is None else gap
     rhs = np.broadcast_to(np.asarray(bound, dtype=np.float64), lhs.shape)
     return Sides(lhs, rhs, case.f_size + np.abs(rhs))
+
+
+def identity_sides(case: Case, found: Vector, expected: Any, size: Vector | None = None) -> Sides:
+    """found = expected, to rounding: the right-hand side is the allowance itself."""
+    expected = np.broadcast_to(np.asarray(expected, dtype=np.float64), found.shape)
+    size = np.abs(expected) if size is None else size
+    return Sides(np.abs(found - expected), rounding(case.k) * size, np.zeros_like(size))
 
 
 class Unmet(NamedTuple):
@@ -177,18 +195,18 @@ def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdic
             return unmet(found.verdict, found.note)
 
     worst, best = _case(run, ends, favourable=False), _case(run, ends, favourable=True)
-    mask = np.ones(worst.k.size, dtype=bool) if theorem.rows is None else np.asarray(theorem.rows(worst), dtype=bool)
+    mask = spoken_of(theorem, worst)
     if not mask.any():
         return unmet(NOT_APPLICABLE, "it speaks of no checkpoint of this run")
     k = worst.k[mask]
     with np.errstate(all="ignore"):  # D may be infinite at one end; what becomes NaN counts as undefined
-        at_worst, at_best = theorem.sides(worst), theorem.sides(best)
-    lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in at_worst)
-    lhs_easy, rhs_easy, size_easy = (np.broadcast_to(v, mask.shape)[mask] for v in at_best)
-    holds = lhs <= rhs + rounding(k) * size
-    fails = lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)
+        lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(worst))
+        lhs_easy, rhs_easy, size_easy = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(best))
+        allowance = rounding(k) * size
+        holds = lhs <= rhs + allowance
+        fails = lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)
 
-    ratio = _ratio(lhs, rhs, rounding(k) * size)
+    ratio = _ratio(lhs, rhs, allowance)
     at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
     undefined = np.isnan(lhs) | np.isnan(rhs)
     if fails.any():
@@ -207,10 +225,18 @@ def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdic
     return Verdict(theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), note)
 
 
+def spoken_of(theorem: Theorem, case: Case) -> Any:
+    """The checkpoints that the theorem speaks of, as a boolean mask."""
+    if theorem.rows is None:
+        return np.ones(case.k.size, dtype=bool)
+    with np.errstate(all="ignore"):  # a broken method may hand it anything
+        return np.asarray(theorem.rows(case), dtype=bool)
+
+
 def _case(run: Run, optimum: OptimumInterval, *, favourable: bool) -> Case:
     f_star = optimum.f_hi if favourable else optimum.f_lo
     D = optimum.D_hi if favourable else optimum.D_lo
-    return Case(run, f_star, D, optimum.x)
+    return Case(run, f_star, D, optimum)
 
 
 def _ratio(lhs: Vector, rhs: Vector, allowance: Vector | float) -> Vector:
