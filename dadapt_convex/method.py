@@ -143,6 +143,8 @@ class Method:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", {h.name: h for h in self.hyper})
+        if not isinstance(self.step, Kernel):
+            raise ValueError(f"{self.name}: step must be decorated with dc.step, got {type(self.step).__name__}.")
         taken = sorted(set(self.scalars) & COLUMNS)
         if taken or len(set(self.scalars)) != len(self.scalars):
             raise ValueError(

@@ -36,7 +36,7 @@ class OptimumInterval(Protocol):
     def x(self) -> Vector: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One method on one problem.
 
@@ -96,6 +96,10 @@ class Run:
     G: float
     seconds: float
     compile_seconds: float
+
+    def __repr__(self) -> str:
+        """One line, without the iterates."""
+        return f"<Run of {self.method.name} on {self.problem}: {self.status}, k = {self.k}>"
 
     @functools.cached_property
     def trace(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -53,7 +54,9 @@ def workers(jobs: int) -> Iterator[Work]:
                 "a process was killed, perhaps for want of memory; try fewer --jobs; finished cells are kept"
             ) from None
         finally:
-            outcomes.close()
+            with warnings.catch_warnings():  # joblib counts the tasks it gives up; the caller says what happened
+                warnings.simplefilter("ignore", UserWarning)
+                outcomes.close()
 
     try:
         yield work

@@ -65,7 +65,8 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
         help="where data files are looked for first; then $DADAPT_DATA, then the cache")  # fmt: skip
     add("--jobs", type=positive, metavar="J", help="processes (default: one per core); the numbers do not depend on it")
     add("--out", type=Path, metavar="DIR",
-        help="where results go (default results/SUITE); a run of the same configuration is continued")  # fmt: skip
+        help="where results go (default results/SUITE, with --quick results/SUITE_quick); a run of the same "
+             "configuration is continued")  # fmt: skip
     add("--fresh", action="store_true", help="delete what this program wrote into that directory, and start anew")
 
 

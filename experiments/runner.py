@@ -90,7 +90,9 @@ def plan(suite: Suite, options: Options) -> Plan:
             raise BadInput(f"{name}: {error}") from None
         keys.append(ProblemKey(name, data_hash(problem), data_dir))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
-    made = Plan(suite, options, steps, configs, keys, facts, options.out or store.DEFAULT_PARENT / suite.name)
+    # a first look has its own directory: it must not stand in the way of the whole suite, nor the suite in its
+    out = options.out or store.DEFAULT_PARENT / (suite.name + ("_quick" if options.quick else ""))
+    made = Plan(suite, options, steps, configs, keys, facts, out)
     made.cells = [
         Cell(suite.name, key, config, seed, steps)
         for key in keys

@@ -83,7 +83,7 @@ class LinearModel:
     intercept: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """A convex function with a starting point and a bound on its subgradients.
 
@@ -121,6 +121,10 @@ class Problem:
     model: LinearModel | None = None
     find_optimum: Callable[[Problem], Optimum] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line, without the data."""
+        return f"<Problem {self.name}: m = {self.m}, p = {self.p}, G = {self.G:.4g}>"
 
     @property
     def p(self) -> int:

@@ -61,23 +61,25 @@ def theorems() -> dict[str, Theorem]:
     return {t.name: t for t in found}
 
 
-def claims(run: Run, extra: Iterable[Theorem] = ()) -> list[Theorem]:
+def claims(run: Run, extra: Iterable[Theorem | str] = ()) -> list[Theorem]:
     """The theorems that speak of this run: the method's claims, then those that are about it, then `extra`."""
+    named = [_theorem(claim, f"{run.method.name} claims") for claim in run.method.claims]
+    about = [t for t in theorems().values() if run.method.name in t.about and t not in named]
+    return [*named, *about, *(_theorem(claim, "check() was given") for claim in extra)]
+
+
+def _theorem(claim: Theorem | str, who: str) -> Theorem:
+    """The theorem itself, or the one of this name; ValueError with the nearest names where there is none."""
     known = theorems()
-    named: list[Theorem] = []
-    for claim in run.method.claims:
-        if isinstance(claim, Theorem):
-            named.append(claim)
-        elif claim in known:
-            named.append(known[claim])
-        else:
-            hint = nearest(claim, known) or "there are"
-            raise ValueError(f"{run.method.name} claims an unknown theorem {claim!r}; {hint} {', '.join(known)}.")
-    about = [t for t in known.values() if run.method.name in t.about and t not in named]
-    return [*named, *about, *extra]
+    if isinstance(claim, Theorem):
+        return claim
+    if claim not in known:
+        hint = nearest(claim, known) or "there are"
+        raise ValueError(f"{who} an unknown theorem {claim!r}; {hint} {', '.join(known)}.")
+    return known[claim]
 
 
-def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterable[Theorem] = ()) -> pd.DataFrame:
+def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterable[Theorem | str] = ()) -> pd.DataFrame:
     """The verdict on every theorem that the run's method claims.
 
     Parameters
@@ -85,8 +87,8 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
     run : Run
     optimum : Optimum, optional
         Without it, theorems that speak of f* or D are NOT_APPLICABLE.
-    theorems : iterable of Theorem
-        More theorems to check.
+    theorems : iterable of Theorem or str
+        More theorems to check: one's own, or names of the library.
 
     Returns
     -------

@@ -195,8 +195,7 @@ def binary_labels(
         example = f"logistic[positive={label_text(classes[0])}]:{name}"
         raise ValueError(
             f"{name} has {len(classes)} classes ({named}), and a binary loss needs two; take "
-            f"one against the rest with positive=... in brackets, e.g. {example}, or use the "
-            f"multinomial loss, multinomial:{name}."
+            f"one against the rest with positive=... in brackets, e.g. {example}."
         )
     if positive is not None and positive not in classes:
         raise ValueError(f"positive must be a label of {name} ({named}), got {label_text(positive)}.")

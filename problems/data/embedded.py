@@ -152,7 +152,7 @@ def refusal(name: str) -> str:
         return ""
     if _SETS[name].task == "regression":
         return f"the embedded set {name} has real targets (lad:{name}, quantile:{name})"
-    return f"the embedded set {name} has class labels (logistic:{name}, hinge:{name}, multinomial:{name})"
+    return f"the embedded set {name} has class labels (logistic:{name}, hinge:{name})"
 
 
 def _from_sklearn(loader: str) -> tuple[_Floats, _Floats]:

@@ -10,11 +10,12 @@ from problems.optimum.certify import one_index_type
 from problems.optimum.columns import independent_columns
 from problems.optimum.distances import distance_modulo, in_ball
 from problems.optimum.dual import LOGISTIC, Minorant, losses, objective_up
-from problems.optimum.extended import EPS, EPS64, OUTWARD, Floats, distance, down, margins, norm_up, total
-from problems.optimum.piecewise import feasible_bound, strongly_convex_bound
+from problems.optimum.extended import OUTWARD, down, margins, total
+from problems.optimum.logistic import strongly_convex_ball
+from problems.optimum.piecewise import dual_ball, feasible_bound
 from problems.optimum.separability import proved_separation
 from problems.optimum.sharpness import sharp
-from problems.optimum.smooth import enclose, gradient
+from problems.optimum.smooth import enclose
 from problems.problem import LinearModel, Optimum, Problem
 
 # (f_lo, D_lo, D_hi, attained)
@@ -32,7 +33,7 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
     if not math.isclose(f, optimum.f_hi, rel_tol=AGAIN, abs_tol=0.0):
         found.append(f"f_hi = {optimum.f_hi!r} is not f(x) = {f!r}")
     f_lo, D_lo, D_hi, attained = _proved(problem, model, optimum)
-    allowance = AGAIN * abs(optimum.f_hi)
+    allowance = AGAIN * max(abs(optimum.f_lo), abs(optimum.f_hi))
     if optimum.f_lo > f_lo + allowance:
         found.append(f"f_lo = {optimum.f_lo!r}, but {f_lo!r} is proved")
     if optimum.D_lo > D_lo * (1 + 1e-9):
@@ -57,15 +58,12 @@ def _proved(problem: Problem, model: LinearModel, optimum: Optimum) -> Proved:
 
 def _strong_convexity(problem: Problem, model: LinearModel, optimum: Optimum) -> Proved:
     x = optimum.x
-    f = objective_up(model, x)
     if model.loss == LOGISTIC:
-        g_norm = norm_up(gradient(model.A, model.b, model.l2, x))
-        f_lo, radius = f - g_norm**2 / (2 * model.l2), g_norm / model.l2
+        f_lo, radius = strongly_convex_ball(model, x)
     else:
-        f_lo = strongly_convex_bound(model, optimum.certificate["u"])
-        radius = math.sqrt(2 * max(f - f_lo, 0.0) / model.l2)
-    lower, upper = distance(x, problem.x0)
-    return f_lo, max(0.0, lower - radius), upper + radius, True
+        f_lo, radius = dual_ball(model, x, optimum.certificate["u"])
+    near = in_ball(problem, f_lo, optimum.f_hi, x, radius, {})
+    return f_lo, near.D_lo, near.D_hi, True
 
 
 def _self_concordance(problem: Problem, model: LinearModel, optimum: Optimum) -> Proved:
@@ -95,7 +93,7 @@ def _no_minimiser(model: LinearModel, optimum: Optimum) -> Proved:
     phi = losses(LinearModel(model.loss, A_R, b_R), z)
     F = total(phi.value, phi.error)
     least = F.value - F.error * OUTWARD - R.size * np.longdouble(ball.drop)
-    return down(least / m * (1 - 2 * EPS)), nowhere, math.inf, attained
+    return down(least / m), nowhere, math.inf, attained
 
 
 def _piecewise(problem: Problem, model: LinearModel, optimum: Optimum) -> Proved:
@@ -109,10 +107,16 @@ def _piecewise(problem: Problem, model: LinearModel, optimum: Optimum) -> Proved
         D_hi = near.D_hi
         if found.whole:
             D_lo = distance_modulo(near, problem.x0, found.N, found.radius).D_lo
+    # x and u of f_lo, and those of D_lo, are given where they are others: by sharpness there, or by u as a dual point
     if "u_value" in certificate:
-        f_lo = max(f_lo, feasible_bound(model, [certificate["u_value"]], optimum.f_hi)[0])
-    steep: Floats | None = certificate.get("u_distance")
-    if steep is not None:
-        f_hi = objective_up(model, optimum.x)
-        D_lo = max(D_lo, Minorant(model, steep).distance_below(problem.x0, f_hi * (1 + EPS64)))
+        x, u = certificate["x_value"], certificate["u_value"]
+        found = sharp(model, x, u)
+        f_lo = max(f_lo, 0.0 if found is None else found.f_lo, feasible_bound(model, [u], optimum.f_hi)[0])
+    if "u_distance" in certificate:
+        x, u = certificate["x_distance"], certificate["u_distance"]
+        found = sharp(model, x, u)
+        if found is not None and found.whole:
+            near = in_ball(problem, 0.0, 0.0, x, found.radius, {})
+            D_lo = max(D_lo, distance_modulo(near, problem.x0, found.N, found.radius).D_lo)
+        D_lo = max(D_lo, Minorant(model, u).distance_below(problem.x0, objective_up(model, x)))
     return f_lo, D_lo, D_hi, True

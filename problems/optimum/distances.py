@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.extended import EPS, EPS64, OUTWARD, Floats, distance, down, up
+from problems.optimum.extended import ABOVE, BELOW, EPS64, OUTWARD, Floats, distance, down, largest_difference, up
 from problems.optimum.linear_program import highs
 from problems.problem import Optimum, Problem
 
@@ -18,15 +18,15 @@ def in_ball(
 ) -> Optimum:
     """The optimum whose only minimiser lies within radius of x."""
     lower, upper = distance(x, problem.x0)
-    largest = float(np.abs(x - problem.x0).max())
+    largest = largest_difference(x, problem.x0)
     return Optimum(
         f_lo=f_lo,
         f_hi=f_hi,
         x=x,
         D_lo=max(0.0, down(np.longdouble(lower) - np.longdouble(radius))),
         D_hi=up(np.longdouble(upper) + np.longdouble(radius)),
-        D_inf_lo=max(0.0, (largest - radius) * (1 - 2 * EPS64)),
-        D_inf_hi=(largest + radius) * (1 + 2 * EPS64),
+        D_inf_lo=max(0.0, down(largest * BELOW - np.longdouble(radius))),
+        D_inf_hi=up(largest * ABOVE + np.longdouble(radius)),
         attained=True,
         certificate=certificate,
         D_estimate=upper,
@@ -54,7 +54,7 @@ def distance_modulo(optimum: Optimum, x0: Floats, N: Floats, radius: float) -> O
     note = f"X* is an affine space of dimension {N.shape[1]} at least: columns are linearly dependent"
     return replace(
         optimum,
-        D_lo=max(0.0, down(np.longdouble(optimum.D_lo) - np.longdouble(along) * (1 + EPS))),
+        D_lo=max(0.0, down(np.longdouble(optimum.D_lo) - np.longdouble(along))),
         D_inf_lo=max(0.0, below / OUTWARD if below > 0 else 0.0),
         D_inf_hi=min(optimum.D_inf_hi, (flattest + radius) * OUTWARD),
         notes=(*optimum.notes, note),

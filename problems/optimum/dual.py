@@ -8,7 +8,7 @@ every u in the box gives an affine minorant of the mean loss (weak duality, no c
     loss                       lo_i .. hi_i                      phi_i*(u)
     hinge                      -1 .. 0 (b = 1), 0 .. 1 (b = -1)  u b_i
     least_absolute_deviation   -1 .. 1                           u b_i
-    quantile                   -tau .. 1 - tau                   u b_i
+    quantile                   -tau .. 1 - tau                   u b_i  (1 - tau rounded, as in the kernel)
     logistic                   as hinge                          a log a + (1-a) log(1-a), a = |u|
 
 The first three are phi_i(z) = max(lo_i r, hi_i r) with r = z - b_i (for hinge, 1 - b z = -b (z - b)).
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.extended import (
+    ABOVE,
     EPS,
     OUTWARD,
     Bounded,
@@ -87,6 +88,14 @@ def objective_up(model: LinearModel, x: Any) -> float:
     return up(f.value + f.error)
 
 
+def dual_value(model: LinearModel, minorant: Minorant) -> Any:
+    """A lower bound on f in long double, l2 > 0: the minimum c - ||v||^2 / (2 l2) of minorant plus penalty."""
+    v = minorant.v
+    size = np.abs(v.value) + v.error
+    square = np.sum(np.square(size)) * (1 + np.longdouble((size.size + 4) * EPS))
+    return minorant.c.value - minorant.c.error - square / (2 * np.longdouble(model.l2)) * ABOVE
+
+
 def conjugates(model: LinearModel, u: Any) -> Bounded:
     """phi_i*(u_i), row by row; u must lie in the box."""
     u = np.asarray(u, dtype=np.longdouble)
@@ -132,11 +141,11 @@ class Minorant:
         <v, x> + c <= f(x) <= f_hi there, so <v, x0 - x> >= <v, x0> + c - f_hi, and |<v, d>| is at most
         ||v||_2 ||d||_2 and at most ||v||_1 ||d||_inf. ord: 2 or 1, the norm of v.
         """
-        rise = self.below(x0) - f_hi
+        rise = np.longdouble(self.below(x0)) - np.longdouble(f_hi)
         if ord == 2:
             slope = norm_up(self.v)
         else:
             slope = float(np.sum(np.abs(self.v.value).astype(np.float64) + self.v.error)) * OUTWARD
         if rise <= 0 or slope == 0:
             return 0.0
-        return down(np.longdouble(rise) / np.longdouble(slope) * (1 - 8 * EPS))
+        return down(rise / np.longdouble(slope))

@@ -5,10 +5,16 @@ n * EPS * (sum of the absolute products); EPS is twice the unit roundoff of long
 2.2e-16 where long double is double), which leaves room for the few roundings around the sum. Bounds
 themselves are computed in float64 and multiplied by OUTWARD. Library functions (exp, log1p) are trusted to
 4 EPS relative.
+
+Results leave through up and down, which step STEPS float64 ulps outward, always. Half an ulp is at least 512 EPS
+on x86-64, so what is computed in long double needs no further care for up to ROUNDINGS roundings, each relative to
+its result. Where a rounding can be large beside the result, a factor ABOVE or BELOW is applied in place: these are
+long doubles, for in float64 1 + EPS is 1.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +26,12 @@ Long = NDArray[np.longdouble]
 EPS = float(np.finfo(np.longdouble).eps)
 EPS64 = float(np.finfo(np.float64).eps)
 OUTWARD = 1.0 + 1e-9  # a bound on an error is itself a float64 sum of at most 4e6 nonnegative terms
+ROUNDINGS = 16  # of long double, that one up or down makes good
+ABOVE = 1 + ROUNDINGS * np.finfo(np.longdouble).eps
+BELOW = 1 - ROUNDINGS * np.finfo(np.longdouble).eps
+# Rounding to float64 costs half an ulp, and an ulp of a value is at least EPS64 / 2 of it: 1 on x86-64, 33 where
+# long double is double.
+STEPS = math.ceil(0.5 + ROUNDINGS * EPS / (EPS64 / 2))
 BLOCK = 2048  # rows converted to long double at a time
 
 
@@ -38,7 +50,9 @@ def margins(A: Any, x: Any) -> Bounded:
         value = A.astype(np.longdouble) @ x
         terms = int(np.diff(A.indptr).max(initial=0))
     else:
-        value = np.concatenate([A[i : i + BLOCK].astype(np.longdouble) @ x for i in range(0, A.shape[0], BLOCK)])
+        value = np.zeros(A.shape[0], dtype=np.longdouble)
+        for i in range(0, A.shape[0], BLOCK):
+            value[i : i + BLOCK] = A[i : i + BLOCK].astype(np.longdouble) @ x
         terms = A.shape[1]
     return Bounded(value, OUTWARD * (terms + 2) * EPS * (abs(A) @ size))
 
@@ -101,24 +115,42 @@ def least_squares(A: Any, rhs: Floats, cutoff: float = 1e-13) -> Floats:
 
 def norm_up(v: Bounded) -> float:
     """An upper bound on ||v||."""
-    return float(np.linalg.norm(np.abs(v.value).astype(np.float64) + v.error)) * OUTWARD
+    size = np.abs(v.value).astype(np.float64) + v.error
+    largest = float(size.max(initial=0.0))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    # scaled, so that no square underflows that counts
+    return float(np.linalg.norm(size / largest)) * largest * OUTWARD
 
 
 def distance(x: Any, y: Any) -> tuple[float, float]:
-    """Bounds on ||x - y||, relative width 1e-15 times the number of entries at most."""
-    exact = np.asarray(x, dtype=np.longdouble) - np.asarray(y, dtype=np.longdouble)
-    norm = np.sqrt(np.sum(exact * exact))
-    slack = (exact.size + 4) * EPS
+    """Bounds on ||x - y||, a few ulps apart."""
+    d = np.asarray(x, dtype=np.longdouble) - np.asarray(y, dtype=np.longdouble)
+    norm = np.sqrt(np.sum(d * d))
+    slack = np.longdouble((d.size + 4) * EPS)
     return down(norm * (1 - slack)), up(norm * (1 + slack))
 
 
+def largest_difference(x: Any, y: Any) -> Any:
+    """||x - y||_inf in long double, one rounding from exact."""
+    return np.abs(np.asarray(x, dtype=np.longdouble) - np.asarray(y, dtype=np.longdouble)).max()
+
+
 def up(value: Any) -> float:
-    """The least float64 not below value."""
-    rounded = np.float64(value)
-    return float(rounded if np.longdouble(rounded) >= value else np.nextafter(rounded, np.inf))
+    """A float64 above value, by half an ulp at least; 0 and infinities stay."""
+    return _outward(value, math.inf)
 
 
 def down(value: Any) -> float:
-    """The largest float64 not above value."""
-    rounded = np.float64(value)
-    return float(rounded if np.longdouble(rounded) <= value else np.nextafter(rounded, -np.inf))
+    """A float64 below value, by half an ulp at least; 0 and infinities stay."""
+    return _outward(value, -math.inf)
+
+
+def _outward(value: Any, direction: float) -> float:
+    if value == 0 or np.isinf(value):
+        return float(value)
+    with np.errstate(over="ignore", under="ignore"):  # a long double can lie beyond float64
+        rounded = np.float64(value)
+    for _ in range(STEPS):
+        rounded = np.nextafter(rounded, direction)
+    return float(rounded)

@@ -10,10 +10,10 @@ import numpy as np
 
 from problems.optimum.columns import Columns, independent_columns
 from problems.optimum.distances import distance_modulo, in_ball
-from problems.optimum.dual import losses, objective, objective_up
-from problems.optimum.extended import EPS, OUTWARD, Floats, distance, down, least_squares, margins, norm_up, total, up
+from problems.optimum.dual import Minorant, dual_value, losses, objective, objective_up
+from problems.optimum.extended import ABOVE, OUTWARD, Floats, distance, down, least_squares, margins, norm_up, total, up
 from problems.optimum.separability import Separation, proved_separation, separation
-from problems.optimum.smooth import enclose, gradient, newton
+from problems.optimum.smooth import enclose, enclose_l2, gradient, newton, refined, slopes
 from problems.problem import LinearModel, Optimum, Problem
 
 # Margins this large leave a row's loss below 3e-20, nothing in float64 beside any other.
@@ -23,15 +23,33 @@ DRIFTS = 0.1
 
 
 def certify_logistic_l2(problem: Problem, model: LinearModel) -> Optimum:
-    """l2 > 0: strong convexity at Newton's point."""
+    """l2 > 0: strong convexity and self-concordance at Newton's point."""
     A, b, l2 = model.A, model.b, model.l2
-    x = newton(A, b, l2, np.zeros(A.shape[1])).x
-    g_norm = norm_up(gradient(A, b, l2, x))
+    x = refined(A, b, l2, newton(A, b, l2, np.zeros(A.shape[1])).x)
+    f_lo, radius = strongly_convex_ball(model, x)
+    certificate = {"kind": "strong convexity", "x": x, "radius": radius}
+    return in_ball(problem, f_lo, objective_up(model, x), x, radius, certificate)
+
+
+def strongly_convex_ball(model: LinearModel, x: Floats) -> tuple[float, float]:
+    """(f_lo, radius), l2 > 0: f >= f_lo, and the minimiser is within radius of x.
+
+    Each is the best of three: strong convexity at x, self-concordance at x, and the dual point of the slopes at x,
+    which would be as good as the first but does not suffer from the rounding of large margins.
+    """
+    A, b, l2 = model.A, model.b, model.l2
     f = objective(model, x)
-    drop = np.longdouble(g_norm) ** 2 / (2 * np.longdouble(l2)) * (1 + 4 * EPS)
-    radius = up(np.longdouble(g_norm) / np.longdouble(l2) * (1 + EPS))
-    certificate = {"kind": "strong convexity", "x": x, "g_norm": g_norm, "radius": radius}
-    return in_ball(problem, down(f.value - f.error - drop), up(f.value + f.error), x, radius, certificate)
+    u = slopes(b, margins(A, x))[0].value.astype(np.float64)
+    lower = dual_value(model, Minorant(model, u))
+    radius = np.sqrt(2 * np.maximum(f.value + f.error - lower, 0) / np.longdouble(l2) * ABOVE)
+    g_norm = np.longdouble(norm_up(gradient(A, b, l2, x)))
+    balls = [(g_norm / np.longdouble(l2), g_norm**2 / (2 * np.longdouble(l2)) * ABOVE)]
+    ball = enclose_l2(A, b, l2, x)
+    if ball is not None:
+        balls.append((np.longdouble(ball.radius), np.longdouble(ball.drop)))
+    for reach, drop in balls:
+        lower, radius = max(lower, f.value - f.error - drop), min(radius, reach)
+    return max(0.0, down(lower)), up(radius)
 
 
 @dataclass(frozen=True)
@@ -117,10 +135,9 @@ def certify_logistic(problem: Problem, model: LinearModel) -> Optimum:
         phi = losses(LinearModel(model.loss, A_R, b_R), z)
         F = total(phi.value, phi.error)
         least = F.value - F.error * OUTWARD - parts.R.size * np.longdouble(ball.drop)
-        f_lo = max(0.0, down(least / m * (1 - 2 * EPS)))
+        f_lo = max(0.0, down(least / m))
         certificate = {**certificate, "kind": "quasi-separable", "x": x, "radius": ball.radius, **ball.numbers}
-    far = ((FAR - b[S] * (A[S] @ x)) / (b[S] * (A[S] @ w))).max()
-    x = x + max(0.0, float(far)) * w
+    x = _far_along(A[S], b[S], x, w)
     what = "completely" if not parts.R.size else "quasi-completely"
     proved = parts.separation.proved
     note = f"the data are {what} separable, {S.size} of {m} rows"
@@ -136,6 +153,16 @@ def certify_logistic(problem: Problem, model: LinearModel) -> Optimum:
         certificate=certificate,
         notes=(f"no minimiser: {note}" if proved else f"to the accuracy of a linear program, {note}: not proved",),
     )
+
+
+def _far_along(A_S: Any, b_S: Floats, x: Floats, w: Floats) -> Floats:
+    """X + c w, c so large that the margins of these rows are FAR, those of them that w increases."""
+    growth = b_S * (A_S @ w)
+    rows = growth > 0  # all, where w is proved
+    with np.errstate(over="ignore"):
+        far = float(((FAR - b_S * (A_S @ x))[rows] / growth[rows]).max(initial=0.0))
+        moved = x + far * w
+    return moved if np.all(np.isfinite(moved)) else x
 
 
 def _attained(problem: Problem, model: LinearModel, columns: Columns, x: Floats) -> Optimum | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from problems.optimum.columns import DENSE, independent_columns
 from problems.optimum.distances import distance_modulo, in_ball
-from problems.optimum.dual import Minorant, box, objective_up
+from problems.optimum.dual import Minorant, box, dual_value, objective, objective_up
 from problems.optimum.extended import (
-    EPS,
+    ABOVE,
     OUTWARD,
     Floats,
     combination,
@@ -34,6 +35,8 @@ MARGIN = 1e-9
 PARTITIONS = (1e-6, 1e-4, 1e-9, 1e-3)
 # The lower end of D is good enough when it is so close to the distance of a point with f = f_hi.
 SETTLED = 1e-4
+# The proofs hold pieces of A as dense arrays; beyond this many entries (1.6 GB) nothing is attempted.
+DENSE_LIMIT = 2e8
 # Among points whose f differs by rounding only, the one nearest to x0 is reported.
 SAME = 1e-13
 # A dual bound so close to f_hi, relatively, needs no better.
@@ -47,11 +50,12 @@ class Bounds:
         self.problem, self.model = problem, model
         self.points: list[tuple[float, float, Floats]] = []  # f(x) rounded up, ||x - x0||, x
         self.duals: list[Floats] = []
-        self.sharp: tuple[Sharp, Floats] | None = None
+        self.sharp: tuple[Sharp, Floats, Floats] | None = None  # with the x and u it came from, for D_hi
         self.f_lo = 0.0
         self.D_lo = self.D_inf_lo = 0.0
         self.D_hi = self.D_inf_hi = math.inf
-        self.nearest_minorant: Minorant | None = None
+        self.value_at: Pair | None = None  # x and u that prove f_lo
+        self.distance_at: Pair | None = None  # x and u that prove D_lo, see check.py
 
     @property
     def settled(self) -> bool:
@@ -71,10 +75,13 @@ class Bounds:
         near = in_ball(self.problem, found.f_lo, f_hi, x, found.radius, {})
         if found.whole:
             below = distance_modulo(near, self.problem.x0, found.N, found.radius)
-            self.D_lo, self.D_inf_lo = max(self.D_lo, below.D_lo), max(self.D_inf_lo, below.D_inf_lo)
+            self.D_inf_lo = max(self.D_inf_lo, below.D_inf_lo)
+            if below.D_lo > self.D_lo:
+                self.D_lo, self.distance_at = below.D_lo, (x, u)
         if self.sharp is None or near.D_hi < self.D_hi:
-            self.sharp = found, x
-        self.f_lo = max(self.f_lo, found.f_lo)
+            self.sharp = found, x, u
+        if found.f_lo > self.f_lo:
+            self.f_lo, self.value_at = found.f_lo, (x, u)
         self.D_hi, self.D_inf_hi = min(self.D_hi, near.D_hi), min(self.D_inf_hi, near.D_inf_hi)
         return found.u
 
@@ -109,7 +116,7 @@ class Bounds:
     def _tilt(self, u: Floats, y: Floats) -> None:
         """Lower bounds from the minorants of u - eps y."""
         lo, hi = box(self.model)
-        least = min(f for f, _, _ in self.points)
+        least, at = min((f, k) for k, (f, _, _) in enumerate(self.points))
         moving = np.abs(y) > 1e-12 * np.abs(y).max(initial=0.0)
         room = np.where(y > 0, u - lo, hi - u)[moving] / np.abs(y[moving])
         room = room[room > 0]
@@ -118,7 +125,7 @@ class Bounds:
             minorant = Minorant(self.model, u - step * y)
             D_lo = minorant.distance_below(self.problem.x0, least)
             if D_lo > self.D_lo:
-                self.D_lo, self.nearest_minorant = D_lo, minorant
+                self.D_lo, self.distance_at = D_lo, (self.points[at][2], minorant.u)
             self.D_inf_lo = max(self.D_inf_lo, minorant.distance_below(self.problem.x0, least, ord=1))
 
     def optimum(self) -> Optimum:
@@ -131,9 +138,9 @@ class Bounds:
         notes = []
         certificate: dict[str, Any] = {"kind": "dual point", "x": x}
         if self.sharp is not None:
-            found, centre = self.sharp
+            found, centre, u = self.sharp
             kind = "separable" if f_hi == 0 else "sharp minimum"
-            certificate = {"kind": kind, "x": centre, "u": found.u, "radius": found.radius, **found.numbers}
+            certificate = {"kind": kind, "x": centre, "u": u, "radius": found.radius, **found.numbers}
             if not found.whole or found.N.shape[1]:
                 notes.append("X* is more than a point")
         else:
@@ -141,9 +148,13 @@ class Bounds:
         if f_lo < f_hi - GAP * f_hi:
             lower, u = feasible_bound(self.model, self.duals[::-1], f_hi)
             if lower > f_lo:
-                f_lo, certificate["u_value"] = lower, u
-        if self.nearest_minorant is not None:
-            certificate["u_distance"] = self.nearest_minorant.u
+                f_lo, self.value_at = lower, (x, u)
+        for name, pair in (("value", self.value_at), ("distance", self.distance_at)):
+            known = (
+                self.sharp is not None and pair is not None and pair[0] is self.sharp[1] and pair[1] is self.sharp[2]
+            )
+            if pair is not None and not known:
+                certificate[f"x_{name}"], certificate[f"u_{name}"] = pair
         return Optimum(
             f_lo=f_lo,
             f_hi=f_hi,
@@ -159,8 +170,26 @@ class Bounds:
         )
 
 
+def _without_proof(problem: Problem, model: LinearModel) -> Optimum:
+    """What is true of data too large for these proofs: the losses are not negative, and a minimiser exists."""
+    m, p = model.A.shape
+    return Optimum(
+        f_lo=0.0,
+        f_hi=objective_up(model, problem.x0),
+        x=np.array(problem.x0),
+        D_lo=0.0,
+        D_hi=math.inf,
+        attained=True,
+        certificate={"kind": "none", "x": np.array(problem.x0)},
+        notes=(f"not solved: {m} x {p} is more than the {DENSE_LIMIT:.0e} entries that the proofs can hold densely",),
+    )
+
+
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
     """L2 = 0; a minimiser exists, f being polyhedral and bounded below."""
+    m, p = model.A.shape
+    if m * p > DENSE_LIMIT:
+        return _without_proof(problem, model)
     lo, hi = box(model)
     bounds = Bounds(problem, model)
 
@@ -220,7 +249,8 @@ def feasible_bound(model: LinearModel, duals: list[Floats], f_hi: float) -> tupl
 
     Let u0 be in the box with slacks s0, B = A_J T with ||diag(s0) B y|| >= sigma ||y||, and u' = (1 - eps) u +
     eps u0: its slacks are at least eps s0. By the lemma of sharpness.py, if ||B^T u'|| = theta eps sigma with
-    theta <= 1, some u'' has A^T u'' = 0 and |u''_i - u'_i| <= theta eps s0_i.
+    theta <= 1, some u'' has A^T u'' = 0 and |u''_i - u'_i| <= theta eps s0_i. u itself is tried first: as it comes
+    from here, it has its slacks already.
     """
     lo, hi = box(model)
     m = model.b.size
@@ -236,7 +266,22 @@ def feasible_bound(model: LinearModel, duals: list[Floats], f_hi: float) -> tupl
     if chart is None:
         return best
     sigma = float(np.sqrt(chart.eigenvalue)) / OUTWARD
-    for u in duals:
+    moving = s0 > 0
+
+    def proved(mixed: Floats) -> tuple[float, Floats] | None:
+        # rounding and correction may have taken some of the slack; entries with s0 = 0 are not moved
+        share = float((slack(lo_R, hi_R, mixed)[moving] / s0[moving]).min())
+        rho = norm_up(transformed(chart.T, combination(A_J, mixed)))
+        if rho > share * sigma:
+            return None
+        full = np.zeros(m)
+        full[kept] = mixed
+        minorant = Minorant(model, full)
+        cost = rho / sigma * float(np.sum(np.abs(model.b[kept]) * s0)) / m * OUTWARD
+        return down(minorant.c.value - minorant.c.error - cost), full
+
+    def mixtures(u: Floats) -> Iterator[Floats]:
+        yield np.clip(u[kept], lo_R, hi_R)
         u_R = _equalised(A_R, lo_R, hi_R, u[kept])
         eps = 1e-15
         while eps < 0.1:
@@ -244,18 +289,12 @@ def feasible_bound(model: LinearModel, duals: list[Floats], f_hi: float) -> tupl
             for _ in range(3):
                 residual = transformed(chart.T, combination(A_J, mixed)).value.astype(np.float64)
                 mixed = np.clip(mixed - np.square(s0) * (chart.B @ residual), lo_R, hi_R)
-            # rounding and the last step may have taken some of the slack
-            share = float((slack(lo_R, hi_R, mixed) / s0).min())
-            rho = norm_up(transformed(chart.T, combination(A_J, mixed)))
-            if rho > share * sigma:
-                eps *= 4
-                continue
-            full = np.zeros(m)
-            full[kept] = mixed
-            minorant = Minorant(model, full)
-            cost = rho / sigma * float(np.sum(np.abs(model.b[kept]) * s0)) / m * OUTWARD
-            best = max(best, (down(minorant.c.value - minorant.c.error - cost), full), key=lambda pair: pair[0])
-            break
+            yield mixed
+            eps *= 4
+
+    for u in duals:
+        found = next((pair for pair in map(proved, mixtures(u)) if pair is not None), best)
+        best = max(best, found, key=lambda pair: pair[0])
         if best[0] >= f_hi - GAP * abs(f_hi):
             break
     return best
@@ -285,6 +324,8 @@ def _centre(model: LinearModel) -> tuple[Floats, Any]:
 
     parts = split(model.A, model.b)
     u0, rows = np.zeros(m), np.zeros(m, dtype=bool)
+    if not parts.R.size:
+        return u0, rows
     rows[parts.R] = True
     u0[parts.R] = slopes(model.b[parts.R], margins(model.A[parts.R], parts.x))[0].value.astype(np.float64)
     return u0, rows
@@ -292,22 +333,22 @@ def _centre(model: LinearModel) -> tuple[Floats, Any]:
 
 def certify_piecewise_l2(problem: Problem, model: LinearModel) -> Optimum:
     """l2 > 0: any u in the box gives f* >= c - ||v||^2 / (2 l2), and ||x - x*||^2 <= 2 (f(x) - f_lo) / l2."""
-    pair = interior_pair(model) or _reference_pair(model)
-    if pair is None:
-        raise RuntimeError(f"{problem.name}: Clarabel did not solve the quadratic program, nor did cvxpy.")
-    points, duals = _active_set(model, *pair)
+    # any point and any dual prove something: where no solver returns, begin at 0
+    nowhere = np.zeros(model.A.shape[1]), np.zeros(model.b.size)
+    points, duals = _active_set(model, *(interior_pair(model) or _reference_pair(model) or nowhere))
     f_hi, at = min((objective_up(model, x), k) for k, x in enumerate(points))
-    f_lo, dual_at = max((strongly_convex_bound(model, u), k) for k, u in enumerate(duals))
+    _, dual_at = max((dual_value(model, Minorant(model, u)), k) for k, u in enumerate(duals))
     x, u = points[at], duals[dual_at]
-    radius = up(np.sqrt(2 * (np.longdouble(f_hi) - np.longdouble(f_lo)) / np.longdouble(model.l2)) * (1 + 4 * EPS))
+    f_lo, radius = dual_ball(model, x, u)
     return in_ball(problem, f_lo, f_hi, x, radius, {"kind": "strong convexity", "x": x, "u": u, "radius": radius})
 
 
-def strongly_convex_bound(model: LinearModel, u: Floats) -> float:
-    minorant = Minorant(model, u)
-    v = np.sqrt(np.sum(np.square(minorant.v.value))) * (1 + (model.A.shape[1] + 2) * EPS)
-    v += np.longdouble(float(np.linalg.norm(minorant.v.error)) * OUTWARD)
-    return down(minorant.c.value - minorant.c.error - v * v / (2 * np.longdouble(model.l2)) * (1 + 4 * EPS))
+def dual_ball(model: LinearModel, x: Floats, u: Floats) -> tuple[float, float]:
+    """(f_lo, radius) for l2 > 0: f >= f_lo, and the minimiser is within radius of x."""
+    f = objective(model, x)
+    lower = max(np.longdouble(0), dual_value(model, Minorant(model, u)))
+    gap = np.maximum(f.value + f.error - lower, 0)
+    return down(lower), up(np.sqrt(2 * gap / np.longdouble(model.l2) * ABOVE))
 
 
 def _active_set(model: LinearModel, x: Floats, u: Floats) -> tuple[list[Floats], list[Floats]]:
@@ -318,7 +359,7 @@ def _active_set(model: LinearModel, x: Floats, u: Floats) -> tuple[list[Floats],
     """
     lo, hi = box(model)
     A, b, m, l2 = model.A, model.b, model.b.size, model.l2
-    points, duals = [x], [u]
+    points, duals = [x], [np.clip(u, lo, hi)]
     for threshold in (1e-6, 1e-4, 1e-8):
         v = snapped(lo, hi, u, threshold)
         for _ in range(12):

@@ -57,7 +57,9 @@ def separation(A: Any, b: Floats) -> Separation:
 def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
     """Move w so that it is zero on the rows outside S, and prove it if possible.
 
-    With integers N whose columns span a part of null(A_R) exactly, and integers c, w = N c is exact.
+    With integers N whose columns span a part of null(A_R) exactly, and integers c, w = N c is exact where
+    |N| |c| < 2^52: a float64 sum of nonnegative integers that is so small has met no rounding, and no partial sum
+    of N c is larger.
     Otherwise, if A_R has full row rank, the exact w' = w - A_R^+ A_R w exists and differs from w by at most
     ||A_R w|| / sigma_min(A_R).
     """
@@ -71,7 +73,7 @@ def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
         c = least_squares(columns.N, w)
         c = np.rint(c / max(np.abs(c).max(), 1e-300) * SCALE)
         exact = columns.N @ c
-        if np.abs(exact).max() < 2.0**52 and _strict(A_S, b[S], exact, 0.0):
+        if (np.abs(columns.N) @ np.abs(c)).max() < 2.0**52 and _strict(A_S, b[S], exact, 0.0):
             return Separation(S, exact, True)
     if A_R.shape[0] <= columns.J.size:
         moved = _onto_null_space(A_R, columns, w)

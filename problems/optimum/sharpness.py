@@ -29,7 +29,6 @@ import numpy as np
 from problems.optimum.columns import independent_columns
 from problems.optimum.dual import box, losses
 from problems.optimum.extended import (
-    EPS,
     OUTWARD,
     Bounded,
     Floats,
@@ -126,7 +125,7 @@ def sharp(model: LinearModel, x: Floats, u: Floats) -> Sharp | None:
     F = total(phi.value, phi.error)
     u[kept] = u_R
     return Sharp(
-        f_lo=max(down((F.value - F.error * OUTWARD - E) / m * (1 - 4 * EPS)), 0.0),
+        f_lo=max(down((F.value - F.error * OUTWARD - E) / m), 0.0),
         radius=radius,
         u=u,
         whole=len(J) + columns.N.shape[1] == A.shape[1],

@@ -3,7 +3,7 @@
 Strong convexity (l2 > 0): f(y) >= f(x) + <g, y - x> + l2/2 ||y - x||^2 for all y, so f* >= f(x) - ||g||^2/(2 l2)
 and ||x - x*|| <= ||g|| / l2.
 
-Self-concordance (l2 = 0), [1, Proposition 1]: with g and H the gradient and the Hessian at x, R = max ||a_i||,
+Self-concordance, [1, Proposition 1]: with g and H the gradient and the Hessian at x, R = max ||a_i||,
 psi(t) = (exp(-t) + t - 1)/t^2,
 
     f(y) >= f(x) + <g, y - x> + ||y - x||_H^2 psi(R ||y - x||).
@@ -11,7 +11,9 @@ psi(t) = (exp(-t) + t - 1)/t^2,
 Let mu be the smallest eigenvalue of H. If ||g|| < mu r psi(R r) then f > f(x) on the sphere of radius r, hence
 outside it: a minimiser exists within r of x, all are there, and f* >= f(x) - ||g|| r. This is used in
 coordinates y = x + E_J T s, where J are independent columns and T makes H nearly the identity: every value of
-A y is reached, and a step of length r in s moves x by at most ||T||_F r.
+A y is reached, and a step of length r in s moves x by at most ||T||_F r. With l2 > 0 the inequality holds for the
+whole of f and H, psi being at most 1/2; then J are all columns. Where l2 is small beside the curvature of the
+losses this is far sharper than strong convexity.
 
 [1] F. Bach. Self-concordant analysis for logistic regression. Electronic J. of Statistics 4, 2010.
     https://doi.org/10.1214/09-EJS521
@@ -24,8 +26,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.optimum.columns import DENSE
-from problems.optimum.extended import EPS, OUTWARD, Bounded, Floats, combination, margins, norm_up, transformed
-from problems.optimum.metric import metric, weighted_gram
+from problems.optimum.extended import (
+    EPS,
+    OUTWARD,
+    Bounded,
+    Floats,
+    combination,
+    margins,
+    norm_up,
+    transformed,
+)
+from problems.optimum.metric import Metric, metric, weighted_gram
 
 MAX_NEWTON = 300
 # f is known to 1e-16: a predicted decrease (half the squared Newton decrement) below this changes nothing.
@@ -46,8 +57,9 @@ class Newton(NamedTuple):
 def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWTON) -> Newton:
     """Minimise the mean logistic loss plus l2/2 ||x||^2 by damped Newton steps.
 
-    Stops at convergence, at a point that separates all rows (l2 = 0), or as soon as steps keep moving some
+    Stops at convergence; for l2 = 0 also at a point that separates all rows, or as soon as steps keep moving some
     margins by about 1 while f hardly falls: exp(-t) has Newton step 1 for ever, so those rows drift to infinity.
+    With l2 > 0 they stop in the end, where f can be tiny: then convergence is relative to f.
     """
     m, p = A.shape
     x = start.astype(np.float64).copy()
@@ -70,10 +82,10 @@ def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWT
         decrement = -float(g @ step)
         if not np.isfinite(decrement):
             return Newton(x, np.zeros(p), False)
-        if decrement <= CONVERGED:
+        if decrement <= CONVERGED * (f if l2 > 0 else 1.0):
             return Newton(x + step, step, True)
         moved = A @ step
-        if decrement < 1e-7 and np.abs(moved).max() > 0.3:
+        if l2 == 0 and decrement < 1e-7 and np.abs(moved).max() > 0.3:
             return Newton(x, step, False)
         t = 1.0
         while t > 1e-10:
@@ -84,7 +96,7 @@ def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWT
         x = x + t * step
         z = A @ x
         # at the rounding of f the decrement no longer falls; three full steps more, and stop
-        stalled = stalled + 1 if decrement < 1e-14 * max(abs(f), 1e-14) else 0
+        stalled = stalled + 1 if decrement < 1e-14 * (f if l2 > 0 else max(f, 1e-14)) else 0
         f = f_next
         if stalled == 3:
             return Newton(x, step, True)
@@ -128,19 +140,34 @@ def _conjugate_gradients(A: Any, weights: Floats, l2: float, g: Floats) -> Float
 
 
 def slopes(b: Floats, z: Bounded) -> tuple[Bounded, Floats]:
-    """(u, alpha): derivatives u_i = -b_i alpha_i of the losses with error bounds, alpha in float64."""
-    t = np.clip(b * z.value, -EXP_LIMIT, EXP_LIMIT)
-    alpha = 1 / (1 + np.exp(t))
-    # the derivative of alpha is at most min(alpha, 1/4), and of log alpha at most 1
-    error = np.abs(alpha).astype(np.float64) * (np.expm1(np.minimum(z.error, 1.0)) + 8 * EPS)
-    return Bounded(-b * alpha, error), alpha.astype(np.float64)
+    """(u, weights): derivatives u_i = -b_i alpha_i of the losses with error bounds, and alpha_i (1 - alpha_i).
+
+    The weights, those of the Hessian, are in float64 and belong to the margins z.value.
+    """
+    t = b * z.value
+    alpha = _long_sigmoid(-t)
+    # the derivative of log alpha is between -1 and 0; a margin off by more than 1 can be at either end
+    near = alpha.astype(np.float64) * (np.expm1(np.minimum(z.error, 1.0)) + 8 * EPS)
+    far = _long_sigmoid(z.error - t).astype(np.float64) * OUTWARD
+    # 1 - alpha without cancellation
+    weights = (alpha * _long_sigmoid(t)).astype(np.float64)
+    return Bounded(-b * alpha, np.where(z.error <= 1.0, near, far)), weights
+
+
+def _long_sigmoid(t: Any) -> Any:
+    """1 / (1 + exp(-t)) in long double."""
+    return 1 / (1 + np.exp(-np.clip(t, -EXP_LIMIT, EXP_LIMIT)))
 
 
 def gradient(A: Any, b: Floats, l2: float, x: Any) -> Bounded:
     """The gradient at x with error bounds."""
-    u, _ = slopes(b, margins(A, x))
+    return _gradient(A, slopes(b, margins(A, x))[0], l2, x)
+
+
+def _gradient(A: Any, u: Bounded, l2: float, x: Any) -> Bounded:
+    """A^T u / m + l2 x."""
     g = combination(A, u.value)
-    m = b.size
+    m = A.shape[0]
     penalty = np.longdouble(l2) * np.asarray(x, dtype=np.longdouble)
     error = OUTWARD * ((g.error + abs(A).T @ u.error) / m + 2 * EPS * np.abs(penalty).astype(np.float64))
     value = g.value / m + penalty
@@ -157,18 +184,58 @@ class Enclosure(NamedTuple):
 
 def enclose(A_J: Any, b: Floats, z: Bounded) -> Enclosure | None:
     """Prove that the mean logistic loss has a minimiser in the columns A_J near margins z; None where it fails."""
-    m = b.size
-    u, alpha = slopes(b, z)
-    # log of the weight alpha (1 - alpha) has derivative at most 1 in z
-    chart = metric(
-        A_J, alpha * (1 - alpha) / m, weight_error=float(np.expm1(min(1.0, 2 * z.error.max(initial=0.0)))) + 1e-14
-    )
-    if chart is None:
+    u, weights = slopes(b, z)
+    chart = metric(A_J, weights / b.size, _weight_error(z))
+    return None if chart is None else _enclose(chart, _gradient(A_J, u, 0.0, np.zeros(A_J.shape[1])), b.size)
+
+
+def enclose_l2(A: Any, b: Floats, l2: float, x: Floats) -> Enclosure | None:
+    """The same for l2 > 0 at a point x; the penalty enters the metric as p rows of weight l2."""
+    m, p = A.shape
+    if p > DENSE:
         return None
-    g = combination(A_J, u.value)
-    g = Bounded(g.value / m, OUTWARD * (g.error + abs(A_J).T @ u.error) / m)
+    z = margins(A, x)
+    u, weights = slopes(b, z)
+    chart = metric(_with_identity(A), np.concatenate([weights / m, np.full(p, l2)]), _weight_error(z))
+    return None if chart is None else _enclose(chart, _gradient(A, u, l2, x), m)
+
+
+def refined(A: Any, b: Floats, l2: float, x: Floats) -> Floats:
+    """X after Newton steps (l2 > 0) with the gradient in extended precision, as long as they lower it."""
+    if A.shape[1] > DENSE:
+        return x
+    weights = slopes(b, margins(A, x))[1] / b.size
+    chart = metric(_with_identity(A), np.concatenate([weights, np.full(x.size, l2)]))
+    if chart is None:
+        return x
+    slope = transformed(chart.T, gradient(A, b, l2, x)).value.astype(np.float64)
+    for _ in range(3):
+        y = x - chart.T @ slope
+        slope_y = transformed(chart.T, gradient(A, b, l2, y)).value.astype(np.float64)
+        if not np.linalg.norm(slope_y) < np.linalg.norm(slope):
+            break
+        x, slope = y, slope_y
+    return x
+
+
+def _with_identity(A: Any) -> Any:
+    """The rows of A and those of the identity."""
+    if not hasattr(A, "tocsr"):
+        return np.vstack([A, np.eye(A.shape[1])])
+    import scipy.sparse
+
+    return scipy.sparse.vstack([A, scipy.sparse.eye_array(A.shape[1])], format="csr")
+
+
+def _weight_error(z: Bounded) -> float:
+    """Relative error of the weights alpha (1 - alpha), whose logarithm has derivative at most 1; 1e-14 for rounding."""
+    return float(-np.expm1(-2 * z.error.max(initial=0.0))) + 1e-14
+
+
+def _enclose(chart: Metric, g: Bounded, m: int) -> Enclosure | None:
+    """Grow a ball until f exceeds f(x) on its sphere. m: the rows of the chart that are rows of data."""
     g_norm = norm_up(transformed(chart.T, g))
-    R = float((np.linalg.norm(chart.B, axis=1) + chart.row_errors).max(initial=0.0)) * OUTWARD
+    R = float((np.linalg.norm(chart.B[:m], axis=1) + chart.row_errors[:m]).max(initial=0.0)) * OUTWARD
     mu = chart.eigenvalue
     r = 2.5 * g_norm / mu  # psi(0) = 1/2 would need 2
     for _ in range(60):
