@@ -16,14 +16,15 @@ from problems.optimum import certified_optimum, complaints
 from problems.optimum.certify import one_index_type
 from problems.optimum.columns import independent_columns
 from problems.optimum.dual import Minorant, box, objective
-from problems.optimum.extended import combination, distance, margins
+from problems.optimum.extended import EPS64, Bounded, combination, distance, down, margins, up
 from problems.optimum.logistic import split
 from problems.optimum.metric import metric, weighted_gram
 from problems.optimum.models import solve_reference
 from problems.optimum.piecewise import feasible_bound
 from problems.optimum.separability import proved_separation, separation
 from problems.optimum.sharpness import sharp
-from problems.optimum.smooth import enclose, psi
+from problems.optimum.smooth import enclose, psi, slopes
+from problems.problem import Optimum
 
 LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile"]
 
@@ -338,6 +339,161 @@ def test_a_wrong_direction_is_not_called_proved() -> None:
     # one margin of 1e-25 beside terms of size 1: not to be told from zero
     A[0] = b[0] * np.array([1.0, 1.0, -1.0])
     assert not proved_separation(A, b, everything, np.array([1.0, 1.0, 2.0])).proved
+
+
+def test_a_direction_is_not_called_proved_where_its_partial_sums_round() -> None:
+    """Integers of 2^34 times 2^24: the products round, and cancel to a w that is small and not in the null space.
+
+    The rows are a, -a and +-a: what is zero on the first two is zero on the third, so no w separates it.
+    """
+    a = np.array([3.0, 25772488722.0, 25771854912.0])
+    third = np.array([False, False, True])
+    k, n = a[1] / 3, a[2] / 3
+    rounded = 0
+    for c in range(16776804, 16777216, 7):
+        d = -np.rint(k * c / n)
+        w = np.array([-(k * c + n * d), c, d])
+        rounded += sum(Fraction(v) * Fraction(s) for v, s in zip(a.tolist(), w.tolist(), strict=True)) != 0
+        for sign in (1, -1):
+            A = np.vstack([a, a, sign * a])
+            b = np.array([1.0, -1.0, 1.0])
+            assert not proved_separation(A, b, third, w).proved
+            claimed = Optimum(
+                f_lo=0.0,
+                f_hi=problems.logistic(A, b, intercept=False).value(np.zeros(3)),
+                x=np.zeros(3),
+                D_lo=math.inf,
+                D_hi=math.inf,
+                D_inf_lo=math.inf,
+                attained=False,
+                certificate={"kind": "quasi-separable", "w": w, "S": np.array([2]), "x": np.zeros(3)},
+            )
+            if c == 16776804:
+                found = complaints(problems.logistic(A, b, intercept=False), claimed)
+                assert any("attained" in text for text in found)
+    assert rounded > 0
+
+
+def test_up_and_down_leave_room_for_the_rounding_of_extended_precision() -> None:
+    one = np.longdouble(1)
+    for value in (one, one / 3, -one / 3, 1 + 3 * np.finfo(np.longdouble).eps, one * 1e300, one * 1e-300):
+        room = EPS64 / 4 * np.abs(value)
+        assert np.longdouble(up(value)) - value >= room
+        assert value - np.longdouble(down(value)) >= room
+        if np.finfo(np.longdouble).eps < EPS64:
+            assert up(value) - down(value) <= 4 * EPS64 * np.abs(value)
+    for value in (0.0, math.inf, -math.inf):
+        assert up(value) == down(value) == value
+    if np.finfo(np.longdouble).max > np.finfo(np.float64).max:
+        huge = np.longdouble(np.finfo(np.float64).max) * 4
+        assert (up(huge), down(huge)) == (math.inf, np.finfo(np.float64).max)
+        assert up(1 / huge / huge) > 0 == down(1 / huge / huge) + math.ulp(0.0)
+
+
+def test_sums_over_no_rows_are_zero() -> None:
+    for A in (np.zeros((0, 3)), scipy.sparse.csr_array((0, 3))):
+        assert margins(A, np.ones(3)).value.shape == (0,)
+        assert not combination(A, np.zeros(0)).value.any()
+
+
+@pytest.mark.parametrize("x0", [[0.0, 0.0], [-3e4, -2e4]])
+def test_hinge_is_certified_where_no_row_remains_that_no_direction_separates(x0: list[float]) -> None:
+    """Separable, but the best point found leaves a loss of 1e-16: the dual bound then has no row to stand on."""
+    p = problems.hinge([[1000.0, -10000.0], [1000.0, -4700.0]], [1.0, -1.0], intercept=False, x0=x0)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.f_lo == 0.0 <= optimum.f_hi <= 1e-15
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("l2", [1e-5, 1e-8, 1e-11])
+def test_separable_data_with_little_l2_have_a_sharp_optimum(l2: float, scale: float) -> None:
+    """Newton's steps move margins by 1 many times before l2 stops them; they must not be taken for drift."""
+    rng = np.random.default_rng(0)
+    A = scale * rng.normal(size=(200, 5))
+    p = problems.logistic(A, np.sign(A[:, 0] + 1e-3), l2=l2)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert 0 < optimum.f_lo <= optimum.f_hi <= optimum.f_lo * (1 + 1e-14)
+    assert optimum.D_lo <= optimum.D_hi <= optimum.D_lo * (1 + 1e-12)
+
+
+def test_overlapping_data_with_little_l2_have_a_sharp_distance() -> None:
+    """g / l2, what strong convexity alone gives, would be 1e-5."""
+    p = problem("logistic", l2=1e-11)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.D_hi - optimum.D_lo <= 1e-12 * optimum.D_hi
+    assert optimum.f_hi - optimum.f_lo <= 1e-14 * optimum.f_hi
+
+
+# Integers with ties, repeated columns, enormous or tiny data, x0 far away: u is mixed with the centre of the box, or
+# each end of an interval is proved at a different point.
+INTRICATE = {
+    "equal columns": ("hinge", np.outer([200, 2e-7, 0, -0.1, 1e7, 1, 1e6, -2e4], [1, 2]), [1, -1, -1, 1, 1, 1, -1, 1]),
+    "one column of ones": ("hinge", np.ones((3, 1)), [-1, 1, 1]),
+    "ties": ("least_absolute_deviation", np.ones((8, 1)), [-2, -1, 1, 3, 0, -3, 1, 0]),
+    "tiny": ("least_absolute_deviation", [[1e-14], [1e-13]], [1.9, -2.7]),
+    "opposite columns": (
+        "least_absolute_deviation",
+        [[0, -2, 0], [1, 0, -1], [2, 1, -2], [-1, -2, 1], [0, -2, 0]],
+        [3, -3, 0, 2, -2],
+    ),
+    "tiny hinge": ("hinge", np.full((4, 1), 1e-8), [-1, 1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("far", [0.0, 3.0, 2e8])
+@pytest.mark.parametrize("name", INTRICATE)
+def test_own_optima_raise_no_complaint(name: str, far: float) -> None:
+    loss, A, b = INTRICATE[name]
+    A = np.asarray(A, dtype=float)
+    for x0 in (np.full(A.shape[1] + 1, far), far * np.arange(-1.0, A.shape[1])):
+        p = getattr(problems, loss)(A, np.asarray(b, dtype=float), x0=x0)
+        assert complaints(p, certified_optimum(p, cache=False)) == []
+
+
+@pytest.mark.parametrize("seed", [2949, 3434, 1090, 2683])
+def test_random_data_of_all_scales_raise_no_complaint(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for loss in ("hinge", "least_absolute_deviation", "quantile", "logistic"):
+        for l2 in (0.0, 1e-8):
+            A = rng.normal(size=(7, 3)) * 10.0 ** rng.integers(-8, 9, size=(7, 1))
+            A[:, 2] = -A[:, 0]
+            A[3] = 0.0
+            b = np.array([1.0, 1, -1, 1, 1, -1, 1]) if loss in ("hinge", "logistic") else rng.normal(size=7)
+            p = getattr(problems, loss)(A, b, intercept=False, l2=l2, x0=1e5 * np.array([1.0, -2, -2]))
+            optimum = certified_optimum(p, cache=False)
+            assert complaints(p, optimum) == []
+            assert 0 <= optimum.f_lo <= optimum.f_hi
+            assert optimum.D_lo <= optimum.D_hi
+
+
+@pytest.mark.parametrize("loss", ["hinge", "least_absolute_deviation", "quantile"])
+def test_strong_convexity_needs_no_solver(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clarabel gives up on some data with entries of 1e8 and tiny l2; what is proved then may be little, but holds."""
+    p = problem(loss, l2=0.05)
+    good = certified_optimum(p, cache=False)
+    for name in ("interior_pair", "_reference_pair"):
+        monkeypatch.setattr(f"problems.optimum.piecewise.{name}", lambda _: None)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.f_lo <= good.f_hi
+    assert good.f_lo <= optimum.f_hi
+    assert optimum.D_lo <= good.D_hi
+    assert good.D_lo <= optimum.D_hi
+
+
+def test_slopes_hold_those_of_every_margin_within_the_error() -> None:
+    t = np.array([-60.0, -5.0, 0.0, 5.0, 40.0, 40.0, 300.0])
+    error = np.array([0.5, 3.0, 2.0, 0.1, 0.9, 30.0, 5.0])
+    u, weights = slopes(np.ones(t.size), Bounded(t.astype(np.longdouble), error))
+    for side in (-1, 1):
+        exact = -1 / (1 + np.exp((t + side * error).astype(np.longdouble)))
+        assert np.all(np.abs(exact - u.value) <= u.error)
+    # exp(-|t|) / (1 + exp(-|t|))^2, with no cancellation on either side
+    small = np.exp(-np.abs(t))
+    assert np.allclose(weights, small / (1 + small) ** 2, rtol=1e-14, atol=0.0)
 
 
 # ---------------------------------------------------------------------------------------------------------
