@@ -23,6 +23,7 @@ kappa = gamma_{n+1} sum gamma_k ||g_k||^2. Proofs of what is marked own:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def _settled(c: Case) -> np.ndarray:
     return c.n >= 2 * nhat
 
 
-def _non_asymptotic(constant: float, shifted: bool) -> object:
+def _non_asymptotic(constant: float, shifted: bool) -> Callable[[Case], Sides]:
     def sides(c: Case) -> Sides:
         n = c.n
         shift = np.sqrt((n + 2) / (n + 1)) if shifted else 1.0
@@ -176,7 +177,7 @@ def _non_asymptotic(constant: float, shifted: bool) -> object:
 
 
 def _enough_steps(c: Case) -> np.ndarray:
-    """N >= 2 log2(d_{n+1}/d_0), which n >= 2 log2(D/d_0) implies: the lemma needs no more."""
+    """n >= 2 log2(d_{n+1}/d_0), which n >= 2 log2(D/d_0) implies: the lemma needs no more."""
     return c.n >= 2 * np.log2(c.d / c.hyper["d0"])
 
 
@@ -363,7 +364,7 @@ THEOREMS = (
         statement="f(x_avg at t) - f* <= 16 D G log2+(D/d_0)/sqrt(n+1), t = argmin d_{k+1}/sum_{i<=k} d_i, "
         "n >= 2 log2(D/d_0), modified step; above D G until n is about 256 log2+(D/d_0)^2",
         source=DM23,
-        sides=_non_asymptotic(16.0, shifted=False),  # type: ignore[arg-type]
+        sides=_non_asymptotic(16.0, shifted=False),
         iterate="selected",
         assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D),
         rows=_enough_steps,
@@ -372,7 +373,7 @@ THEOREMS = (
         name="non_asymptotic_sharper",
         statement="the same with 4 (1 + sqrt 3) sqrt((n+2)/(n+1)) in place of 16",
         source=OWN,
-        sides=_non_asymptotic(4 * (1 + math.sqrt(3)), shifted=True),  # type: ignore[arg-type]
+        sides=_non_asymptotic(4 * (1 + math.sqrt(3)), shifted=True),
         iterate="selected",
         assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D),
         rows=_enough_steps,

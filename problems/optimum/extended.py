@@ -93,7 +93,7 @@ def transformed(T: Any, g: Bounded) -> Bounded:
 
 
 def difference(z: Bounded, b: Any) -> Bounded:
-    """Z - b for an exact b."""
+    """z - b for an exact b."""
     value = z.value - np.asarray(b, dtype=np.longdouble)
     return Bounded(value, z.error + EPS * np.abs(value).astype(np.float64))
 

@@ -156,7 +156,7 @@ def certify_logistic(problem: Problem, model: LinearModel) -> Optimum:
 
 
 def _far_along(A_S: Any, b_S: Floats, x: Floats, w: Floats) -> Floats:
-    """X + c w, c so large that the margins of these rows are FAR, those of them that w increases."""
+    """x + c w, c so large that the margins of these rows are FAR, those of them that w increases."""
     growth = b_S * (A_S @ w)
     rows = growth > 0  # all, where w is proved
     with np.errstate(over="ignore"):

@@ -186,7 +186,7 @@ def _without_proof(problem: Problem, model: LinearModel) -> Optimum:
 
 
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
-    """L2 = 0; a minimiser exists, f being polyhedral and bounded below."""
+    """l2 = 0; a minimiser exists, f being polyhedral and bounded below."""
     m, p = model.A.shape
     if m * p > DENSE_LIMIT:
         return _without_proof(problem, model)
@@ -233,7 +233,7 @@ def _reference_pair(model: LinearModel) -> Pair | None:
 
 
 def polished(A: Any, target: Floats, rows: Any, x: Floats) -> Floats:
-    """X moved onto <a_i, x> = target_i for these rows, by least squares with residuals in extended precision."""
+    """x moved onto <a_i, x> = target_i for these rows, by least squares with residuals in extended precision."""
     rows = np.flatnonzero(rows)
     if not rows.size:
         return x

@@ -65,7 +65,7 @@ def slack(lo: Floats, hi: Floats, u: Floats) -> Floats:
 
 
 def snapped(lo: Floats, hi: Floats, u: Floats, tolerance: float = SNAP) -> Floats:
-    """U clipped into the box, and put on its ends where it is near."""
+    """u clipped into the box, and put on its ends where it is near."""
     u = np.clip(u, lo, hi)
     return np.where(u - lo < tolerance, lo, np.where(hi - u < tolerance, hi, u))
 

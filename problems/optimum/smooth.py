@@ -201,7 +201,7 @@ def enclose_l2(A: Any, b: Floats, l2: float, x: Floats) -> Enclosure | None:
 
 
 def refined(A: Any, b: Floats, l2: float, x: Floats) -> Floats:
-    """X after Newton steps (l2 > 0) with the gradient in extended precision, as long as they lower it."""
+    """x after Newton steps (l2 > 0) with the gradient in extended precision, as long as they lower it."""
     if A.shape[1] > DENSE:
         return x
     weights = slopes(b, margins(A, x))[1] / b.size
