@@ -16,10 +16,10 @@ def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
 
         f_lo <= inf f <= f_hi,   D_lo <= dist(x0, X*) <= D_hi
 
-    f_hi is f, in extended precision and rounded up, at the point x; f_lo comes from a dual object made feasible
-    here. Solvers (HiGHS, Clarabel, Newton) only suggest points. What each kind of certificate means stands in
-    smooth.py (strong convexity, self-concordance), logistic.py (separable, quasi-separable), sharpness.py (sharp
-    minimum) and piecewise.py (dual point, strong convexity).
+    f_hi is f, in extended precision and rounded up, at the point x, or the exact minimum rounded; f_lo comes from a
+    dual object. Solvers (HiGHS, Clarabel, Newton) only suggest points. What each kind of certificate means stands in
+    smooth.py (strong convexity, self-concordance), logistic.py (separable, quasi-separable), vertex.py and
+    polyhedron.py (exact vertex) and piecewise.py (strong convexity of piecewise-linear losses).
 
     Parameters
     ----------

@@ -37,6 +37,8 @@ from problems.optimum.extended import (
 from problems.problem import LinearModel
 
 LOGISTIC = "logistic"
+# Entries of u closer to an end of the box than this are put on it: linear programs are solved to 1e-7 or so.
+SNAP = 1e-9
 PIECEWISE_LINEAR = ("hinge", "least_absolute_deviation", "quantile")
 
 
@@ -52,6 +54,17 @@ def box(model: LinearModel) -> tuple[Floats, Floats]:
     raise ValueError(
         f"no dual form is known for the loss {model.loss!r}; there are logistic, {', '.join(PIECEWISE_LINEAR)}."
     )
+
+
+def slack(lo: Floats, hi: Floats, u: Floats) -> Floats:
+    """Distance of u to the ends of the box, rounded down; 0 exactly at the ends."""
+    return np.minimum(u - lo, hi - u) * (1 - 1e-15)
+
+
+def snapped(lo: Floats, hi: Floats, u: Floats, tolerance: float = SNAP) -> Floats:
+    """u clipped into the box, and put on its ends where it is near."""
+    u = np.clip(u, lo, hi)
+    return np.where(u - lo < tolerance, lo, np.where(hi - u < tolerance, hi, u))
 
 
 def losses(model: LinearModel, z: Bounded) -> Bounded:

@@ -114,13 +114,19 @@ def least_squares(A: Any, rhs: Floats, cutoff: float = 1e-13) -> Floats:
 
 
 def norm_up(v: Bounded) -> float:
-    """An upper bound on ||v||."""
-    size = np.abs(v.value).astype(np.float64) + v.error
-    largest = float(size.max(initial=0.0))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
+    """An upper bound on ||v||, tight to rounding."""
+    largest = np.abs(v.value).max(initial=0.0)
+    errors = OUTWARD * _norm(np.asarray(v.error, dtype=np.float64))
+    if largest == 0 or not np.isfinite(largest):
+        return float(largest) + errors
     # scaled, so that no square underflows that counts
-    return float(np.linalg.norm(size / largest)) * largest * OUTWARD
+    norm = np.sqrt(np.sum(np.square(v.value / largest))) * largest
+    return up(norm * (1 + np.longdouble((np.size(v.value) + 6) * EPS)) + np.longdouble(errors))
+
+
+def _norm(size: Floats) -> float:
+    largest = float(size.max(initial=0.0))
+    return largest if largest == 0 or not math.isfinite(largest) else float(np.linalg.norm(size / largest)) * largest
 
 
 def distance(x: Any, y: Any) -> tuple[float, float]:

@@ -17,8 +17,6 @@ from problems.problem import LinearModel
 Pair = tuple[Floats, Floats]
 # Row generation ends by itself; a bound for solvers that return the same point again.
 MAX_ROUNDS = 50
-# HiGHS returns vertices accurate to 1e-13 or so; residuals below this are zero.
-ACTIVE = 1e-9
 
 
 def highs(cost: Floats, **arguments: Any) -> Any:
@@ -38,33 +36,6 @@ def vertex_pair(model: LinearModel) -> Pair | None:
         return None
     # d(min)/d(rhs): the Lagrangian sum b_i u_i - <x, A^T u>
     return np.asarray(result.eqlin.marginals), np.asarray(result.x)
-
-
-def dual_centre(model: LinearModel, x: Floats, u: Floats) -> Floats | None:
-    """A dual solution inside the set of dual solutions, from a solution x and a dual solution u.
-
-    Where r_i != 0 at x, u_i is the same for all dual solutions. The other rows, few, are given to Clarabel with
-    no objective: it ends at about the analytic centre of the set.
-    """
-    import scipy.sparse
-
-    lo, hi = box(model)
-    r = model.A @ x - model.b
-    free = np.flatnonzero(np.abs(r) <= ACTIVE * (1 + np.abs(model.b)))
-    if not free.size:
-        return u
-    A_T = scipy.sparse.csr_array(model.A[free]).T
-    fixed = u.copy()
-    fixed[free] = 0.0
-    eye = scipy.sparse.eye_array(free.size)
-    G = scipy.sparse.vstack([A_T, eye, -eye])
-    h = np.concatenate([-(model.A.T @ fixed), hi[free], -lo[free]])
-    nothing = scipy.sparse.csc_array((free.size, free.size))
-    found = clarabel_solve(nothing, np.zeros(free.size), G, h, A_T.shape[0])
-    if found is None:
-        return None
-    fixed[free] = np.clip(found[0], lo[free], hi[free])
-    return fixed
 
 
 def clarabel_solve(

@@ -1,0 +1,206 @@
+"""The distance from x0 to a polyhedron of minimisers that is known exactly.
+
+A dual solution u in rational arithmetic (vertex.py) describes all minimisers:
+
+    X* = {x : r_i = 0 where side_i = 0, side_i r_i >= 0 elsewhere},   r_i = <a_i, x> - b_i.
+
+From above: an exact point of X*. A solver suggests x; its entries on as many columns as there are independent rows
+among those with r_i = 0 are solved for again, and the signs of all r_i are decided exactly.
+
+From below: let side_i y_i >= 0 wherever side_i is not 0. For x in X* y_i <a_i, x> >= y_i b_i, so
+
+    <A^T y, x - x0> >= rho = sum_i y_i (b_i - <a_i, x0>),   ||x - x0||_2 >= rho / ||A^T y||_2,
+
+and ||x - x0||_inf >= rho / ||A^T y||_1. At the projection x - x0 = A^T y, and both are equalities.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from problems.optimum.extended import (
+    ABOVE,
+    EPS,
+    Bounded,
+    Floats,
+    combination,
+    difference,
+    down,
+    least_squares,
+    margins,
+    norm_up,
+    total,
+    up,
+)
+from problems.optimum.linear_program import project
+from problems.optimum.rational import Indices, Rational, independent, integers
+from problems.optimum.vertex import Mask, Signs, Vertex, dense, is_basis, residual_signs, solved_point
+from problems.problem import LinearModel
+
+# Where no point with exact ties is found, x0 is projected on X* shrunk by this much: the inequalities then hold
+# strictly, and D_hi is off by about as much.
+MARGIN = 1e-9
+# A solver's multipliers below this, relatively, belong to rows that do not matter.
+MULTIPLIER = 1e-6
+# At most so many rows with a wrong sign are dropped, one by one.
+DROPS = 20
+# Rounds in which violated rows join the active ones.
+ROUNDS = 4
+
+
+class Point(NamedTuple):
+    """An exact point of X*: <a_i, x> = b_i on the rows; given: its entries outside the columns, 0 on them."""
+
+    rows: Indices
+    columns: Indices
+    given: Floats
+    x: Rational
+
+
+def feasible_point(model: LinearModel, side: Signs, active: Indices, x: Floats) -> Point | Indices | None:
+    """The exact point of X* near x with r_i = 0 on these rows; where it is outside X*, the rows it violates."""
+    rows, columns = independent(integers(dense(model.A[active])).rows)
+    return _point(model, side, active[rows], columns, x)
+
+
+def checked_point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, given: Floats) -> Rational | None:
+    """The exact point, if it lies in X*."""
+    if not is_basis(model, rows, columns, given):
+        return None
+    point = _point(model, side, rows, columns, given)
+    return point.x if isinstance(point, Point) else None
+
+
+def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: Floats) -> Point | Indices | None:
+    given = np.array(x, dtype=np.float64)
+    given[columns] = 0.0
+    exact = solved_point(integers(np.column_stack([dense(model.A[rows]), model.b[rows]])), columns, given)
+    if exact is None:
+        return None
+    try:
+        signs = residual_signs(model, exact)[1]
+    except OverflowError:
+        return None
+    violated = np.where(side == 0, signs != 0, side * signs < 0)
+    return np.flatnonzero(violated) if violated.any() else Point(rows, columns, given, exact)
+
+
+def distances_up(x: Rational, x0: Floats) -> tuple[float, float]:
+    """Upper bounds on ||x - x0|| and ||x - x0||_inf, tight to rounding."""
+    size, largest = _lengths(x, x0)
+    return up(size.value + size.error), up(largest * ABOVE)
+
+
+def distances_down(x: Rational, x0: Floats) -> tuple[float, float]:
+    """Lower bounds on the same."""
+    size, largest = _lengths(x, x0)
+    return max(0.0, down(size.value - size.error)), down(largest * (2 - ABOVE))
+
+
+def _lengths(x: Rational, x0: Floats) -> tuple[Bounded, Any]:
+    """Both norms in long double; each entry of x - x0 is rounded once, from the exact difference."""
+    start = integers(x0[None, :])
+    exponent = int(start.exponents[0])
+    unit = 1 << max(-exponent, 0)
+    moved = [
+        n * unit - (k << max(exponent, 0)) * x.denominator for n, k in zip(x.numerators, start.rows[0], strict=True)
+    ]
+    d = Rational(moved, x.denominator * unit).long()
+    norm = np.sqrt(np.sum(d * d))
+    return Bounded(norm, (d.size + 4) * EPS * norm), np.abs(d).max()
+
+
+def distances_below(model: LinearModel, side: Signs, y: Floats, x0: Floats) -> tuple[float, float]:
+    """Lower bounds on dist(x0, X*) in both norms; entries of y with the wrong sign count as 0."""
+    y = np.where(side * y < 0, 0.0, y)
+    r = difference(margins(model.A, x0), model.b)
+    size = np.abs(y)
+    rho = total(-y * r.value, size * r.error + EPS * np.abs(y * r.value).astype(np.float64))
+    slope = combination(model.A, y)
+    rise = rho.value - rho.error
+    norm, absolute = norm_up(slope), total(np.abs(slope.value), slope.error)
+    if not (rise > 0 and 0 < norm < np.inf):
+        return 0.0, 0.0
+    return down(rise / np.longdouble(norm)), down(rise / (absolute.value + absolute.error))
+
+
+class Nearest(NamedTuple):
+    """A point of X* and multipliers: the nearest to x0 as far as solvers can tell."""
+
+    point: Point
+    y: Floats
+
+
+def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclidean") -> Nearest:
+    """Project x0 on X* in this norm, "euclidean" or "maximum"; where that fails, the vertex."""
+    side = vertex.side
+    sense = side.astype(np.float64)
+    equal = side == 0
+    points = [Point(vertex.rows, vertex.columns, vertex.given, vertex.x)]
+    multipliers = [np.zeros(model.b.size)]
+    for margin in (0.0, MARGIN):
+        target = model.b + margin * (1 + np.abs(model.b)) * sense
+        pair = project(model.A, target, sense, x0, norm)
+        if pair is None:
+            continue
+        x, y = pair
+        multipliers.append(y)
+        supporting = equal | (sense * y > MULTIPLIER * max(np.abs(y).max(), 1e-300))
+        if norm == "euclidean":
+            sharper, supporting = _sharpened(model, target, sense, supporting, x, x0)
+            multipliers.append(sharper)
+        found = _exact(model, side, equal if margin else supporting, polished(model, target, supporting, x))
+        if found is not None:
+            points.append(found)
+            break
+    which = 0 if norm == "euclidean" else 1
+    return Nearest(
+        min(points, key=lambda point: distances_up(point.x, x0)[which]),
+        max(multipliers, key=lambda y: distances_below(model, side, y, x0)[which]),
+    )
+
+
+def _sharpened(
+    model: LinearModel, target: Floats, sense: Floats, supporting: Mask, x: Floats, x0: Floats
+) -> tuple[Floats, Mask]:
+    """(y, rows): multipliers of the projection on these rows by least squares, without the rows whose sign is wrong."""
+    supporting = supporting.copy()
+    y = np.zeros_like(target)
+    for _ in range(DROPS):
+        at = np.flatnonzero(supporting)
+        if not at.size:
+            break
+        y = np.zeros_like(target)
+        y[at] = least_squares(model.A[at].T, polished(model, target, supporting, x) - x0)
+        wrong = sense * y < 0
+        if not wrong.any():
+            break
+        supporting[np.argmin(sense * y)] = False
+    return y, supporting
+
+
+def _exact(model: LinearModel, side: Signs, active: Mask, x: Floats) -> Point | None:
+    """An exact point of X* near x with r_i = 0 on the active rows, those it violates joining them."""
+    equal = side == 0
+    active = active & ~equal
+    for _ in range(ROUNDS):
+        # where rows depend on each other those with r_i = 0 on all of X* count first
+        order = np.concatenate([np.flatnonzero(equal), np.flatnonzero(active)])
+        found = feasible_point(model, side, order, x)
+        if found is None or isinstance(found, Point):
+            return found
+        if (active | equal)[found].all():
+            return None
+        active[found] = True
+    return None
+
+
+def polished(model: LinearModel, target: Floats, rows: Mask, x: Floats) -> Floats:
+    """x moved onto <a_i, x> = target_i for these rows, by least squares with residuals in extended precision."""
+    at = np.flatnonzero(rows)
+    for _ in range(3 if at.size else 0):
+        residual = (margins(model.A[at], x).value - target[at]).astype(np.float64)
+        x = x - least_squares(model.A[at], residual)
+    return x

@@ -1,0 +1,309 @@
+"""Piecewise-linear losses, l2 = 0: a minimiser and a dual solution in rational arithmetic.
+
+phi_i(z) = max(lo_i r, hi_i r), r = z - b_i; F = sum_i phi_i. A basis is a set I of independent rows with as many
+columns J on which they are independent. It fixes two exact objects: the point x with <a_i, x> = b_i on I whose
+entries outside J are given numbers; and u with u_i = hi_i where r_i > 0 and lo_i where r_i < 0, one of the two where
+r_i = 0 outside I, and u_I such that A^T u = 0 on J. If A^T u = 0 on all columns and lo_i <= u_i <= hi_i on I, then
+u_i is a slope of phi_i at r_i for every row and 0 is a subgradient of F:
+
+    min F = F(x) = sum_i u_i r_i = -sum_i u_i b_i.
+
+A solver in floating point suggests I and x. Where an entry u_i lies outside its box by a rounding, F falls along the
+edge on which r_i leaves 0 and the other rows of I stay: the line search of [1] passes breakpoints until F would rise,
+and the row of the last one takes the place of i. Where A^T u is not 0 on a column, F falls along an edge on which all
+rows of I stay; the basis then grows. All of this can be wrong without harm but the last test, which is exact.
+
+[1] I. Barrodale, F. D. K. Roberts. An improved algorithm for discrete l1 linear approximation. SIAM J. Numerical
+    Analysis 10, 1973. https://doi.org/10.1137/0710069
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from problems.optimum.dual import box
+from problems.optimum.extended import Bounded, Floats, margins
+from problems.optimum.rational import (
+    Indices,
+    Integers,
+    Rational,
+    column_sums,
+    independent,
+    integers,
+    products,
+    solve,
+)
+from problems.problem import LinearModel
+
+# Pivots that roundings of a solver may leave to do; each costs as much as a test.
+MAX_PIVOTS = 200
+# After so many pivots the first row outside its box leaves, not the worst, against going round in circles.
+PATIENCE = 100
+# Rows whose residual is so small, relatively, may belong to the basis; a linear program is solved to 1e-9 or so.
+NEAR = 1e-6
+# Beside the rows strictly inside their box, so many candidates for each unknown complete a basis.
+CANDIDATES = 4
+
+Signs = NDArray[np.int8]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """An optimal basis with what it proves.
+
+    rows, columns : the basis; given: (p,) the entries of x outside the columns, 0 on them.
+    upper : (m,), where r_i = 0 outside the basis, whether u_i is hi_i; elsewhere without meaning.
+    x : the exact minimiser; signs: (m,), of its residuals.
+    side : (m,), -1 where u_i = lo_i (every minimiser has r_i <= 0), 1 where u_i = hi_i (r_i >= 0), 0 where u_i lies
+        strictly inside (r_i = 0).
+    value : min F / m.
+    """
+
+    rows: Indices
+    columns: Indices
+    given: Floats
+    upper: Mask
+    x: Rational
+    signs: Signs
+    side: Signs
+    value: Fraction
+
+
+def optimal_vertex(model: LinearModel, x: Floats, u: Floats) -> Vertex | None:
+    """An optimal basis, from a solver's x and u; None where none is found."""
+    lo, hi = box(model)
+    r = model.A @ x - model.b
+    depth = np.minimum(u - lo, hi - u)
+    inside = np.flatnonzero(depth > 1e-9)
+    inside = inside[np.argsort(-depth[inside], kind="stable")]
+    near = np.flatnonzero((np.abs(r) <= NEAR * (1 + np.abs(model.b))) & (depth <= 1e-9))
+    near = near[np.argsort(np.abs(r[near]), kind="stable")][: CANDIDATES * model.A.shape[1]]
+    candidates = np.concatenate([inside, near])
+    rows, columns = independent(integers(dense(model.A[candidates])).rows)
+    return _pivoted(model, candidates[rows], columns, x, hi - u < u - lo)
+
+
+def _pivoted(model: LinearModel, rows: Indices, columns: Indices, x: Floats, upper: Mask) -> Vertex | None:
+    """Pivot until a basis passes the exact test."""
+    upper = upper.copy()
+    for k in range(MAX_PIVOTS):
+        basis = _Basis.at(model, rows, columns, x, upper)
+        if basis is None:
+            return None
+        outside, slopes = basis.outside(), basis.slopes
+        if not outside and not slopes:
+            return basis.vertex()
+        if slopes:
+            column = max(slopes, key=lambda j: abs(slopes[j]))
+            direction = basis.along(column, slopes[column])
+        else:
+            leaving = min(outside) if k >= PATIENCE else max(outside, key=lambda i: outside[i])
+            direction = basis.away(leaving)
+        entering = basis.line_search(*direction)
+        if entering is None:
+            return None
+        if slopes:
+            rows, columns = np.append(rows, entering), np.append(columns, column)
+        else:
+            upper[rows[leaving]] = basis.u[leaving] > Fraction(box(model)[1][rows[leaving]])
+            rows = np.where(np.arange(rows.size) == leaving, entering, rows)
+        x = basis.x.long().astype(np.float64)
+    return None
+
+
+def checked_vertex(model: LinearModel, rows: Indices, columns: Indices, given: Floats, upper: Mask) -> Vertex | None:
+    """The basis with what it proves, if it is one and optimal; no pivots."""
+    if not is_basis(model, rows, columns, given):
+        return None
+    basis = _Basis.at(model, rows, columns, given, upper)
+    return None if basis is None or basis.outside() or basis.slopes else basis.vertex()
+
+
+def is_basis(model: LinearModel, rows: Indices, columns: Indices, given: Floats) -> bool:
+    """Whether a stored basis has the form of one; its equations may still be singular."""
+    m, p = model.A.shape
+    return (
+        rows.size == columns.size
+        and given.shape == (p,)
+        and bool(np.all(np.isfinite(given)))
+        and all(np.unique(at).size == at.size and np.all((at >= 0) & (at < n)) for at, n in ((rows, m), (columns, p)))
+        and not np.any(given[columns])
+    )
+
+
+@dataclass
+class _Basis:
+    """A basis with its exact x and u_I (in the order of rows), and A^T u where that is not 0, by column."""
+
+    model: LinearModel
+    rows: Indices
+    columns: Indices
+    given: Floats
+    upper: Mask
+    scaled: Integers  # A and b on the rows, each row scaled by a power of two
+    x: Rational
+    r: Bounded
+    signs: Signs
+    u: list[Fraction]
+    slopes: dict[int, float]
+    rest: Fraction  # sum of u_i b_i outside the basis
+
+    @classmethod
+    def at(cls, model: LinearModel, rows: Indices, columns: Indices, x: Floats, upper: Mask) -> _Basis | None:
+        A, b = model.A, model.b
+        p = A.shape[1]
+        given = np.array(x, dtype=np.float64)
+        given[columns] = 0.0
+        scaled = integers(np.column_stack([dense(A[rows]), b[rows]]))
+        exact = solved_point(scaled, columns, given)
+        if exact is None:
+            return None
+        try:
+            r, signs = residual_signs(model, exact)
+        except OverflowError:
+            return None
+        signs[rows] = 0
+        outside = np.ones(b.size, dtype=bool)
+        outside[rows] = False
+        sums, rest = _dual_sums(model, np.where(signs == 0, upper, signs > 0), outside)
+        # A_I^T u_I = -sums: the rows of A_I are 2^exponents times those of the matrix
+        common = max((v.denominator for v in sums), default=1)  # powers of two, every one
+        target = [int(-v * common) for v in sums]
+        v = solve([[row[j] for row in scaled.rows] for j in columns], [target[j] for j in columns])
+        if v is None:
+            return None
+        others = np.setdiff1d(np.arange(p), columns)
+        left = products([[row[j] for row in scaled.rows] for j in others], v.numerators)
+        slopes = {
+            int(j): (n - target[j] * v.denominator) / (v.denominator * common)
+            for j, n in zip(others, left, strict=True)
+            if n != target[j] * v.denominator
+        }
+        scale = [Fraction(2) ** int(-e) for e in scaled.exponents]
+        u = [Fraction(n, v.denominator * common) * s for n, s in zip(v.numerators, scale, strict=True)]
+        return cls(model, rows, columns, given, upper, scaled, exact, r, signs, u, slopes, rest)
+
+    def outside(self) -> dict[int, float]:
+        """How far entries of u_I lie outside their box, by place in the basis."""
+        lo, hi = box(self.model)
+        found = {}
+        for i, (row, u) in enumerate(zip(self.rows, self.u, strict=True)):
+            excess = max(u - Fraction(hi[row]), Fraction(lo[row]) - u)
+            if excess > 0:
+                found[i] = float(excess)
+        return found
+
+    def away(self, leaving: int) -> tuple[Floats, float]:
+        """(d, slope of F along d): the residual of this row leaves 0, the others of the basis stay."""
+        rising = self.u[leaving] > Fraction(box(self.model)[1][self.rows[leaving]])
+        unit = [0] * len(self.rows)
+        unit[leaving] = 1 if rising else -1
+        d = self._direction(unit)
+        return d, -self.outside()[leaving] * 2.0 ** float(self.scaled.exponents[leaving])
+
+    def along(self, column: int, slope: float) -> tuple[Floats, float]:
+        """(d, slope of F along d): this entry of x moves, and those of the columns so that the basis stays."""
+        sign = -1 if slope > 0 else 1
+        d = self._direction([-sign * row[column] for row in self.scaled.rows])
+        d[column] = sign
+        return d, -abs(slope)
+
+    def _direction(self, rhs: list[int]) -> Floats:
+        d = solve([[row[j] for j in self.columns] for row in self.scaled.rows], rhs)
+        assert d is not None  # the same matrix was solved with before
+        full = np.zeros(self.model.A.shape[1])
+        full[self.columns] = d.long().astype(np.float64)
+        return full
+
+    def line_search(self, d: Floats, slope: float) -> int | None:
+        """The row whose breakpoint ends the descent along d; rows with r_i = 0 passed on the way change sides.
+
+        In floating point: a wrong choice costs pivots and no more.
+        """
+        lo, hi = box(self.model)
+        s = self.model.A @ d
+        s[self.rows] = 0.0
+        s[np.abs(s) <= 1e-12 * np.abs(s).max()] = 0.0
+        r = np.where(self.signs == 0, 0.0, self.r.value.astype(np.float64))
+        side = np.where(self.signs == 0, np.where(self.upper, 1, -1), self.signs)
+        crossing = np.flatnonzero(s * side < 0)
+        t = -r[crossing] / s[crossing]
+        for j in crossing[np.lexsort((-np.abs(s[crossing]), t))]:
+            slope += (hi[j] - lo[j]) * abs(s[j])
+            if slope >= 0:
+                return int(j)
+            self.upper[j] = s[j] > 0
+        return None
+
+    def vertex(self) -> Vertex:
+        lo, hi = box(self.model)
+        side = np.where(self.signs == 0, np.where(self.upper, 1, -1), self.signs).astype(np.int8)
+        total = self.rest
+        for row, u in zip(self.rows, self.u, strict=True):
+            side[row] = -1 if u == Fraction(lo[row]) else 1 if u == Fraction(hi[row]) else 0
+            total += u * Fraction(self.model.b[row])
+        value = -total / self.model.b.size
+        return Vertex(self.rows, self.columns, self.given, self.upper, self.x, self.signs, side, value)
+
+
+def solved_point(scaled: Integers, columns: Indices, given: Floats) -> Rational | None:
+    """x with the given entries outside these columns and <a_i, x> = b_i; scaled holds a_i and b_i last."""
+    exact = integers(given[None, :])
+    numerators, exponent = exact.rows[0], int(exact.exponents[0])
+    # in units of 2^min(exponent, 0)
+    unit = 1 << max(-exponent, 0)
+    numerators = [n << max(exponent, 0) for n in numerators]
+    known = products([row[:-1] for row in scaled.rows], numerators)
+    matrix = [[row[j] for j in columns] for row in scaled.rows]
+    found = solve(matrix, [row[-1] * unit - n for row, n in zip(scaled.rows, known, strict=True)])
+    if found is None:
+        return None
+    full = [n * found.denominator for n in numerators]
+    for j, n in zip(columns, found.numerators, strict=True):
+        full[j] = n
+    return Rational(full, found.denominator * unit)
+
+
+def residual_signs(model: LinearModel, x: Rational) -> tuple[Bounded, Signs]:
+    """Residuals in long double, and their exact signs: where the error bound leaves it open, by integers."""
+    z = margins(model.A, x.long())
+    value = z.value - model.b.astype(np.longdouble)
+    # half as much again: the entries of x are rounded too, and margins' bound has room for three roundings a term
+    error = 1.5 * z.error + np.abs(value).astype(np.float64) * float(np.finfo(np.longdouble).eps)
+    signs = np.sign(value).astype(np.int8)
+    unsure = np.flatnonzero(np.abs(value) <= error)
+    signs[unsure] = exact_signs(model, x, unsure)
+    return Bounded(value, error), signs
+
+
+def exact_signs(model: LinearModel, x: Rational, rows: Indices) -> Signs:
+    """The signs of <a_i, x> - b_i for these rows."""
+    scaled = integers(np.column_stack([dense(model.A[rows]), model.b[rows]]))
+    found = products(scaled.rows, [*x.numerators, -x.denominator])
+    return np.array([(n > 0) - (n < 0) for n in found], dtype=np.int8)
+
+
+def _dual_sums(model: LinearModel, upper: Mask, rows: Mask) -> tuple[list[Fraction], Fraction]:
+    """(sum of u_i a_i, sum of u_i b_i) over these rows, u_i being hi_i where upper and lo_i elsewhere."""
+    lo, hi = box(model)
+    u = np.where(upper, hi, lo)
+    sums, rest = [Fraction(0)] * model.A.shape[1], Fraction(0)
+    for value in np.unique(u[rows & (u != 0)]):
+        mask = rows & (u == value)
+        numbers, exponent = column_sums(model.A, mask)
+        factor = Fraction(value) * Fraction(2) ** exponent
+        sums = [total + factor * n for total, n in zip(sums, numbers, strict=True)]
+        (number,), exponent = column_sums(model.b[:, None], mask)
+        rest += Fraction(value) * Fraction(2) ** exponent * number
+    return sums, rest
+
+
+def dense(A: Any) -> Floats:
+    """Some rows of the data as an array."""
+    return np.asarray(A.toarray() if hasattr(A, "toarray") else A)
