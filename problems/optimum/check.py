@@ -18,6 +18,8 @@ from problems.optimum.separability import proved_separation
 from problems.optimum.smooth import enclose
 from problems.problem import LinearModel, Optimum, Problem
 
+# What arrays of wrong shapes, indices out of range and missing entries lead to.
+MALFORMED = (KeyError, IndexError, TypeError, ValueError, OverflowError)
 # BLAS may sum in another order the second time.
 AGAIN = 1e-13
 # Distances rest on norms and radii, which are loose by more.
@@ -30,7 +32,10 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
     """What the certificate does not prove; empty if it proves every number."""
     assert problem.model is not None
     model = one_index_type(problem.model)
-    proof = proved(problem, model, optimum)
+    try:
+        proof = proved(problem, model, optimum)
+    except MALFORMED as error:
+        return [f"the certificate of kind {optimum.kind!r} is malformed: {error!r}"]
     size = AGAIN * max(abs(optimum.f_lo), abs(optimum.f_hi))
     found = [
         f"{name} = {stated!r}, but {proof_value!r} is proved"
