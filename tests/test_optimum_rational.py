@@ -113,6 +113,16 @@ def test_signs_of_residuals_are_those_of_exact_arithmetic() -> None:
     assert exact_signs(model, third, np.arange(6)).tolist() == exact
 
 
+def test_signs_beyond_extended_precision_are_decided_by_integers() -> None:
+    """d (1/d) - 1 is 0, which rounding misses for some d; 1 + 2^-70 - 1 is positive, and 1 - 2^-70 - 1 negative."""
+    for d in range(1, 300):
+        model = problems.least_absolute_deviation([[float(d)]], [1.0], intercept=False).model
+        assert residual_signs(model, Rational([1], d))[1].tolist() == [0]
+    tiny = 2.0**-70
+    model = problems.least_absolute_deviation([[1.0, tiny], [1.0, -tiny]], [1.0, 1.0], intercept=False).model
+    assert residual_signs(model, Rational([1, 1], 1))[1].tolist() == [1, -1]
+
+
 def dual_of(model: Any, vertex: Vertex) -> list[Fraction]:
     """U by Gauss-Jordan in fractions, independently of vertex.py: from the signs, and A^T u = 0."""
     lo, hi = box(model)
@@ -229,6 +239,10 @@ def test_points_outside_the_set_of_minimisers_are_refused() -> None:
         (np.nextafter(5.0, 6), False),
     ):
         assert (checked_point(p.model, side, none, none, np.array([x])) is not None) is inside
+    line = problems.least_absolute_deviation([[1.0, 1.0]], [1.0], intercept=False).model
+    equal = np.zeros(1, dtype=np.int8)
+    for x, inside in (([0.5, 0.5], True), ([0.5, 0.75], False), ([0.5, 0.25], False)):
+        assert (checked_point(line, equal, none, none, np.array(x)) is not None) is inside
     at = certificate["euclidean_rows"], certificate["euclidean_columns"], certificate["euclidean_given"]
     point = checked_point(p.model, side, *at)
     assert point is not None
