@@ -14,7 +14,8 @@ import scipy.sparse
 import problems
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.dual import box
-from problems.optimum.polyhedron import checked_point, distances_below, distances_down, distances_up
+from problems.optimum.linear_program import least_distance, project
+from problems.optimum.polyhedron import _implied, checked_point, distances_below, distances_down, distances_up
 from problems.optimum.rational import (
     Rational,
     column_sums,
@@ -276,3 +277,48 @@ def test_every_number_of_the_certificate_matters(loss: str) -> None:
             found = complaints(p, replace(optimum, certificate={**optimum.certificate, name: changed}))
             if not found:  # an equivalent basis, or another minimiser as the vertex
                 assert name in ("rows", "columns", "high", "given") or name.endswith(("_rows", "_columns"))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_projections_agree(seed: int) -> None:
+    """Interior points and active sets, with equations among the inequalities, rows of zeros and of tiny norm."""
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(12, 5)) * 10.0 ** rng.integers(-3, 4, size=(12, 1))
+    A[3] = 0.0
+    inner, x0 = rng.normal(size=5), 3 * rng.normal(size=5)
+    sense = rng.choice([-1.0, 1.0], 12)
+    sense[:2] = 0.0
+    target = A @ inner - sense * np.abs(rng.normal(size=12)) * 0.1 * np.linalg.norm(A, axis=1)
+    one, other = project(A, target, sense, x0), least_distance(A, target, sense, x0)
+    assert one is not None
+    assert other is not None
+    assert np.linalg.norm(one[0] - x0) == pytest.approx(np.linalg.norm(other[0] - x0), rel=1e-7)
+    assert np.all(np.abs(A[:2] @ other[0] - target[:2]) <= 1e-9 * (1 + np.abs(target[:2])))
+    assert np.allclose(A.T @ other[1], other[0] - x0, rtol=0, atol=1e-9 * np.linalg.norm(x0))
+    assert np.all(sense * other[1] >= 0)
+
+
+def test_ties_that_hold_at_every_minimiser_are_told_from_those_of_the_vertex() -> None:
+    """Hinge on three rows whose conditions x >= 1, x <= 1 and y >= 1 meet: x = 1 always, y = 1 at the vertex only."""
+    A = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    model = problems.least_absolute_deviation(A, [1.0, -1.0, 1.0], intercept=False).model
+    none = np.zeros(0, dtype=np.intp)
+    vertex = Vertex(
+        none, none, np.ones(2), np.zeros(3, dtype=bool), Rational([1, 1], 1),
+        np.zeros(3, dtype=np.int8), np.ones(3, dtype=np.int8), Fraction(0),
+    )  # fmt: skip
+    assert _implied(model, vertex).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_problem_of_mixed_scale_has_its_exact_minimum(loss: str) -> None:
+    """Columns from 1e-8 to 1e8: pivots mend what HiGHS leaves."""
+    rng = np.random.default_rng(7)
+    for _ in range(15):
+        A = rng.normal(size=(20, 5)) * 10.0 ** rng.uniform(-8, 8, size=5)
+        b = np.sign(rng.normal(size=20)) if loss == "hinge" else rng.normal(size=20)
+        p = getattr(problems, loss)(A, b)
+        optimum = certified_optimum(p, cache=False)
+        assert optimum.kind == "exact vertex"
+        assert optimum.f_hi <= np.nextafter(optimum.f_lo, np.inf)
+        assert complaints(p, optimum) == []

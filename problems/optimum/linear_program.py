@@ -126,6 +126,42 @@ def project(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "eucl
     return None
 
 
+def least_distance(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "euclidean") -> Pair | None:
+    """The same projection, in the Euclidean norm, by the active set method of [1, chapter 23].
+
+    min ||z||, G z >= h is the nonnegative least squares problem of (G^T; h^T) u = (0, ..., 0, 1): with the residual
+    (r, rho), z = -r / rho, and the multipliers are -u / rho. Slower than interior points, and sharper.
+
+    [1] C. L. Lawson, R. J. Hanson. Solving least squares problems. SIAM, 1995.
+    """
+    import scipy.optimize
+
+    assert norm == "euclidean"
+    dense = np.asarray(A.toarray() if hasattr(A, "toarray") else A)
+    equal = sense == 0
+    sign = np.concatenate([np.where(equal, 1.0, sense), -np.ones(int(equal.sum()))])
+    rows = np.concatenate([np.arange(target.size), np.flatnonzero(equal)])
+    G = sign[:, None] * dense[rows]
+    h = sign * (target - dense @ x0)[rows]
+    size = np.linalg.norm(G, axis=1)
+    kept = size > 0
+    G, h, size = G[kept] / size[kept, None], h[kept] / size[kept], size[kept]
+    scale = np.abs(h).max(initial=0.0)
+    if scale == 0:
+        return x0.copy(), np.zeros(target.size)
+    E = np.vstack([G.T, h / scale])
+    try:
+        u, _ = scipy.optimize.nnls(E, np.append(np.zeros(A.shape[1]), 1.0), maxiter=30 * E.shape[1])
+    except RuntimeError:  # too many steps
+        return None
+    residual = E @ u - np.append(np.zeros(A.shape[1]), 1.0)
+    if not residual[-1] < 0:
+        return None
+    y = np.zeros(target.size)
+    np.add.at(y, rows[kept], sign[kept] * -u / residual[-1] / size * scale)
+    return x0 - residual[:-1] / residual[-1] * scale, y
+
+
 def _independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """Those of the rows that span the others to working precision: solvers stumble over repeated equations."""
     import scipy.linalg

@@ -13,6 +13,7 @@ from problems.optimum.dual import Minorant, box, dual_value, objective, objectiv
 from problems.optimum.extended import ABOVE, Floats, combination, down, least_squares, up
 from problems.optimum.linear_program import Pair, interior_pair, vertex_pair
 from problems.optimum.polyhedron import (
+    NORMS,
     Nearest,
     checked_point,
     distances_below,
@@ -30,7 +31,6 @@ from problems.problem import LinearModel, Optimum, Problem
 LARGEST = 2e8
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
-NORMS = ("euclidean", "maximum")
 
 
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:

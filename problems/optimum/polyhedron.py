@@ -34,7 +34,7 @@ from problems.optimum.extended import (
     total,
     up,
 )
-from problems.optimum.linear_program import project
+from problems.optimum.linear_program import highs, least_distance, project, scaled_rows
 from problems.optimum.rational import Indices, Rational, independent, integers
 from problems.optimum.vertex import Mask, Signs, Vertex, dense, is_basis, residual_signs, solved_point
 from problems.problem import LinearModel
@@ -44,6 +44,11 @@ from problems.problem import LinearModel
 MARGIN = 1e-9
 # A solver's multipliers below this, relatively, belong to rows that do not matter.
 MULTIPLIER = 1e-6
+# No further attempt is made where both ends are so close, relatively.
+SHARP = 1e-9
+# Up to so many entries an active set method projects again where the interior point method is not sharp.
+SMALL = 300_000
+NORMS = ("euclidean", "maximum")
 # At most so many rows with a wrong sign are dropped, one by one.
 DROPS = 20
 # Rounds in which violated rows join the active ones.
@@ -135,31 +140,62 @@ class Nearest(NamedTuple):
 
 def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclidean") -> Nearest:
     """Project x0 on X* in this norm, "euclidean" or "maximum"; where that fails, the vertex."""
+    which = NORMS.index(norm)
     side = vertex.side
-    sense = side.astype(np.float64)
-    equal = side == 0
-    points = [Point(vertex.rows, vertex.columns, vertex.given, vertex.x)]
-    multipliers = [np.zeros(model.b.size)]
-    for margin in (0.0, MARGIN):
+    point = Point(vertex.rows, vertex.columns, vertex.given, vertex.x)
+    best = Nearest(point, np.zeros(model.b.size))
+    high, low = distances_up(point.x, x0)[which], 0.0
+    attempts = [(0.0, project), (0.0, least_distance), (MARGIN, project)]
+    for margin, solver in attempts:
+        if solver is least_distance and (norm != "euclidean" or model.b.size * model.A.shape[1] > SMALL):
+            continue
+        # what is r_i = 0 on all of X* cannot hold strictly
+        equal = _implied(model, vertex) if margin else side == 0
+        sense = np.where(equal, 0.0, side)
         target = model.b + margin * (1 + np.abs(model.b)) * sense
-        pair = project(model.A, target, sense, x0, norm)
+        pair = solver(model.A, target, sense, x0, norm)
         if pair is None:
             continue
         x, y = pair
-        multipliers.append(y)
+        multipliers = [y]
         supporting = equal | (sense * y > MULTIPLIER * max(np.abs(y).max(), 1e-300))
         if norm == "euclidean":
             sharper, supporting = _sharpened(model, target, sense, supporting, x, x0)
             multipliers.append(sharper)
         found = _exact(model, side, equal if margin else supporting, polished(model, target, supporting, x))
-        if found is not None:
-            points.append(found)
+        if found is not None and (above := distances_up(found.x, x0)[which]) < high:
+            best, high = Nearest(found, best.y), above
+        for y in multipliers:
+            if (below := distances_below(model, side, y, x0)[which]) > low:
+                best, low = Nearest(best.point, y), below
+        if high <= low * (1 + SHARP):
             break
-    which = 0 if norm == "euclidean" else 1
-    return Nearest(
-        min(points, key=lambda point: distances_up(point.x, x0)[which]),
-        max(multipliers, key=lambda y: distances_below(model, side, y, x0)[which]),
+    return best
+
+
+def _implied(model: LinearModel, vertex: Vertex) -> Mask:
+    """Rows with r_i = 0 at every minimiser, as far as a linear program can tell.
+
+    At the vertex r_i = 0 on some rows with side_i != 0 as well. The directions d that stay in X* have <a_i, d> = 0
+    where side_i = 0 and side_i <a_i, d> >= 0 on those rows: maximise sum t, t_i <= side_i <a_i, d>, 0 <= t <= 1.
+    """
+    import scipy.sparse
+
+    equal = vertex.side == 0
+    rows = np.flatnonzero((vertex.signs == 0) & ~equal)
+    p, n = model.A.shape[1], rows.size
+    A_eq = scipy.sparse.hstack([scipy.sparse.csr_array(model.A[equal]), scipy.sparse.csr_array((int(equal.sum()), n))])
+    A_ub = scipy.sparse.hstack(
+        [scaled_rows(model.A[rows], -vertex.side[rows].astype(np.float64)), scipy.sparse.eye_array(n)]
     )
+    bounds = np.concatenate([np.tile([-np.inf, np.inf], (p, 1)), np.tile([0.0, 1.0], (n, 1))])
+    result = highs(
+        np.concatenate([np.zeros(p), -np.ones(n)]),
+        A_ub=A_ub, b_ub=np.zeros(n), A_eq=A_eq, b_eq=np.zeros(A_eq.shape[0]), bounds=bounds,
+    )  # fmt: skip
+    if result.x is not None and result.status == 0:
+        equal[rows[result.x[p:] < 0.5]] = True
+    return equal
 
 
 def _sharpened(
