@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from problems.optimum.active_set import checked_minimiser, exact_minimiser
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import Minorant, box, dual_value, objective, objective_up, slack, snapped
 from problems.optimum.extended import ABOVE, Floats, combination, down, least_squares, up
@@ -156,15 +157,43 @@ def _reference_pair(model: LinearModel) -> Pair | None:
 
 
 def certify_piecewise_l2(problem: Problem, model: LinearModel) -> Optimum:
-    """l2 > 0: any u in the box gives f* >= c - ||v||^2 / (2 l2), and ||x - x*||^2 <= 2 (f(x) - f_lo) / l2."""
+    """l2 > 0: the minimiser in rational arithmetic (active_set.py), or else strong convexity.
+
+    Any u in the box gives f* >= c - ||v||^2 / (2 l2), and ||x - x*||^2 <= 2 (f(x) - f_lo) / l2.
+    """
     # any point and any dual prove something: where no solver returns, begin at 0
     nowhere = np.zeros(model.A.shape[1]), np.zeros(model.b.size)
     points, duals = _active_set(model, *(interior_pair(model) or _reference_pair(model) or nowhere))
     f_hi, at = min((objective_up(model, x), k) for k, x in enumerate(points))
     _, dual_at = max((dual_value(model, Minorant(model, u)), k) for k, u in enumerate(duals))
     x, u = points[at], duals[dual_at]
+    exact = exact_minimiser(model, x, snapped(*box(model), u))
+    if exact is not None:
+        certificate = {"kind": "exact minimiser", "rows": exact.rows, "high": np.flatnonzero(exact.upper)}
+        proof = prove_piecewise_l2(model, problem.x0, certificate)
+        x = exact.x.long().astype(np.float64)
+        return Optimum(x=x, certificate=certificate, D_estimate=proof.D_hi, **proof._asdict())
     f_lo, radius = dual_ball(model, x, u)
     return in_ball(problem, f_lo, f_hi, x, radius, {"kind": "strong convexity", "x": x, "u": u, "radius": radius})
+
+
+def prove_piecewise_l2(model: LinearModel, x0: Floats, certificate: Mapping[str, Any]) -> Proof:
+    """What a certificate of kind "exact minimiser" proves."""
+    upper = np.zeros(model.b.size, dtype=bool)
+    upper[certificate["high"]] = True
+    found = checked_minimiser(model, certificate["rows"], upper)
+    if found is None:
+        return NOTHING
+    below, above = distances_down(found.x, x0), distances_up(found.x, x0)
+    return Proof(
+        f_lo=rounded_down(found.value),
+        f_hi=rounded_up(found.value),
+        D_lo=below[0],
+        D_hi=above[0],
+        D_inf_lo=below[1],
+        D_inf_hi=above[1],
+        attained=True,
+    )
 
 
 def dual_ball(model: LinearModel, x: Floats, u: Floats) -> tuple[float, float]:

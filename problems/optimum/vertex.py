@@ -171,7 +171,7 @@ class _Basis:
         signs[rows] = 0
         outside = np.ones(b.size, dtype=bool)
         outside[rows] = False
-        sums, rest = _dual_sums(model, np.where(signs == 0, upper, signs > 0), outside)
+        sums, rest = dual_sums(model, np.where(signs == 0, upper, signs > 0), outside)
         # A_I^T u_I = -sums: the rows of A_I are 2^exponents times those of the matrix
         common = max((v.denominator for v in sums), default=1)  # powers of two, every one
         target = [int(-v * common) for v in sums]
@@ -289,7 +289,7 @@ def exact_signs(model: LinearModel, x: Rational, rows: Indices) -> Signs:
     return np.array([(n > 0) - (n < 0) for n in found], dtype=np.int8)
 
 
-def _dual_sums(model: LinearModel, upper: Mask, rows: Mask) -> tuple[list[Fraction], Fraction]:
+def dual_sums(model: LinearModel, upper: Mask, rows: Mask) -> tuple[list[Fraction], Fraction]:
     """(sum of u_i a_i, sum of u_i b_i) over these rows, u_i being hi_i where upper and lo_i elsewhere."""
     lo, hi = box(model)
     u = np.where(upper, hi, lo)
