@@ -35,7 +35,7 @@ def get(name: str, data_dir: Any = None) -> Problem:
     name : str
         "logistic:breast_cancer", "lad:diabetes", "hard:abs", "quantile[tau=0.9]:mpg_scale",
         "logistic[l2=1e-3,intercept=false]:a9a", "logistic[positive=3]:iris.scale" (label 3 against the rest),
-        "hinge[storage=csr]:digits", "hard[m=1001]:drori_teboulle".
+        "hinge[storage=csr]:digits", "multinomial:glass.scale", "hard[m=1001]:drori_teboulle".
     data_dir : path, optional
         Where data files are looked for first; then $DADAPT_DATA, then the cache.
 
@@ -80,7 +80,8 @@ def _linear(loss: Loss, data_name: str, parameters: dict[str, Any], name: str, d
         raise ValueError(f"storage must be auto, dense or csr, got {storage!r} in {name!r}.")
     positive = values.pop("positive")
     if positive is not None and loss.task != "binary":
-        raise ValueError(f"positive= is for losses with labels, and {loss.short} takes targets: {name!r}.")
+        why = "all classes" if loss.task == "multiclass" else "targets"
+        raise ValueError(f"positive= is for losses with two labels, and {loss.short} takes {why}: {name!r}.")
     dataset = data.resolve(data_name, "multiclass" if positive is not None else loss.task, data_dir)
     b, mapping = dataset.target, None
     if loss.task == "binary":

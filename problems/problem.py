@@ -13,6 +13,8 @@ import numpy as np
 
 from dadapt_convex.oracle import Oracle, Vector
 
+NUMBER = (int, float, np.integer, np.floating)
+
 
 @dataclass(frozen=True)
 class Optimum:
@@ -39,6 +41,9 @@ class Optimum:
         a minimiser exists. Never used in a verdict.
     notes : tuple of str
         What a reader of a report should know.
+    radius : float
+        Everything above holds over the ball ||x - x0|| <= radius, X* being the minimisers there; infinite for the whole
+        space.
     """
 
     f_lo: float
@@ -53,6 +58,7 @@ class Optimum:
     seconds: float = 0.0
     D_estimate: float = math.inf
     notes: tuple[str, ...] = ()
+    radius: float = math.inf
 
     def __post_init__(self) -> None:
         if not self.f_lo <= self.f_hi:
@@ -71,8 +77,12 @@ class LinearModel:
     """f(x) = (1/m) sum_i loss(<a_i, x>, b_i) + l2/2 ||x||^2, in the form that certificates are made from.
 
     A : (m, p) float64 ndarray or scipy.sparse.csr_array, the intercept's column of ones last where there is one.
-    b : (m,) float64, labels -1/+1 for logistic and hinge, targets for the others.
-    loss : "logistic", "hinge", "least_absolute_deviation" or "quantile"; tau: the quantile's level.
+    b : (m,) float64, labels -1/+1 for logistic and hinge, 0, ..., classes - 1 for multinomial_logistic, targets for
+        the others.
+    loss : "logistic", "hinge", "least_absolute_deviation", "quantile" or "multinomial_logistic"; tau: the quantile's
+        level.
+    classes : C for multinomial_logistic, whose x is W.ravel() with W of shape (p, C), a column for each class, and
+        whose margins are (A @ W).ravel(); 0 for the losses of one margin <a_i, x>.
     """
 
     loss: str
@@ -81,6 +91,7 @@ class LinearModel:
     l2: float = 0.0
     tau: float = 0.5
     intercept: bool = False
+    classes: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,7 +151,7 @@ class Problem:
         return self._evaluate(x)[1]
 
     def margins(self, x: Any) -> Vector:
-        """A x for linear models, empty for others."""
+        """A x for linear models, (A W).ravel() for the multinomial one, empty for others."""
         return self._evaluate(x)[2]
 
     def _evaluate(self, x: Any) -> tuple[float, Vector, Vector]:
@@ -151,12 +162,44 @@ class Problem:
         f = self.oracle.evaluate(x, g, z)
         return f, g, z
 
-    def optimum(self) -> Optimum:
+    def optimum(self, radius: float = math.inf) -> Optimum:
         """The certified optimum; computed once, and cached on disk where it took long.
 
-        Raises ValueError where the problem has none (a Python objective without `optimum=`).
+        Parameters
+        ----------
+        radius : float > 0
+            The optimum over the ball ||x - x0|| <= radius, a comparator where no minimiser exists; in units of ||x||.
+
+        Raises
+        ------
+        ValueError
+            Where the problem has no optimum (a Python objective without `optimum=`), radius is not positive, or radius
+            is finite and less than D_hi for a problem that is no linear model.
         """
-        return self._optimum
+        if not (isinstance(radius, NUMBER) and radius > 0):
+            raise ValueError(f"radius must be positive, got {radius!r}; it is that of a ball around x0.")
+        radius = float(radius)
+        if radius == math.inf:
+            return self._optimum
+        if radius not in self._balls:
+            self._balls[radius] = self._optimum_in_ball(radius)
+        return self._balls[radius]
+
+    @functools.cached_property
+    def _balls(self) -> dict[float, Optimum]:
+        return {}
+
+    def _optimum_in_ball(self, radius: float) -> Optimum:
+        if self.model is not None:
+            from problems.optimum import certified_optimum
+
+            return certified_optimum(self, radius=radius)
+        if not self._optimum.D_hi <= radius:
+            raise ValueError(
+                f"{self.name} is no linear model: its optimum over a ball is known where the ball holds a minimiser, "
+                f"radius >= {self._optimum.D_hi!r}, got {radius!r}."
+            )
+        return replace(self._optimum, radius=radius)
 
     @functools.cached_property
     def _optimum(self) -> Optimum:

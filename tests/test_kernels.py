@@ -13,6 +13,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 
 import problems
 from dadapt_convex.oracle import pack
@@ -42,9 +43,23 @@ def quantile(z, b):
     return np.maximum(TAU * r, (TAU - 1) * r), np.where(r > 0, -TAU, np.where(r < 0, 1 - TAU, 0.0))
 
 
-# loss -> value and slope in z, elementwise; where the slope jumps
-FORMULAS = {"logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile}
-KINK = {"logistic": None, "hinge": lambda b: 1 / b, "lad": lambda b: b, "quantile": lambda b: b}
+def multinomial(z, b):
+    rows, y = np.arange(b.size), np.unique(b, return_inverse=True)[1]
+    p = scipy.special.softmax(z, axis=1)
+    p[rows, y] -= 1
+    return scipy.special.logsumexp(z, axis=1) - z[rows, y], p
+
+
+# loss -> value and slope in z, row by row; where the slope jumps
+FORMULAS = {"logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "multinomial": multinomial}
+KINK = {
+    "logistic": None,
+    "hinge": lambda b: 1 / b,
+    "lad": lambda b: b,
+    "quantile": lambda b: b,
+    "multinomial": None,
+}
+CLASSES = 5
 
 CASES = [
     pytest.param(
@@ -64,7 +79,10 @@ def data(loss, seed=0, m=60, p=7):
     A = rng.standard_normal((m, p)) * (rng.random((m, p)) < 0.5) * 10.0 ** rng.uniform(-1, 1, p)
     A[[0, 30, -1]] = 0.0
     b = 3 * rng.standard_normal(m)
-    return A, np.sign(b) if losses()[loss].task == "binary" else b
+    task = losses()[loss].task
+    if task == "multiclass":
+        return A, rng.permutation(np.resize(2.0 * np.arange(CLASSES) - 3, m))
+    return A, np.sign(b) if task == "binary" else b
 
 
 @functools.cache
@@ -84,13 +102,22 @@ def by_numpy(loss, intercept, l2, x):
     A, b = data(loss)
     if intercept:
         A = np.hstack([A, np.ones((b.size, 1))])
-    values, slopes = FORMULAS[loss](A @ x, b)
-    f, g = values.mean() + l2 / 2 * (x @ x), A.T @ slopes / b.size + l2 * x
-    # the derivative of the loss is at most 1: an error in z enters f with at most that factor
-    size_f = np.abs(values).mean() + (np.abs(A) @ np.abs(x)).mean() + l2 / 2 * (x @ x)
-    # the slope of the logistic loss moves by at most 1/4 of an error in z
-    size_g = np.abs(A).T @ (np.abs(slopes) + np.abs(A) @ np.abs(x) / 4) / b.size + l2 * np.abs(x)
+    z, size_z = A @ unknowns(loss, x), np.abs(A) @ np.abs(unknowns(loss, x))
+    # the derivative of the loss is at most 1: an error in z enters f with at most that factor; and the slope of the
+    # logistic loss moves by at most 1/4 of it
+    gain, curvature = 1, 1 / 4
+    if z.ndim == 2:  # the derivative's entries add up to 2 in absolute value; |p_c (dz_c - <p, dz>)| <= max |dz| / 2
+        size_z, gain, curvature = size_z.max(axis=1, keepdims=True), 2, 1 / 2
+    values, slopes = FORMULAS[loss](z, b)
+    f, g = values.mean() + l2 / 2 * (x @ x), (A.T @ slopes).ravel() / b.size + l2 * x
+    size_f = np.abs(values).mean() + gain * size_z.mean() + l2 / 2 * (x @ x)
+    size_g = (np.abs(A).T @ (np.abs(slopes) + size_z * curvature)).ravel() / b.size + l2 * np.abs(x)
     return f, g, size_f, size_g
+
+
+def unknowns(loss, x):
+    """x as A is multiplied by it: a matrix with a column for each class where the loss has classes."""
+    return x.reshape(-1, CLASSES) if losses()[loss].task == "multiclass" else x
 
 
 def points(p, n=20, seed=1, exponents=(-3, 3)):
@@ -116,10 +143,11 @@ def test_value_and_subgradient_equal_the_formula(loss, sparse, intercept, l2):
 def test_margins_are_A_x(loss, sparse, intercept, l2):
     kernel, (A, _) = problem(loss, sparse, intercept, l2), data(loss)
     for x in points(kernel.p):
-        expected, size = A @ x[: A.shape[1]], np.abs(A) @ np.abs(x[: A.shape[1]])
+        X, n = unknowns(loss, x), A.shape[1]
+        expected, size = A @ X[:n], np.abs(A) @ np.abs(X[:n])
         if intercept:
-            expected, size = expected + x[-1], size + abs(x[-1])
-        assert np.all(np.abs(kernel.margins(x) - expected) <= ROUNDING * size)
+            expected, size = expected + X[-1], size + np.abs(X[-1])
+        assert np.all(np.abs(kernel.margins(x) - expected.ravel()) <= ROUNDING * size.ravel())
 
 
 @each_kernel
@@ -175,6 +203,20 @@ def test_f_from_averaged_margins_is_f_at_the_averaged_point(loss, sparse, interc
         assert kernel.oracle.value_at(x, z) == pytest.approx(kernel.value(x), rel=0, abs=ROUNDING * size)
 
 
+@pytest.mark.parametrize("loss", sorted(losses()))
+def test_without_l2_the_norm_of_x_is_not_needed(loss):
+    """||x||^2 overflows from 1e154 on, and 0 times infinity is NaN; in an orthogonal direction f is what it was."""
+    _, b = data(loss)
+    A = np.hstack([np.ones((b.size, 1)), np.zeros((b.size, 1))])
+    kernel = make(loss, A, b, intercept=False)
+    x = np.zeros(kernel.p)
+    f, z = kernel.value(x), kernel.margins(x)
+    f_from_margins = kernel.oracle.value_at(x, z)
+    x[-1] = 1e200
+    assert kernel.value(x) == f
+    assert kernel.oracle.value_at(x, z) == f_from_margins
+
+
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 @pytest.mark.parametrize("loss", [loss for loss in losses() if KINK[loss] is not None])
 def test_zero_is_taken_at_a_kink_and_the_slopes_beside_it(loss, sparse):
@@ -216,9 +258,9 @@ def test_logistic_keeps_its_small_values():
 def test_matrix_of_empty_rows_alone(loss):
     _, b = data(loss)
     kernel = make(loss, scipy.sparse.csr_array((b.size, 3)), b, intercept=False)
-    x = np.array([1.0, -2.0, 3.0])
-    assert kernel.value(x) == kernel.value(np.zeros(3))
-    assert np.array_equal(kernel.subgradient(x), np.zeros(3))
+    x = np.resize([1.0, -2.0, 3.0], kernel.p)
+    assert kernel.value(x) == kernel.value(np.zeros(kernel.p))
+    assert np.array_equal(kernel.subgradient(x), np.zeros(kernel.p))
     assert kernel.G == kernel.G_inf == 0.0
 
 

@@ -63,6 +63,11 @@ def digest(problem):
         ("hinge[intercept=true,l2=0]:iris", lambda: problems.hinge(*iris())),
         ("quantile[tau=0.9]:diabetes", lambda: problems.quantile(*diabetes(), tau=0.9)),
         ("lad:diabetes", lambda: problems.least_absolute_deviation(*diabetes())),
+        ("multinomial:wine", lambda: problems.multinomial_logistic(*wine())),
+        (
+            "multinomial[l2=0.5,intercept=false]:wine",
+            lambda: problems.multinomial_logistic(*wine(), l2=0.5, intercept=False),
+        ),
     ],
     ids=lambda value: value.strip() if isinstance(value, str) else "",
 )
@@ -78,6 +83,11 @@ def iris():
 def diabetes():
     model = problems.get("lad[intercept=false]:diabetes").model
     return model.A, model.b
+
+
+def wine():
+    model = problems.get("multinomial[intercept=false]:wine").model
+    return model.A, model.b + 5  # any three labels
 
 
 def test_storage_is_chosen_in_brackets():
@@ -115,7 +125,7 @@ def test_facts_of_a_named_problem_say_where_the_data_came_from():
         ("quantile[tau=0.9:diabetes", ["loss:dataset", "quantile:diabetes"]),
         ("logistic[l2=1]]:iris", ["loss:dataset", "logistic:iris"]),
         ("logistic:iris[l2=1]", ["iris[l2=1]"]),
-        ("logstic:iris", ["unknown loss 'logstic'", "hinge, lad, logistic, quantile", "Did you mean logistic:iris"]),
+        ("logstic:iris", ["'logstic'", "hinge, lad, logistic, multinomial, quantile", "Did you mean logistic:iris"]),
         ("logistic:breast_cancr", ["breast_cancr", "breast_cancer"]),
         ("lad:breast_cancer", ["breast_cancer", "class labels", "logistic:breast_cancer"]),
         ("hard:absolute", ["unknown hard instance", "abs, norm2, max_abs, drori_teboulle", "Did you mean hard:abs"]),
@@ -140,7 +150,11 @@ def test_facts_of_a_named_problem_say_where_the_data_came_from():
         ("logistic[storage=coo]:iris", ["storage must be auto, dense or csr", "'coo'"]),
         ("logistic[storage=1]:iris", ["storage must be a word", "1"]),
         ("logistic[positive=9]:iris", ["positive must be a label of iris", "9"]),
-        ("lad[positive=1]:diabetes", ["positive= is for losses with labels"]),
+        ("lad[positive=1]:diabetes", ["positive= is for losses with two labels", "lad takes targets"]),
+        ("multinomial[positive=1]:iris", ["positive= is for losses with two labels", "multinomial takes all classes"]),
+        ("multinomial[tau=0.5]:iris", ["no parameter 'tau'", "intercept, l2"]),
+        ("multinomial:diabetes", ["diabetes", "real targets"]),
+        ("multinomial:wne", ["wne", "wine"]),
         ("hard[m=2.5]:drori_teboulle", ["m must be an integer of at least 1", "2.5"]),
         ("hard[m=0]:drori_teboulle", ["m must be an integer of at least 1", "0"]),
         ("hard[m=inf]:drori_teboulle", ["m must be finite", "inf"]),
@@ -269,17 +283,20 @@ def test_points_of_any_real_type_are_taken_and_left_alone():
 def test_G_is_attained_when_all_rows_pull_the_same_way(loss, sparse):
     """All b_i a_i equal to v, far on the losing side: every slope is the largest there is."""
     v = np.array([3.0, -4.0, 12.0])
-    if losses()[loss].task == "binary":
-        b, rows = B, B[:, None] * v
-    else:
+    x, slope = -v, {"quantile": 0.9, "multinomial": math.sqrt(2)}.get(loss, 1.0)
+    if losses()[loss].task == "regression":
         b, rows = np.full(6, 1e3), np.tile(v, (6, 1))
+    else:
+        b, rows = B, B[:, None] * v
+    if losses()[loss].task == "multiclass":  # a column for each of the two classes, pulled apart
+        x = np.outer(v, [1, -1]).ravel()
     tau = {"tau": 0.9} if loss == "quantile" else {}
     problem = linear_problem(
         losses()[loss], scipy.sparse.csr_array(rows) if sparse else rows, b, intercept=False, **tau
     )
-    g = problem.subgradient(-v)
+    g = problem.subgradient(x)
     # G is rounded up by 1e-9, so that rounding in a norm cannot make it too small
-    assert np.linalg.norm(g) == pytest.approx(13 * tau.get("tau", 1.0), rel=1e-12, abs=0)
+    assert np.linalg.norm(g) == pytest.approx(13 * slope, rel=1e-12, abs=0)
     assert np.linalg.norm(g) <= problem.G <= np.linalg.norm(g) * (1 + 2e-9)
     assert np.abs(g).max() <= problem.G_inf <= np.abs(g).max() * (1 + 2e-9)
     assert "upper bound" in problem.G_note
@@ -313,13 +330,15 @@ def test_the_intercept_counts_in_G():
 @pytest.mark.parametrize("loss", sorted(losses()))
 def test_with_l2_G_holds_on_the_ball_it_speaks_of(loss, l2):
     x0 = np.array([0.5, -1.0, 2.0, 0.3])
+    if losses()[loss].task == "multiclass":
+        x0 = np.stack([x0, 3 * x0[::-1]], axis=1).ravel()
     problem = linear_problem(losses()[loss], A, B, l2=l2, x0=x0)
     D = math.sqrt(2 * problem.value(x0) / l2) + np.linalg.norm(x0)  # dist(x0, X*) is at most that
     R = (1 + math.sqrt(2)) * D
     assert f"on the ball ||x - x0|| <= {R:.4g}" in problem.G_note
     rng = np.random.default_rng(1)
     for _ in range(200):
-        u = rng.standard_normal(4)
+        u = rng.standard_normal(problem.p)
         g = problem.subgradient(x0 + R * u / np.linalg.norm(u))
         assert np.linalg.norm(g) <= problem.G
         assert np.abs(g).max() <= problem.G_inf

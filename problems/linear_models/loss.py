@@ -24,10 +24,11 @@ NUMBER = (int, float, np.integer, np.floating)
 
 @dataclass(frozen=True)
 class Loss:
-    """A convex loss of the margin z = <a, x> and the label or target b.
+    """A convex loss of the margin z = <a, x> and the label or target b; for "multiclass", of C margins and a class.
 
-    short: as in "lad:diabetes"; task: "binary" or "regression", which decides what data fit.
-    slope: tau -> the largest |d loss / d z|. parameters: names and defaults beyond intercept and l2.
+    short: as in "lad:diabetes"; task: "binary", "multiclass" or "regression", which decides what data fit.
+    slope: tau -> the largest |d loss / d z|, a Euclidean norm where z has C entries; slope_inf: their largest absolute
+    value, where that is another number. parameters: names and defaults beyond intercept and l2.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Loss:
     csr: Kernel
     value: Kernel
     parameters: Mapping[str, float] = field(default_factory=dict)
+    slope_inf: float | None = None
 
 
 def losses() -> dict[str, Loss]:
@@ -67,11 +69,12 @@ def linear_problem(
         Finite; not modified. A column of ones is appended where intercept is True: the unknowns are then p + 1,
         the intercept last, and l2 counts for it too.
     b : (m,)
-        Labels in {-1, +1}, or finite targets.
+        Labels in {-1, +1}, or finite targets; for a multiclass loss any finite labels, which become the classes
+        0, ..., C - 1 in ascending order, see facts["labels"].
     l2 : float >= 0
         With l2 > 0 the function is not Lipschitz on the whole space; G then holds on a ball, see G_note.
     x0 : (p,) or (p + 1,), optional
-        Default 0.
+        Default 0. For a multiclass loss the unknowns are W, (p, C) or (p + 1, C), row by row.
 
     Raises
     ------
@@ -79,6 +82,8 @@ def linear_problem(
         For shapes that do not match, data that are not finite, labels that are not -1/+1 or all the same.
     """
     b = _checked_targets(b, loss)
+    b, labels = _classes(b, loss) if loss.task == "multiclass" else (b, {})
+    classes = len(labels)
     matrix, sparse = _checked_matrix(A, b.size)
     if not (isinstance(l2, NUMBER) and math.isfinite(l2) and l2 >= 0):
         raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
@@ -87,20 +92,16 @@ def linear_problem(
     if intercept:
         matrix = _append_ones(matrix, sparse)
     m, p = matrix.shape
-    start = np.zeros(p) if x0 is None else _real("x0", x0).copy()
-    if start.shape != (p,) or not np.all(np.isfinite(start)):
-        raise ValueError(f"x0 must be a finite vector of {p} entries (the intercept's last), got shape {start.shape}.")
-
-    params = (l2, tau)
+    start = _checked_start(x0, p, classes)
+    params = (l2, tau, classes)
     if sparse:
         data = pack(
             csr=(matrix.data, matrix.indices.view(np.uint32), matrix.indptr.view(np.uint64)), b=b, params=params
         )
     else:
         data = pack(dense=matrix, b=b, params=params)
-    oracle = Oracle(kernel=loss.csr if sparse else loss.dense, value=loss.value, data=data, margins=m)
-    model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept)
-    start.setflags(write=False)
+    oracle = Oracle(kernel=loss.csr if sparse else loss.dense, value=loss.value, data=data, margins=m * (classes or 1))
+    model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept, classes=classes)
     problem = Problem(
         name=name or loss.short,
         oracle=oracle,
@@ -110,9 +111,10 @@ def linear_problem(
         m=m,
         model=model,
         find_optimum=_certified,
-        facts={"storage": "csr" if sparse else "dense", **(facts or {})},
+        facts={"storage": "csr" if sparse else "dense", **(facts or {}), **({"labels": labels} if labels else {})},
     )
-    return _with_bounds(problem, loss.slope(tau))
+    slope = loss.slope(tau)
+    return _with_bounds(problem, slope, slope if loss.slope_inf is None else loss.slope_inf)
 
 
 def _certified(problem: Problem) -> Any:
@@ -121,11 +123,15 @@ def _certified(problem: Problem) -> Any:
     return certified_optimum(problem)
 
 
-def _with_bounds(problem: Problem, slope: float) -> Problem:
+def _with_bounds(problem: Problem, slope: float, slope_inf: float) -> Problem:
     """Fill in G and G_inf.
 
     ||g|| = ||A^T v|| / m with |v_i| <= slope: at most slope times the mean row norm, and at most slope times
-    ||A||_2 sqrt(m) / m. For l2 > 0: inf f >= 0 on all these losses gives l2/2 ||x*||^2 <= f(x0), so
+    ||A||_2 sqrt(m) / m. An entry of g is the mean of a_ij v_i: at most slope_inf times the mean of |a_ij|. With C
+    margins in a row, v_i is a vector and g = A^T V / m a matrix, and the same holds: ||a_i v_i^T||_F = ||a_i|| ||v_i||,
+    and ||A^T V||_F <= ||A||_2 ||V||_F with ||V||_F <= slope sqrt(m).
+
+    For l2 > 0: inf f >= 0 on all these losses gives l2/2 ||x*||^2 <= f(x0), so
     D <= R = sqrt(2 f(x0) / l2) + ||x0||; the constant step D / (G sqrt(N)) keeps ||x_k - x*||^2 <= 2 D^2,
     so the ball ||x - x0|| <= (1 + sqrt 2) R holds its iterates, and l2 ||x|| is bounded there.
     """
@@ -139,7 +145,7 @@ def _with_bounds(problem: Problem, slope: float) -> Problem:
         by_rows = float(row_norms.mean())
         by_norm = _spectral_norm(A) / math.sqrt(m) if min(m, p) <= GRAM_SIZE and by_rows < math.inf else math.inf
     G = slope * min(by_rows, by_norm) * ROUND_UP
-    G_inf = slope * float(np.asarray(abs(A).mean(axis=0)).max()) * ROUND_UP
+    G_inf = slope_inf * float(np.asarray(abs(A).mean(axis=0)).max()) * ROUND_UP
     note = "mean row norm" if by_rows <= by_norm else "||A||_2 / sqrt(m)"
     note = f"upper bound, {note}" + (f" times {slope:g}" if slope != 1 else "")
     if l2 > 0:
@@ -180,6 +186,29 @@ def _checked_targets(b: Any, loss: Loss) -> Vector:
             raise ValueError(f"{loss.name} needs both labels -1 and +1, got only {found[0]:+g} in all {b.size} rows.")
     b.setflags(write=False)
     return b
+
+
+def _classes(labels: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
+    """The classes 0, ..., C - 1 of the labels in ascending order, and which label became which."""
+    found, index = np.unique(labels, return_inverse=True)
+    if found.size == 1:
+        raise ValueError(
+            f"{loss.name} needs at least two classes, got only the label {found[0]:g} in all {labels.size} rows."
+        )
+    return index.astype(np.float64), {label: c for c, label in enumerate(found.tolist())}
+
+
+def _checked_start(x0: Any, p: int, classes: int) -> Vector:
+    """x0 as a read-only vector of p entries, or of p * classes from a matrix or a vector; default 0."""
+    size = p * (classes or 1)
+    start = np.zeros(size) if x0 is None else _real("x0", x0).copy()
+    shapes = [(size,), (p, classes)] if classes else [(size,)]
+    if start.shape not in shapes or not np.all(np.isfinite(start)):
+        entries = f"{size} entries" + (f", or a matrix {p} x {classes}" if classes else "")
+        raise ValueError(f"x0 must be a finite vector of {entries} (the intercept's last), got shape {start.shape}.")
+    start = start.ravel()
+    start.setflags(write=False)
+    return start
 
 
 def _real(name: str, value: Any) -> Vector:

@@ -87,10 +87,16 @@ def finish(f: float, scale: float, x: Any, g: Any, l2: float) -> float:
     if l2 == 0.0:
         for j in range(g.size):
             g[j] *= scale
-        return f
-    for j in range(g.size):
-        g[j] = scale * g[j] + l2 * x[j]
-    return f + 0.5 * l2 * dot(x, x)
+    else:
+        for j in range(g.size):
+            g[j] = scale * g[j] + l2 * x[j]
+    return regularised(f, x, l2)
+
+
+@helper
+def regularised(f: float, x: Any, l2: float) -> float:
+    """f + l2/2 ||x||^2; f alone for l2 = 0, where ||x||^2 may overflow and 0 times infinity is NaN."""
+    return f if l2 == 0.0 else f + 0.5 * l2 * dot(x, x)
 
 
 @helper
@@ -101,4 +107,4 @@ def value_pass(z: Any, x: Any, data: Any, loss: Any) -> float:
     for i in range(z.size):
         value, _ = loss(z[i], b[i], params)
         total += value
-    return total / z.size + 0.5 * params[0] * dot(x, x)
+    return regularised(total / z.size, x, params[0])
