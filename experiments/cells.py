@@ -91,17 +91,15 @@ def load(name: str, data_dir: str | None) -> Problem:
     return problems.get(name, data_dir=data_dir)
 
 
-def optimum_identity(problem: ProblemKey) -> str:
-    """A hash of everything the optimum depends on, beside the code."""
-    return store.digest(store.FORMAT, problem.name, problem.data_hash)
-
-
 def find_optimum(problem: ProblemKey, out: Path) -> Failure | None:
     """Compute the certified optimum and store it."""
+    from problems.optimum.notice import silence
+
     try:
-        with one_thread():
+        with one_thread(), silence():
             optimum = load(problem.name, problem.data_dir).optimum()
-            store.write_optimum(store.optimum_path(out, optimum_identity(problem)), store.Certified.of(optimum))
+            path = store.certificate_path(out, problem.name)
+            store.write_certificate(path, optimum, problem=problem.name, data_hash=problem.data_hash)
     except Exception as error:
         return _failure(error)
     return None

@@ -1,20 +1,54 @@
-"""`list`: suites, problems and methods in plain tables. Imports NumPy at most, so that it answers at once."""
+"""`list`: suites, problems, methods, data sets in plain tables. Imports NumPy at most, so that it answers at once."""
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
-from experiments.suite import suites
+from experiments.suite import BadInput, suites
 
 INDENT = "  "
+CLOSING = (
+    "A file that is not present is downloaded when a problem needs it, as logistic:a8a does; DADAPT_OFFLINE=1 forbids "
+    "that. Names are those of the site's files, without the suffix of a compression."
+)
+HEADINGS = ("DATA", "TASK", "ROWS", "COLUMNS", "CLASSES", "DOWNLOAD", "PRESENT")
+# Task, rows, columns and classes of the embedded sets, whose own module reads them from scikit-learn.
+EMBEDDED = {
+    "breast_cancer": ("binary", 569, 30, 2),
+    "wine": ("multiclass", 178, 13, 3),
+    "iris": ("multiclass", 150, 4, 3),
+    "digits": ("multiclass", 1797, 64, 10),
+    "digits_bins": ("multiclass", 1797, 256, 10),
+    "diabetes": ("regression", 442, 10, None),
+}
 
 
-def show() -> None:
-    """Print what can be run."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing is computed; starting its threads takes a while
+class DataRow(NamedTuple):
+    """A data set: what stands under HEADINGS, and its further files with what they are and where."""
+
+    cells: tuple[str, ...]
+    others: list[tuple[str, str]]
+
+    @property
+    def name(self) -> str:
+        """Of the set's training file."""
+        return self.cells[0]
+
+    @property
+    def task(self) -> str:
+        """One of the three tasks."""
+        return self.cells[1]
+
+
+def show(data_dir: Path | None = None) -> None:
+    """Print what can be run; names of files are those in `data_dir` and the other data folders."""
+    _start_no_threads()
     import dadapt_convex as dc
     import problems
     from problems.linear_models.loss import losses
@@ -24,15 +58,128 @@ def show() -> None:
 
     print("\nPROBLEMS (--problems LOSS:DATA ..., parameters in brackets as quantile[tau=0.9]:diabetes)")
     by_loss: dict[str, list[str]] = {}
-    for name in problems.names():
+    for name in problems.names(data_dir):
         loss, _, data = name.partition(":")
         by_loss.setdefault(loss, []).append(data)
     formulas = {loss.short: _first_line(getattr(problems, loss.name, None)) for loss in losses().values()}
     _table((loss, f"{formulas.get(loss, '')}\n{', '.join(data)}".strip()) for loss, data in by_loss.items())
-    print(f"\n{INDENT}DATA may also be the path of a LIBSVM file, or a file name in --data-dir or $DADAPT_DATA.")
+    print(f"\n{INDENT}DATA may also be the path of a LIBSVM file, or a file name in --data-dir or $DADAPT_DATA,")
+    print(f"{INDENT}or a file of the LIBSVM site, which is then downloaded: list --problems shows those.")
 
     print("\nMETHODS (--methods NAME ..., hyper-parameters in brackets as dadapt_dual_averaging[option=II])")
     _table((name, _method(name)) for name in dc.methods())
+
+
+def show_data(patterns: Sequence[str] = (), data_dir: Path | None = None) -> None:
+    """Print the embedded sets, the catalogue of the LIBSVM site, and which of their files are here.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Names or patterns with * and ? of data ("a9a", "w?a*") or of problems ("lad:*"); none for everything.
+    data_dir : Path, optional
+        Folder that is looked in first.
+
+    Raises
+    ------
+    BadInput
+        A pattern matches nothing.
+    """
+    _start_no_threads()
+    places, folders = _places(data_dir)
+    rows = _matching([*_embedded_rows(), *_catalogue_rows(places)], patterns)
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *(row.cells for row in rows), strict=True)]
+    print(_line(HEADINGS, widths))
+    for row in rows:
+        print(_line(row.cells, widths))
+        for name, facts in row.others:
+            print(f"{INDENT}{name}  ({facts})")
+    print()
+    print(textwrap.fill(CLOSING, _width()))
+    for label, folder in folders.items():
+        print(f"{INDENT}{label}: {folder}")
+
+
+def _start_no_threads() -> None:
+    """Nothing is computed here, and starting OpenBLAS's threads takes a while."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Words to the left, numbers and what has them to the right."""
+    aligned = (
+        cell.ljust(width) if heading in ("DATA", "TASK", "PRESENT") else cell.rjust(width)
+        for heading, cell, width in zip(HEADINGS, cells, widths, strict=True)
+    )
+    return "  ".join(aligned).rstrip()
+
+
+def _embedded_rows() -> list[DataRow]:
+    return [
+        DataRow((name, task, str(m), str(p), _count(classes), "", "embedded"), [])
+        for name, (task, m, p, classes) in EMBEDDED.items()
+    ]
+
+
+def _catalogue_rows(places: Mapping[str, str]) -> list[DataRow]:
+    """One row a set, that of its training file; where that is too large for the catalogue, of its first file."""
+    from problems.data.catalogue import Entry, bytes_text, catalogue
+
+    def cells(entry: Entry) -> tuple[str, ...]:
+        counts = (_count(number) for number in (entry.m, entry.p, entry.classes))
+        return (entry.name, entry.task, *counts, bytes_text(entry.bytes), places.get(entry.name, ""))
+
+    def facts(entry: Entry) -> str:
+        rows = "" if entry.m is None else f"{entry.m} rows"
+        return ", ".join(filter(None, (entry.part, rows, bytes_text(entry.bytes), places.get(entry.name))))
+
+    sets: dict[str, list[Entry]] = {}
+    for entry in catalogue().values():
+        sets.setdefault(entry.set, []).append(entry)
+    return [DataRow(cells(main), [(other.name, facts(other)) for other in others]) for main, *others in sets.values()]
+
+
+def _matching(rows: Sequence[DataRow], patterns: Sequence[str]) -> list[DataRow]:
+    """Rows of sets of which a file, or a problem with one, matches any of the patterns."""
+    from problems.data.catalogue import nearest
+    from problems.linear_models.loss import losses
+
+    names: list[list[str]] = []
+    for row in rows:
+        files = [row.name, *(name for name, _ in row.others)]
+        serving = [loss for loss in losses().values() if (loss.task == "regression") == (row.task == "regression")]
+        names.append([*files, *(f"{loss.short}:{file}" for loss in serving for file in files)])
+    wanted: set[int] = set()
+    for pattern in patterns:
+        found = {i for i, known in enumerate(names) if any(fnmatch.fnmatchcase(name, pattern) for name in known)}
+        if not found:
+            near = nearest(pattern.strip("*?"), (name for known in names for name in known))
+            raise BadInput(f"no data set matches {pattern!r}{near}; list --problems shows them all.")
+        wanted |= found
+    return [row for i, row in enumerate(rows) if i in wanted or not patterns]
+
+
+def _places(data_dir: Path | None) -> tuple[dict[str, str], dict[str, Path]]:
+    """Where each file is, as a short label, and which folder each label used stands for."""
+    from problems.data.locate import data_folders, places, raw_folder
+
+    labels = {Path(): "current folder"}
+    listed = 0
+    for folder in data_folders(data_dir):
+        if folder == raw_folder():
+            labels.setdefault(folder, "cached")
+        elif folder == data_dir:
+            labels.setdefault(folder, "--data-dir")
+        else:
+            listed += 1
+            labels.setdefault(folder, "$DADAPT_DATA" if listed == 1 else f"$DADAPT_DATA ({listed})")
+    where = {name: labels[folder] for name, folder in places(data_dir).items()}
+    folders = {label: folder for folder, label in labels.items() if folder != Path()}
+    return where, folders
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _grid(name: str) -> str:
@@ -69,11 +216,15 @@ def _first_line(function: object) -> str:
     return (getattr(function, "__doc__", None) or "").strip().partition("\n")[0].partition(";")[0]
 
 
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, 120)
+
+
 def _table(rows: Iterable[tuple[str, str]]) -> None:
     """Two columns; the lines of the second are wrapped to the terminal."""
     entries = list(rows)
     left = max((len(name) for name, _ in entries), default=0) + 2
-    width = max(40, min(shutil.get_terminal_size().columns, 120) - left - len(INDENT))
+    width = max(40, _width() - left - len(INDENT))
     for name, text in entries:
         lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width, subsequent_indent=INDENT)]
         for i, line in enumerate(lines or [""]):

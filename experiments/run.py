@@ -19,7 +19,7 @@ OK, PROBLEM, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = """\
 exit codes:
   0    everything ran and no bound is violated
-  1    a cell failed (exception, not finite), a process was killed, or a bound is VIOLATED
+  1    a cell failed (exception, not finite), a process was killed, a bound is VIOLATED, or a proof is refused
   2    bad input, an unusable output directory or a full disk, in one line on standard error
   130  Ctrl-C; the same command goes on where it stopped
 """
@@ -85,8 +85,19 @@ def build_parser() -> Parser:
     for suite in suites().values():
         one = commands.add_parser(suite.name, help=suite.summary, description=suite.summary, allow_abbrev=False)
         add_options(one, suite)
-    commands.add_parser("list", help="show suites, problems and methods", allow_abbrev=False)
+    what = "show suites, problems and methods; with --problems the data sets, and which are here"
+    listing = commands.add_parser("list", help=what, description=what, allow_abbrev=False)
+    listing.add_argument("--problems", nargs="*", metavar="PATTERN",
+        help="embedded sets and the catalogue of the LIBSVM site: all, or names and patterns with * and ?")  # fmt: skip
+    listing.add_argument("--data-dir", type=Path, metavar="DIR",
+        help="where data files are looked for first; then $DADAPT_DATA, then the cache")  # fmt: skip
     report = commands.add_parser("report", help="draw figures and report again from stored results", allow_abbrev=False)
+    proof = commands.add_parser(
+        "certify", help="prove the optima of stored results again, without a solver", allow_abbrev=False,
+        description="Prove every interval of a results directory again, from data and certificates alone.",
+    )  # fmt: skip
+    proof.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
+    proof.add_argument("--data-dir", type=Path, metavar="DIR", help="where data files are looked for first")
     report.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
     return parser
 
@@ -108,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    known = [*suites(), "list", "report"]
+    known = [*suites(), "list", "report", "certify"]
     if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
         close = difflib.get_close_matches(arguments[0], known, n=3) or known
         raise BadInput(f"there is no suite or command {arguments[0]!r}; the nearest: {', '.join(close)}.")
@@ -117,10 +128,19 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as done:  # --help
         return int(done.code or 0)
     if given.command == "list":
-        from experiments.listing import show
+        from experiments import listing
 
-        show()
+        if given.data_dir is not None and not given.data_dir.is_dir():
+            raise BadInput(f"--data-dir {given.data_dir} is no directory.")
+        if given.problems is None:
+            listing.show(given.data_dir)
+        else:
+            listing.show_data(given.problems, given.data_dir)
         return OK
+    if given.command == "certify":
+        from experiments.certify import certify
+
+        return certify(given.directory, given.data_dir)
     if given.command == "report":
         from experiments import report
 

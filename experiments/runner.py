@@ -20,7 +20,6 @@ from experiments.cells import (
     data_hash,
     find_optimum,
     load,
-    optimum_identity,
     run_cell,
 )
 from experiments.processes import Stopped, Work, workers
@@ -105,7 +104,8 @@ def plan(suite: Suite, options: Options) -> Plan:
 def problem_facts(suite: str, problem: Any, hashed: str) -> dict[str, Any]:
     """What problems.csv says of a problem without its optimum."""
     facts = problem.facts
-    labels = ", ".join(f"{label:g} -> {sign:+g}" for label, sign in (facts.get("labels") or {}).items())
+    form = "d" if problem.model is not None and problem.model.classes else "+d"  # a class, or a sign
+    labels = ", ".join(f"{label:g} -> {number:{form}}" for label, number in (facts.get("labels") or {}).items())
     return {
         "suite": suite, "problem": problem.name, "m": problem.m, "p": problem.p,
         "G": problem.G, "G_exact": problem.G_exact, "G_note": problem.G_note, "G_inf": problem.G_inf,
@@ -119,7 +119,7 @@ def run_suite(suite: Suite, options: Options) -> int:
     """Run what is missing of the suite's grid and write all files; the exit code."""
     begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     made = plan(suite, options)
-    with store.open_directory(made.out, made.configuration(), options.fresh, figure_files):
+    with store.open_directory(made.out, made.configuration(), options.fresh, named_files):
         from experiments import terminal
 
         session = _Session(made, terminal.console(), started, begun)
@@ -139,11 +139,13 @@ def run_suite(suite: Suite, options: Options) -> int:
             return PROBLEM
 
 
-def figure_files(configuration: dict[str, Any]) -> list[str]:
-    """The names of all figures of a configuration."""
+def named_files(configuration: dict[str, Any]) -> list[str]:
+    """The figures and certificates of a configuration, as paths within its directory."""
     from experiments.figure_names import figure_files
 
-    return figure_files(list(configuration.get("problems", {})))
+    problems = list(configuration.get("problems", {}))
+    certificates = [store.certificate_path(Path(), problem) for problem in problems]
+    return [*(f"{store.FIGURES}/{name}" for name in figure_files(problems)), *map(str, certificates)]
 
 
 class _Session:
@@ -187,7 +189,7 @@ class _Session:
     def compute(self) -> None:
         """Optima, then cells; what is stored already is left alone."""
         made = self.plan
-        missing = [key for key in made.keys if not store.optimum_path(made.out, optimum_identity(key)).is_file()]
+        missing = [key for key in made.keys if not store.certificate_path(made.out, key.name).is_file()]
         cells = [cell for cell in made.cells if not self._stored(cell)]
         if not missing and not cells:
             return
@@ -212,8 +214,14 @@ class _Session:
         from experiments.terminal import progress
 
         failures = {}
-        with progress(self.out, what, len(items)) as advance:
+        pending = dict.fromkeys(range(len(items)))  # begun in this order, as many at a time as there are processes
+
+        def waiting() -> str:
+            return ", ".join(getattr(items[i], "name", str(items[i])) for i in list(pending)[: self.plan.jobs])
+
+        with progress(self.out, what, len(items), waiting) as advance:
             for index, failure in work([task(item) for item in items]):
+                pending.pop(index)
                 if failure is not None and failure.disk:
                     raise store.StoreError(failure.reason)
                 if failure is not None:
@@ -222,7 +230,7 @@ class _Session:
         return failures
 
     def _optimum(self, key: ProblemKey) -> store.Certified:
-        return store.read_optimum(store.optimum_path(self.plan.out, optimum_identity(key)))
+        return store.Certified.of(store.read_certificate(store.certificate_path(self.plan.out, key.name))[0])
 
     @contextlib.contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -273,9 +281,8 @@ class _Session:
 
     def _problem_row(self, key: ProblemKey) -> dict[str, Any]:
         row = dict(self.plan.facts[key.name])
-        path = store.optimum_path(self.plan.out, optimum_identity(key))
-        if path.is_file():
-            optimum = store.read_optimum(path)
+        if store.certificate_path(self.plan.out, key.name).is_file():
+            optimum = self._optimum(key)
             same = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "attained")
             row.update({name: getattr(optimum, name) for name in same})
             row.update(certificate=optimum.kind, optimum_seconds=optimum.seconds)

@@ -3,7 +3,7 @@
 Every file is written beside its place and moved there (os.replace), so it is either whole or absent.
 
     cells/<identity>.parquet           the trace of one cell, its verdicts and messages in the metadata
-    cells/optimum-<identity>.npz       a certified optimum
+    certificates/<problem>.npz         a certified optimum, with all that a check of it needs
     runs.parquet, problems.csv, verdicts.csv, manifest.json, report.html, figures/
 """
 
@@ -16,6 +16,8 @@ import json
 import os
 import re
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,21 +25,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.figure_names import slug
 from experiments.suite import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1  # of the files; raise it when they change
+FORMAT = 2  # of the files; raise it when they change
 
 RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT = (
     "runs.parquet", "problems.csv", "verdicts.csv", "manifest.json", "report.html",
 )  # fmt: skip
-CELLS, FIGURES = "cells", "figures"
+CELLS, FIGURES, CERTIFICATES = "cells", "figures", "certificates"
 TEMPORARY = ".unfinished-"
 DEFAULT_PARENT = Path("results")  # made where it is missing
 ROOM = 1 << 20  # bytes that must be writable before work starts: a disk with less is as good as full
-CELL_FILE = re.compile(r"(optimum-)?[0-9a-f]{24}\.(parquet|npz)")
+CELL_FILE = re.compile(r"[0-9a-f]{24}\.parquet")
 
 ITERATES = ("avg", "best", "last")
 TRACE_OF = {"avg": "f_avg", "best": "f_best", "last": "f"}
@@ -167,7 +170,7 @@ def with_bound(trace: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Certified:
-    """A certified optimum as it is kept and passed between processes: problems.Optimum without the proof."""
+    """A certified optimum as it is passed between processes: problems.Optimum without the proof."""
 
     f_lo: float
     f_hi: float
@@ -188,23 +191,40 @@ class Certified:
         return cls(**{f.name: getattr(optimum, f.name) for f in fields(cls)})
 
 
-def optimum_path(out: Path, identity: str) -> Path:
-    """Where the optimum of this identity is stored."""
-    return out / CELLS / f"optimum-{identity}.npz"
+def certificate_path(out: Path, problem: str) -> Path:
+    """Where the certified optimum of this problem is stored."""
+    return out / CERTIFICATES / f"{slug(problem)}.npz"
 
 
-def write_optimum(path: Path, optimum: Certified) -> None:
-    """Store an optimum; floats keep every digit."""
-    about = {f.name: getattr(optimum, f.name) for f in fields(optimum) if f.name != "x"}
+def write_certificate(path: Path, optimum: Any, **about: Any) -> None:
+    """Store a problems.Optimum with its certificate, and what else is to be known of it; floats keep every digit."""
+    from problems.optimum.store import FORMAT as LAYOUT
+    from problems.optimum.store import to_arrays
+
+    arrays, meta = to_arrays(optimum)
+    meta = {**about, "layout": LAYOUT, "optimum": meta}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, x=np.asarray(optimum.x, dtype=np.float64), about=np.array(json.dumps(about)))
+        np.savez_compressed(file, **arrays, meta=np.array(json.dumps(meta)))
 
 
-def read_optimum(path: Path) -> Certified:
-    """A stored optimum."""
-    with np.load(path, allow_pickle=False) as stored:
-        about = json.loads(str(stored["about"]))
-        return Certified(x=stored["x"], **{**about, "notes": tuple(about["notes"])})
+def read_certificate(path: Path) -> tuple[Any, dict[str, Any]]:
+    """(problems.Optimum, what was stored beside it); BadInput where the file is damaged or of another version."""
+    from problems.optimum.store import FORMAT as LAYOUT
+    from problems.optimum.store import from_arrays
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        meta = json.loads(str(arrays.pop("meta")))
+        layout = meta["layout"]
+        if layout == LAYOUT:
+            return from_arrays(arrays, meta["optimum"]), meta
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadInput(f"{path} holds no certificate: {error!r}; run the suite again with --fresh.") from None
+    raise BadInput(
+        f"{path} is of version {layout!r}, this program reads {LAYOUT}; run the suite again with --fresh, or check "
+        f"it with the version that wrote it."
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -335,17 +355,17 @@ def _entry(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def open_directory(
-    out: Path, configuration: Mapping[str, Any], fresh: bool, figures: Callable[[Any], list[str]]
+    out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]
 ) -> Iterator[None]:
     """Make the directory ready for this configuration and keep other runs out of it, or raise BadInput.
 
-    figures: from a configuration to the names of the figures it leaves, which --fresh deletes.
+    files: from a configuration to the figures and certificates it leaves, as paths within out; --fresh deletes them.
     """
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; --out takes a directory.")
     if not out.parent.is_dir() and out.parent != DEFAULT_PARENT:
         raise BadInput(f"{out.parent} is no directory; --out takes a directory inside one that exists.")
-    created = [folder for folder in (out.parent, out, out / CELLS) if not folder.exists()]
+    created = [folder for folder in (out.parent, out, out / CELLS, out / CERTIFICATES) if not folder.exists()]
     descriptor = None
     try:
         for folder in (out.parent, out):
@@ -355,7 +375,7 @@ def open_directory(
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInput(f"another run is writing to {out}; wait for it or use another --out.") from None
-        _refuse_other_results(out, configuration, fresh, figures)
+        _refuse_other_results(out, configuration, fresh, files)
         _make_room(out)
     except (BadInput, OSError, StoreError) as error:
         if descriptor is not None:
@@ -374,11 +394,11 @@ def open_directory(
 
 
 def _refuse_other_results(
-    out: Path, configuration: Mapping[str, Any], fresh: bool, figures: Callable[[Any], list[str]]
+    out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]
 ) -> None:
     manifest = read_manifest(out)
     if fresh:
-        delete_results(out, figures(manifest["configuration"]) if manifest else [])
+        delete_results(out, files(manifest["configuration"]) if manifest else [])
         return
     if manifest is None:
         if any((out / name).exists() for name in (RUNS, PROBLEMS, VERDICTS, REPORT)):
@@ -395,8 +415,9 @@ def _refuse_other_results(
 
 def _make_room(out: Path) -> None:
     """Prepare the folder of cells; fails now where the disk is full or read-only."""
-    (out / CELLS).mkdir(exist_ok=True)
-    for folder in (out, out / CELLS):
+    for name in (CELLS, CERTIFICATES):
+        (out / name).mkdir(exist_ok=True)
+    for folder in (out, out / CELLS, out / CERTIFICATES):
         for left in folder.glob(f"{TEMPORARY}*"):  # by a run that was killed while writing
             left.unlink(missing_ok=True)
     with replacing(out / CELLS / "room") as temporary:
@@ -404,14 +425,14 @@ def _make_room(out: Path) -> None:
     (out / CELLS / "room").unlink()
 
 
-def delete_results(out: Path, figures: Sequence[str]) -> None:
-    """Delete what this program wrote into a results directory, and nothing else."""
-    for name in (RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT, *(f"{FIGURES}/{figure}" for figure in figures)):
+def delete_results(out: Path, files: Sequence[str]) -> None:
+    """Delete what this program wrote into a results directory, and nothing else; files: paths within it."""
+    for name in (RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT, *files):
         (out / name).unlink(missing_ok=True)
     if (out / CELLS).is_dir():
         for path in (out / CELLS).iterdir():
             if CELL_FILE.fullmatch(path.name) or path.name.startswith(TEMPORARY):
                 path.unlink(missing_ok=True)
-    for folder in (CELLS, FIGURES):
+    for folder in (CELLS, FIGURES, CERTIFICATES):
         with contextlib.suppress(OSError):  # absent, or it holds files of others
             (out / folder).rmdir()

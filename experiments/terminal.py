@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from rich.table import Table
 
 # Where nothing can be redrawn, a line now and then.
 SECONDS_BETWEEN_LINES = 5.0
+# So long after something last ended, it is said what is being worked on.
+SECONDS_BETWEEN_LOOKS = 2.0
 VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
 HEADINGS = {"NOT_APPLICABLE": "n/a"}
 STYLES = {"VERIFIED": "green", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
@@ -31,25 +34,66 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(out: Console, what: str, total: int) -> Iterator[Advance]:
-    """A bar in a terminal; elsewhere a line every few seconds and one at the end."""
+def progress(out: Console, what: str, total: int, waiting: Callable[[], str] = lambda: "") -> Iterator[Advance]:
+    """A bar in a terminal; elsewhere a line every few seconds and one at the end.
+
+    waiting: what is being worked on, shown where nothing has ended for a while.
+    """
     if total == 0:
         yield lambda: None
     elif out.is_terminal:
         columns = (
             TextColumn("{task.description:>8}"), BarColumn(bar_width=40), MofNCompleteColumn(),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TextColumn("{task.fields[waiting]}", markup=False),
         )  # fmt: skip
         with Progress(*columns, console=out) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+            task = bar.add_task(what, total=total, waiting="")
+            with _Watch(lambda: bar.update(task, waiting=waiting())) as watch:
+
+                def advance() -> None:
+                    bar.update(task, advance=1, waiting="")
+                    watch.ended()
+
+                yield advance
     else:
-        yield _Lines(out, what, total)
+        lines = _Lines(out, what, total, waiting)
+        with _Watch(lines.wait) as watch:
+
+            def say() -> None:
+                lines()
+                watch.ended()
+
+            yield say
+
+
+class _Watch:
+    """Calls a function every SECONDS_BETWEEN_LOOKS while nothing ends."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self.look, self.last, self.stop = look, time.monotonic(), threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+
+    def ended(self) -> None:
+        self.last = time.monotonic()
+
+    def _run(self) -> None:
+        while not self.stop.wait(SECONDS_BETWEEN_LOOKS):
+            if time.monotonic() - self.last >= SECONDS_BETWEEN_LOOKS:
+                self.look()
 
 
 class _Lines:
-    def __init__(self, out: Console, what: str, total: int) -> None:
-        self.out, self.what, self.total = out, what, total
+    def __init__(self, out: Console, what: str, total: int, waiting: Callable[[], str]) -> None:
+        self.out, self.what, self.total, self.waiting = out, what, total, waiting
         self.done, self.begun = 0, time.monotonic()
         self.said = self.begun
 
@@ -64,6 +108,16 @@ class _Lines:
         ahead = f", about {left:.0f} s left" if told else ""
         self.out.print(f"{self.what}: {self.done}/{self.total} in {took:.0f} s{ahead}", markup=False)
 
+    def wait(self) -> None:
+        """Say that nothing has ended for a while."""
+        now = time.monotonic()
+        at = self.waiting()
+        if at and (now - self.said >= SECONDS_BETWEEN_LINES or self.said == self.begun):
+            self.said = now
+            self.out.print(
+                f"{self.what}: {self.done}/{self.total} in {now - self.begun:.0f} s, at work on {at}", markup=False
+            )
+
 
 def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
     """The verdicts by method, as analysis.summary_by_method() counts them."""
@@ -76,10 +130,10 @@ def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
     for row in rows:
         counts = [f"[{STYLES[v]}]{row[v]}[/]" if row[v] else "[dim]-[/]" for v in VERDICTS]
         ratio = "-" if row["worst_ratio"] is None else f"{row['worst_ratio']:.4g}"
-        table.add_row(_plain(row["label"]), *counts, ratio, _plain(row["where"]))
+        table.add_row(plain(row["label"]), *counts, ratio, plain(row["where"]))
     return table
 
 
-def _plain(text: str) -> str:
-    """Brackets are markup to rich."""
+def plain(text: str) -> str:
+    """Text as it stands: brackets are markup to rich."""
     return text.replace("[", r"\[")

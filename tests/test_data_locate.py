@@ -18,6 +18,7 @@ from problems.data import (
     resolve,
 )
 from problems.data.dataset import TASKS
+from problems.data.locate import places
 
 TWO_CLASSES = b"-1 1:1\n1 2:1\n-1 1:2\n"
 THREE_CLASSES = b"1 1:1\n2 2:1\n3 1:2\n"
@@ -26,11 +27,12 @@ REAL_TARGETS = b"0.5 1:1\n1.5 2:1\n3 1:2\n"
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """Five places where a file may be, each with its own folder."""
+    """No network, and five places where a file may be, each with its own folder."""
     made = {name: tmp_path / name for name in ("data", "one", "two", "cache/raw", "here")}
     for folder in made.values():
         folder.mkdir(parents=True)
     monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DADAPT_OFFLINE", "1")
     monkeypatch.setenv("DADAPT_DATA", os.pathsep.join([str(made["one"]), "", str(made["two"])]))
     monkeypatch.chdir(made["here"])
     return made
@@ -100,7 +102,7 @@ def test_message_says_where_it_looked_what_is_near_and_what_to_do(folders):
 
 
 def test_message_names_embedded_sets_and_absent_folders(folders):
-    with pytest.raises(DataNotFound, match=r"absent \(no such folder\).*names are digits, digits_bins"):
+    with pytest.raises(DataNotFound, match=r"absent \(no such folder\).*names are digits, pendigits"):
         find_file("digit", folders["data"] / "absent")
 
 
@@ -124,6 +126,17 @@ def test_available_lists_embedded_sets_then_files(folders):
 def test_available_survives_absent_folders(folders, monkeypatch):
     monkeypatch.setenv("DADAPT_DATA", str(folders["one"] / "absent"))
     assert available(folders["data"] / "absent") == list(EMBEDDED)
+
+
+def test_places_are_the_first_folders_that_hold_a_file(folders):
+    for folder in ("data", "two", "here"):
+        (folders[folder] / "a9a.bz2").touch()
+    (folders["two"] / "b").touch()
+    (folders["cache/raw"] / "b").touch()
+    (folders["here"] / "c").touch()
+    assert places(folders["data"]) == {"a9a": folders["data"], "b": folders["two"], "c": Path()}
+    assert places()["a9a"] == folders["two"]
+    assert all((folder / find_file(name).name).is_file() for name, folder in places().items())
 
 
 # --- one name, two data sets
@@ -157,8 +170,17 @@ def test_path_means_the_file_even_where_a_set_is_embedded(folders):
     [
         ("iris", "regression", r"the embedded set iris has class labels \(logistic:iris, .*\), and "),
         ("iris", "regression", r", and there is no file named 'iris'; looked in .* --data-dir DIR"),
-        ("diabetes", "binary", r"the embedded set diabetes has real targets \(lad:diabetes, .*\), and"),
-        ("a9a", "binary", r"no data named 'a9a'; looked in"),
+        (
+            "diabetes",
+            "binary",
+            r"the embedded set diabetes has real targets \(lad:diabetes, .*\); diabetes is in none of",
+        ),
+        (
+            "a9a",
+            "binary",
+            r"a9a is in none of .*/data, .*/cache/raw and the current folder, and could not be downloaded",
+        ),
+        ("a9z", "binary", r"no data named 'a9z'; looked in"),
     ],
 )
 def test_refusal_says_what_the_embedded_set_is_for(name, task, message, folders):

@@ -14,7 +14,7 @@ from experiments import store
 from experiments.run import main
 from experiments.suite import BadInput, Suite, suites, with_steps
 
-HEAVY = {"numba", "cvxpy", "pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "rich", "joblib"}
+HEAVY = {"numba", "cvxpy", "pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "rich", "joblib", "pooch"}
 SMALL = ["convex_suite", "--problems", "hard:abs", "--methods", "polyak", "--steps", "50", "--jobs", "1"]
 
 
@@ -53,6 +53,12 @@ BAD = {
     "--out in a folder that does not exist": ([*SMALL, "--out", "no/such/place"], "no/such"),
     "a report of nothing": (["report", "data"], "no finished results"),
     "list with an option": (["list", "--quick"], "--quick"),
+    "list of data that match nothing": (["list", "--problems", "lad:mpq*"], "the nearest names are lad:mpg"),
+    "list of a folder that does not exist": (["list", "--data-dir", "nowhere"], "nowhere is no directory"),
+    "data that are not here, offline": (
+        ["convex_suite", "--problems", "hinge:a8a"],
+        "DADAPT_OFFLINE forbids downloads",
+    ),
 }
 
 
@@ -65,6 +71,7 @@ def test_bad_input_exits_2_with_one_line_and_leaves_nothing(
     (data / "nan").write_text("+1 1:nan 2:1\n-1 1:1\n")
     (data / "one_class").write_text("+1 1:2 2:1\n+1 1:1\n")
     (data / "empty").write_text("")
+    monkeypatch.setenv("DADAPT_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
     before = everything(tmp_path)
     argv, expected = BAD[case]
@@ -104,19 +111,21 @@ def test_a_directory_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert "another run is writing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argument", ["--help", "list"])
-def test_help_and_list_import_nothing_heavy(argument: str) -> None:
+@pytest.mark.parametrize(
+    ("argv", "expected"), [("--help", "convex_suite"), ("list", "convex_suite"), ("list --problems", "mpg_scale")]
+)
+def test_help_and_list_import_nothing_heavy(argv: str, expected: str) -> None:
     code = (
-        "import sys; from experiments.run import main; code = main([sys.argv[1]]); "
+        "import sys; from experiments.run import main; code = main(sys.argv[1].split()); "
         "print(sorted({m.partition('.')[0] for m in sys.modules} & set(sys.argv[2].split(','))), file=sys.stderr); "
         "sys.exit(code)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, argument, ",".join(HEAVY)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code, argv, ",".join(HEAVY)], capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr.strip() == "[]"
-    assert "convex_suite" in result.stdout
+    assert expected in result.stdout
 
 
 def test_list_shows_every_suite_method_and_problem(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +135,83 @@ def test_list_shows_every_suite_method_and_problem(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     for name in [*suites(), *dc.methods(), "breast_cancer", "drori_teboulle", "quantile"]:
         assert name in shown
+
+
+@pytest.fixture
+def data_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """One file of the catalogue in each of the places that are looked through."""
+    folders = {
+        label: tmp_path / label.strip("-$") for label in ("--data-dir", "$DADAPT_DATA", "cached", "current folder")
+    }
+    folders["cached"] /= "raw"
+    monkeypatch.setenv("DADAPT_CACHE", str(folders["cached"].parent))
+    monkeypatch.setenv("DADAPT_DATA", str(folders["$DADAPT_DATA"]))
+    for folder, file in zip(folders.values(), ("a1a", "a1a.t", "usps.bz2", "letter.scale.val"), strict=True):
+        folder.mkdir(parents=True)
+        (folder / file).touch()
+    monkeypatch.chdir(folders["current folder"])
+    return folders
+
+
+def test_list_problems_shows_the_catalogue_and_what_is_here(
+    data_places: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from problems.data import EMBEDDED, catalogue
+
+    assert main(["list", "--problems", "--data-dir", str(data_places["--data-dir"])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["DATA", "TASK", "ROWS", "COLUMNS", "CLASSES", "DOWNLOAD", "PRESENT"]
+    table = [line.split() for line in lines]
+    for row in (
+        ["iris", "multiclass", "150", "4", "3", "embedded"],
+        ["a1a", "binary", "1605", "123", "2", "115", "kB", "--data-dir"],
+        ["a1a.t", "(test,", "30956", "rows,", "$DADAPT_DATA)"],
+        ["usps", "multiclass", "7291", "256", "10", "cached"],
+        ["letter.scale.val", "(validation,", "4500", "rows,", "current", "folder)"],
+        ["mpg_scale", "regression", "392", "7"],
+        ["cached:", str(data_places["cached"])],
+        ["--data-dir:", str(data_places["--data-dir"])],
+    ):
+        assert row in table
+    shown = [line[0] for line in table if line]
+    assert all(shown.count(name) == 1 + (name in EMBEDDED) for name in catalogue())
+    assert max(map(len, lines)) <= 120
+
+
+def test_list_problems_takes_patterns_of_data_and_of_problems(
+    data_places: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def listed(*patterns: str) -> list[str]:
+        assert main(["list", "--problems", *patterns]) == 0
+        table = capsys.readouterr().out.partition("\n\n")[0]
+        return [line.split()[0] for line in table.splitlines()[1:] if not line.startswith(" ")]
+
+    assert listed("w?a", "iris*") == ["iris", *(f"w{i}a" for i in range(1, 9)), "iris.scale"]
+    assert listed("usps.t") == ["usps"]
+    assert listed("multinomial:iris*", "quantile:m*") == ["iris", "iris.scale", "mg", "mg_scale", "mpg", "mpg_scale"]
+    assert listed("hinge:diabetes") == listed("logistic:diabetes") == ["diabetes"]  # LIBSVM's
+    assert listed("lad:diabetes") == ["diabetes"]  # the embedded one
+    assert len(listed("diabetes")) == 2
+
+
+def test_list_shows_the_files_of_a_data_folder(
+    data_places: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data_places["--data-dir"] / "of_my_own").write_text("+1 1:1\n-1 1:2\n")
+    assert main(["list", "--data-dir", str(data_places["--data-dir"])]) == 0
+    shown = capsys.readouterr().out
+    assert "of_my_own" in shown
+    assert "list --problems shows those" in shown
+
+
+def test_the_shapes_of_embedded_sets_are_listed_as_they_are() -> None:
+    from experiments.listing import EMBEDDED as LISTED
+    from problems.data import EMBEDDED, embedded
+
+    assert tuple(LISTED) == EMBEDDED
+    for name in EMBEDDED:
+        data = embedded(name)
+        assert LISTED[name] == (data.task, data.m, data.p, None if data.classes is None else len(data.classes))
 
 
 def test_suites_name_what_exists() -> None:

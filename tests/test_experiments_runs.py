@@ -102,14 +102,18 @@ def test_gaps_are_never_clipped() -> None:
     assert gaps["gap_last_lo"].tolist() == [0.25, -0.25]
 
 
-def test_stored_optimum_keeps_every_digit(tmp_path: Path) -> None:
+def test_stored_optimum_keeps_every_digit_and_its_certificate(tmp_path: Path) -> None:
     import problems
 
-    certified = store.Certified.of(problems.get("hard:max_abs").optimum())
-    store.write_optimum(tmp_path / "optimum.npz", certified)
-    again = store.read_optimum(tmp_path / "optimum.npz")
-    assert again == certified
-    assert np.array_equal(again.x, certified.x)
+    optimum = problems.get("hinge:iris").optimum()
+    store.write_certificate(tmp_path / "optimum.npz", optimum, problem="hinge:iris")
+    again, about = store.read_certificate(tmp_path / "optimum.npz")
+    assert about["problem"] == "hinge:iris"
+    assert store.Certified.of(again) == store.Certified.of(optimum)
+    assert np.array_equal(again.x, optimum.x)
+    assert again.certificate.keys() == optimum.certificate.keys()
+    for name, value in optimum.certificate.items():
+        assert np.array_equal(again.certificate[name], value)
 
 
 def test_a_method_that_needs_D_is_not_applicable_without_a_minimiser(tmp_path: Path, undrawn: None) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from problems.data.cache import cache_root
+from problems.data.catalogue import COMPRESSED, bare_name, catalogue, nearest
 from problems.data.dataset import DataNotFound
 from problems.data.embedded import EMBEDDED
 
-COMPRESSED = (".bz2", ".xz", ".gz")
-
 
 def find_file(name: str | Path, data_dir: str | Path | None = None) -> Path:
-    """Find a data file, compressed or not.
+    """Find a data file that is on this machine, compressed or not.
 
     A name with a folder in it is a path. A bare file name is looked up in `data_dir`, in the folders of
     $DADAPT_DATA (separated as in $PATH), in the folder `raw` of the cache and last in the current folder. In
@@ -27,11 +25,8 @@ def find_file(name: str | Path, data_dir: str | Path | None = None) -> Path:
         Nothing there; the message says where it looked and names what is near.
     """
     path = Path(name).expanduser()
-    if path.name and _is_path(name):
-        folders = [path.parent]
-    else:
-        folders = [*data_folders(data_dir), Path()]
-    found = _first_file(folders, path.name)
+    folders = [path.parent] if path.name and is_path(name) else [*data_folders(data_dir), Path()]
+    found = first_file(folders, path.name)
     if found is None:
         raise not_found(name, data_dir)
     return found
@@ -42,19 +37,16 @@ def not_found(name: str | Path, data_dir: str | Path | None, refusal: str = "") 
 
     `refusal` says why the embedded set of this name does not serve; there are then no nearest names.
     """
-    if _is_path(name):
+    if is_path(name):
         folder = Path(name).expanduser().parent
-        near = _nearest(Path(name).name, _names_in([folder]))
+        near = nearest(Path(name).name, _names_in([folder]))
         return DataNotFound(
             f"no file {str(name)!r}, nor one with {', '.join(COMPRESSED)} added{near}; give the path of a LIBSVM file."
         )
-    looked = ", ".join(
-        str(folder) if folder.is_dir() else f"{folder} (no such folder)" for folder in data_folders(data_dir)
-    )
     what = f"{refusal}, and there is no file" if refusal else "no data"
-    near = "" if refusal else _nearest(str(name), available(data_dir))
+    near = "" if refusal else nearest(str(name), [*available(data_dir), *catalogue()])
     return DataNotFound(
-        f"{what} named {str(name)!r}; looked in {looked} and the current folder{near}; "
+        f"{what} named {str(name)!r}; looked in {looked_in(data_dir)}{near}; "
         "give the folder that holds the file: --data-dir DIR (data_dir= in Python) "
         "or DADAPT_DATA."
     )
@@ -73,20 +65,36 @@ def data_folders(data_dir: str | Path | None = None) -> list[Path]:
     """Folders that hold data files, in the order they are looked through; some may not exist."""
     chosen = [] if data_dir is None else [str(data_dir)]
     listed = os.environ.get("DADAPT_DATA", "").split(os.pathsep)
-    return [*(Path(folder).expanduser() for folder in chosen + listed if folder), cache_root() / "raw"]
+    return [*(Path(folder).expanduser() for folder in chosen + listed if folder), raw_folder()]
 
 
-def bare_name(file_name: str) -> str:
-    """File name without the suffix of a compression."""
-    stem, suffix = os.path.splitext(file_name)
-    return stem if suffix in COMPRESSED else file_name
+def looked_in(data_dir: str | Path | None) -> str:
+    """Name the folders a bare file name is looked up in, for messages."""
+    folders = (str(folder) if folder.is_dir() else f"{folder} (no such folder)" for folder in data_folders(data_dir))
+    return f"{', '.join(folders)} and the current folder"
 
 
-def _is_path(name: str | Path) -> bool:
+def raw_folder() -> Path:
+    """Folder of the cache that downloads go to; it need not exist."""
+    return cache_root() / "raw"
+
+
+def places(data_dir: str | Path | None = None) -> dict[str, Path]:
+    """Where each file that can be used without a path is: its name -> the first folder that holds it."""
+    found: dict[str, Path] = {}
+    for folder in [*data_folders(data_dir), Path()]:
+        for name in _names_in([folder]):
+            found.setdefault(name, folder)
+    return found
+
+
+def is_path(name: str | Path) -> bool:
+    """Whether a name has a folder in it, and so means a file and nothing else."""
     return os.path.dirname(str(name)) != ""
 
 
-def _first_file(folders: Iterable[Path], file_name: str) -> Path | None:
+def first_file(folders: Iterable[Path], file_name: str) -> Path | None:
+    """First file of this name in any of the folders, as it stands or compressed; None where there is none."""
     if not file_name:
         return None
     for folder in folders:
@@ -110,12 +118,3 @@ def _names_in(folders: Iterable[Path]) -> set[str]:
 
 def _is_data(file_name: str) -> bool:
     return not (file_name.startswith((".", "README", "INDEX")) or file_name.endswith((".csv", ".md")))
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    folded = {candidate.lower(): candidate for candidate in names}
-    close: Sequence[str] = difflib.get_close_matches(name.lower(), folded, n=3)
-    if not close:
-        return ""
-    verb = "s are" if len(close) > 1 else " is"
-    return f"; the nearest name{verb} {', '.join(folded[key] for key in close)}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
 
 from problems.optimum import store
 from problems.optimum.dual import LOGISTIC
+from problems.optimum.notice import notice
 from problems.problem import LinearModel, Optimum, Problem
 
 
-def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
+def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = math.inf) -> Optimum:
     """Bound the infimum of a linear model and the distance of x0 from its minimisers, with proof.
 
         f_lo <= inf f <= f_hi,   D_lo <= dist(x0, X*) <= D_hi
@@ -19,7 +21,7 @@ def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
     f_hi is f, in extended precision and rounded up, at the point x, or the exact minimum rounded; f_lo comes from a
     dual object. Solvers (HiGHS, Clarabel, Newton) only suggest points. What each kind of certificate means stands in
     smooth.py (strong convexity, self-concordance), logistic.py (separable, quasi-separable), vertex.py and
-    polyhedron.py (exact vertex) and piecewise.py (strong convexity of piecewise-linear losses).
+    polyhedron.py (exact vertex) and piecewise.py (strong convexity of piecewise-linear losses); over a ball, ball.py.
 
     Parameters
     ----------
@@ -27,6 +29,8 @@ def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
         With problem.model; not modified.
     cache : bool
         Whether to look into the cache on disk, and to write there what took long.
+    radius : float > 0
+        Finite for the optimum over the ball ||x - x0|| <= radius.
 
     Raises
     ------
@@ -39,23 +43,31 @@ def certified_optimum(problem: Problem, *, cache: bool = True) -> Optimum:
     if model is None:
         raise ValueError(f"{problem.name} is no linear model; give it find_optimum.")
     begun = time.perf_counter()
-    name = store.key(model, problem.x0) if cache else ""
+    name = store.key(model, problem.x0, radius) if cache else ""
     known = store.load(name) if cache else None
     if known is not None:
         return known
+    whole = None
+    if math.isfinite(radius):
+        whole = problem.optimum() if cache else certified_optimum(problem, cache=False)
     import scipy.linalg  # noqa: F401  brings its own BLAS, which the limit reaches only once it is loaded
     from threadpoolctl import threadpool_limits
 
     # matrices are small here, and BLAS threads that wait for each other took 8 times as long on a busy machine
-    with threadpool_limits(limits=1, user_api="blas"):
-        optimum = _prove(problem, one_index_type(model))
+    what = f"{problem.name}: certifying the optimum ({problem.m} x {problem.p})"
+    with threadpool_limits(limits=1, user_api="blas"), notice(what):
+        optimum = _prove(problem, one_index_type(model), whole, radius)
     optimum = replace(optimum, seconds=time.perf_counter() - begun)
     if cache:
         store.save(name, optimum)
     return optimum
 
 
-def _prove(problem: Problem, model: LinearModel) -> Optimum:
+def _prove(problem: Problem, model: LinearModel, whole: Optimum | None, radius: float) -> Optimum:
+    if whole is not None:
+        from problems.optimum.ball import certify_ball
+
+        return certify_ball(problem, model, radius, whole)
     if model.loss == LOGISTIC:
         from problems.optimum.logistic import certify_logistic, certify_logistic_l2
 

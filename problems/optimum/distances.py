@@ -40,6 +40,9 @@ def distance_modulo(optimum: Optimum, x0: Floats, N: Floats, radius: float) -> O
     For d = x - x0 and all c: ||d + N c|| >= ||d|| - ||N^T d||, since the projection of d on the span has norm at
     most ||N^T d||. In the maximum norm, for v from a linear program: ||d + N c||_inf ||v||_1 >= <v, d> - |<N^T v, c>|,
     where only ||N c||_inf <= 2 ||d||_inf matters, hence ||c||_inf <= 2 ||d||_inf (N holds a multiple of I).
+
+    v and the flattest d + N c are part of the certificate, as flat_v and flat_c; where they are missing the linear
+    program is solved and they are added.
     """
     if not N.shape[1]:
         return optimum
@@ -47,7 +50,10 @@ def distance_modulo(optimum: Optimum, x0: Floats, N: Floats, radius: float) -> O
     largest = float(np.abs(d).max())
     rounding = 2 * (d.size + 2) * EPS64 * largest
     along = float(np.linalg.norm(np.abs(N.T @ d) + rounding * np.abs(N).sum(axis=0))) * OUTWARD
-    v, c = _flattest(N, d)
+    certificate = dict(optimum.certificate)
+    if "flat_v" not in certificate:
+        certificate["flat_v"], certificate["flat_c"] = _flattest(N, d)
+    v, c = certificate["flat_v"], certificate["flat_c"]
     across = float(np.abs(N.T @ v).sum()) + 2 * (d.size + 2) * EPS64 * float(np.abs(N).sum() * np.abs(v).max())
     below = (float(v @ d) - 2 * across * largest) / float(np.abs(v).sum()) - rounding - radius
     flattest = float(np.abs(d + N @ c).max()) + rounding + 2 * EPS64 * float((np.abs(N) @ np.abs(c)).max() * len(c))
@@ -57,6 +63,7 @@ def distance_modulo(optimum: Optimum, x0: Floats, N: Floats, radius: float) -> O
         D_lo=max(0.0, down(np.longdouble(optimum.D_lo) - np.longdouble(along))),
         D_inf_lo=max(0.0, below / OUTWARD if below > 0 else 0.0),
         D_inf_hi=min(optimum.D_inf_hi, (flattest + radius) * OUTWARD),
+        certificate=certificate,
         notes=(*optimum.notes, note),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,15 @@ from problems.optimum.extended import Floats
 from problems.problem import LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.
-FORMAT = 3
+FORMAT = 4
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2
-NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate")
+NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")
 
 
-def key(model: LinearModel, x0: Floats) -> str:
-    """SHA-256 of format, loss, parameters, data and starting point."""
-    digest = hashlib.sha256(f"{FORMAT} {model.loss} {model.l2!r} {model.tau!r} {model.A.shape}".encode())
+def key(model: LinearModel, x0: Floats, radius: float = math.inf) -> str:
+    """SHA-256 of format, loss, parameters, data, starting point and radius."""
+    digest = hashlib.sha256(f"{FORMAT} {radius!r} {model.loss} {model.l2!r} {model.tau!r} {model.A.shape}".encode())
     A = model.A
     parts = [A.data, A.indices.astype(np.int64), A.indptr.astype(np.int64)] if hasattr(A, "tocsr") else [A]
     for array in (*parts, model.b, x0):
@@ -33,20 +35,33 @@ def key(model: LinearModel, x0: Floats) -> str:
 def load(name: str) -> Optimum | None:
     """The optimum stored under this key, with the seconds it took then."""
     path = _path(name)
-    stored = None if path is None else load_npz(path)
+    stored = None if path is None else load_npz(path, notice=True)
     if stored is None:
         return None
-    arrays, meta = stored
     try:
-        certificate: dict[str, Any] = dict(meta["certificate"])
-        certificate.update({k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"})
-        numbers = {k: float(meta[k]) for k in NUMBERS}
-        return Optimum(
-            x=arrays["x"], attained=meta["attained"], certificate=certificate, notes=tuple(meta["notes"]), **numbers
-        )
+        return from_arrays(*stored)
     except (KeyError, TypeError, ValueError):
         # written by other code under the same FORMAT: absent, as far as this code is concerned
         return None
+
+
+def to_arrays(optimum: Optimum) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(arrays, what fits JSON): the layout of every file that holds an optimum with its certificate."""
+    arrays = {f"certificate.{k}": v for k, v in optimum.certificate.items() if isinstance(v, np.ndarray)}
+    plain = {k: v for k, v in optimum.certificate.items() if not isinstance(v, np.ndarray)}
+    meta = {k: getattr(optimum, k) for k in NUMBERS}
+    meta |= {"attained": optimum.attained, "notes": list(optimum.notes), "certificate": plain}
+    return {**arrays, "x": optimum.x}, meta
+
+
+def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Optimum:
+    """The optimum that to_arrays took apart; KeyError, TypeError, ValueError where it was not."""
+    certificate: dict[str, Any] = dict(meta["certificate"])
+    certificate.update({k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"})
+    numbers = {k: float(meta[k]) for k in NUMBERS}
+    return Optimum(
+        x=arrays["x"], attained=meta["attained"], certificate=certificate, notes=tuple(meta["notes"]), **numbers
+    )
 
 
 def save(name: str, optimum: Optimum) -> None:
@@ -54,11 +69,7 @@ def save(name: str, optimum: Optimum) -> None:
     path = _path(name)
     if path is None or optimum.seconds < WORTH_KEEPING:
         return
-    arrays = {f"certificate.{k}": v for k, v in optimum.certificate.items() if isinstance(v, np.ndarray)}
-    plain = {k: v for k, v in optimum.certificate.items() if not isinstance(v, np.ndarray)}
-    meta = {k: getattr(optimum, k) for k in NUMBERS}
-    meta |= {"attained": optimum.attained, "notes": list(optimum.notes), "certificate": plain}
-    save_npz(path, {**arrays, "x": optimum.x}, meta)
+    save_npz(path, *to_arrays(optimum))
 
 
 def _path(name: str) -> Path | None:

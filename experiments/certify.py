@@ -1,0 +1,177 @@
+"""`certify`: every interval of a results directory proved again, from data and certificates alone.
+
+No solver takes part: while proofs run, importing one is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments import store, terminal
+from experiments.suite import BadInput
+
+if TYPE_CHECKING:
+    from problems import Optimum, Problem
+
+OK, PROBLEM = 0, 1
+SOLVERS = ("cvxpy", "clarabel", "highspy", "scipy.optimize")
+NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")
+WIDTH = 24  # of a kind or a number in the table
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One problem's claims, and why they are not proved; empty where they are."""
+
+    problem: str
+    optimum: Optimum | None
+    complaints: Sequence[str]
+    seconds: float
+
+
+def certify(out: Path, data_dir: Path | None = None) -> int:
+    """Check every problem of a results directory and print what is proved; the exit code."""
+    results = store.Results.read(out)
+    if data_dir is not None and not data_dir.is_dir():
+        raise BadInput(f"--data-dir {data_dir} is no directory.")
+    console = terminal.console()
+    outcomes = []
+    rows = [row for _, row in results.problems.iterrows()]
+    with terminal.progress(console, "proofs", len(rows)) as advance:
+        for row in rows:
+            outcomes.append(_checked(out, row, data_dir))
+            advance()
+    console.print(_table(outcomes))
+    return _close(console, out, outcomes)
+
+
+def _checked(out: Path, row: Any, data_dir: Path | None) -> Outcome:
+    begun = time.perf_counter()
+    name = str(row["problem"])
+    optimum, found = None, []
+    try:
+        optimum, _ = store.read_certificate(store.certificate_path(out, name))
+        problem = _same_data(name, row, data_dir)
+        found.extend(_differences(row, optimum))
+        stated = replace(optimum, **{number: float(row[number]) for number in NUMBERS})
+        with no_solver():
+            found.extend(proof_complaints(problem, stated))
+    except (ValueError, OSError, BadInput) as error:
+        found.append(" ".join(str(error).split()))
+    return Outcome(name, optimum, tuple(found), time.perf_counter() - begun)
+
+
+def _same_data(name: str, row: Any, data_dir: Path | None) -> Problem:
+    """The problem, if its data are those the results were made from."""
+    import problems
+
+    problem = problems.get(name, data_dir=data_dir)
+    then, now = row["sha256"], str(problem.facts.get("sha256", ""))
+    if isinstance(then, str) and then != now:
+        raise BadInput(
+            f"the data have SHA-256 {now[:12]}..., the results were made from {then[:12]}...; find that file and give "
+            f"its folder: --data-dir DIR."
+        )
+    if problem.m != row["m"] or problem.p != row["p"]:
+        raise BadInput(f"the problem is {problem.m} x {problem.p}, the results were made for {row['m']} x {row['p']}.")
+    return problem
+
+
+def _differences(row: Any, optimum: Optimum) -> list[str]:
+    """Numbers of problems.csv that are not those of the certificate's file."""
+    pairs = [(number, float(row[number]), float(getattr(optimum, number))) for number in NUMBERS]
+    found = [f"{n} = {table!r} in {store.PROBLEMS}, {stored!r} beside the certificate"
+             for n, table, stored in pairs if table != stored]  # fmt: skip
+    attained = {"True": True, "False": False}.get(str(row["attained"]))
+    if attained is not optimum.attained:
+        found.append(f"attained = {attained} in {store.PROBLEMS}, {optimum.attained} beside the certificate")
+    return found
+
+
+def proof_complaints(problem: Problem, stated: Optimum) -> list[str]:
+    """What is stated and not proved; a closed form is computed anew."""
+    from problems.optimum.check import complaints
+
+    if problem.model is not None:
+        return complaints(problem, stated)
+    exact = problem.optimum()
+    return [
+        f"{number} = {getattr(stated, number)!r}, the closed form is {getattr(exact, number)!r}"
+        for number in (*NUMBERS, "attained")
+        if getattr(stated, number) != getattr(exact, number)
+    ]
+
+
+@contextlib.contextmanager
+def no_solver() -> Iterator[None]:
+    """Make the import of a solver an error; one that data loading brought along is out of reach meanwhile."""
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(SOLVERS)}
+    refusal = _Refusal()
+    sys.meta_path.insert(0, refusal)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(refusal)
+        sys.modules.update(hidden)
+
+
+class _Refusal:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name in SOLVERS:
+            raise ImportError(f"a proof asked for the solver {name}")
+
+
+def _table(outcomes: Sequence[Outcome]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="Certified optima, proved again without a solver", title_justify="left", header_style="bold")
+    table.add_column("problem", overflow="fold")
+    table.add_column("certificate")
+    for name in ("f_lo", "f_hi - f_lo", "D", "D_inf"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("attained")
+    table.add_column("s", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for outcome in outcomes:
+        verdict = "[bold red]refused[/]" if outcome.complaints else "[green]proved[/]"
+        o = outcome.optimum
+        cells = ["-"] * 6
+        if o is not None:
+            attained = {True: "yes", False: "no"}.get(o.attained, "open") if o.attained is not None else "open"
+            width = f"{o.f_hi - o.f_lo:.1e}" if o.f_hi > o.f_lo else "0"
+            cells = [
+                o.kind,
+                f"{o.f_lo:.10g}",
+                width,
+                _interval(o.D_lo, o.D_hi),
+                _interval(o.D_inf_lo, o.D_inf_hi),
+                attained,
+            ]
+        table.add_row(terminal.plain(outcome.problem), *cells, f"{outcome.seconds:.1f}", verdict)
+    return table
+
+
+def _interval(low: float, high: float) -> str:
+    """One number where both ends agree in all digits shown."""
+    if math.isinf(low):
+        return "inf"
+    if math.isfinite(high) and high - low <= 1e-6 * high:
+        return f"{low:.7g}"
+    return f"{low:.5g} .. {high:.5g}"
+
+
+def _close(console: Any, out: Path, outcomes: Sequence[Outcome]) -> int:
+    say = lambda text: console.print(text, markup=False, soft_wrap=True)  # noqa: E731
+    refused = [outcome for outcome in outcomes if outcome.complaints]
+    for outcome in refused:
+        for complaint in outcome.complaints:
+            say(f"refused: {outcome.problem}: {complaint}")
+    say(f"{len(outcomes) - len(refused)} of {len(outcomes)} proved from the data and {out / store.CERTIFICATES}")
+    return PROBLEM if refused else OK

@@ -1,0 +1,377 @@
+"""Files of the LIBSVM site, downloaded into the folder `raw` of the cache when a problem first asks for them.
+
+pooch transfers the bytes. What stands around it here, and why pooch's own `retrieve` does not serve:
+
+- Trust on first use. The SHA-256 of the decompressed file is checked against the catalogue, where that knows it, and
+  otherwise against the one noted at the first download, in the folder `pins` of the cache. The text counts, not the
+  archive: the site has changed compressions, and the reader learns this hash anyway, so that `verify` costs nothing.
+- All or nothing. The bytes go to a hidden file beside the final one, which takes the final name in one step after its
+  check, and is removed on failure and on Ctrl-C; a killed process leaves it, and the next one overwrites it.
+- One at a time. That hidden file is locked (flock) while it is written: a second process or thread waits, and then
+  finds the file. Both fetching would be as safe, but the larger sets have gigabytes, and the site is a university's.
+- Faults. A file shorter than announced, a damaged archive, a dropped connection, a server that falls silent or answers
+  5xx are tried again, from the beginning, after short pauses; 404 and a site out of reach are not. A page that some
+  gateway sends in place of the file is no LIBSVM text, and refused.
+
+DADAPT_OFFLINE=1 forbids downloads; DADAPT_DATA_URL names a mirror of the site's folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from problems.data.cache import cache_root
+from problems.data.catalogue import COMPRESSED, SITE, Entry, bytes_text
+from problems.data.dataset import DataError, DataNotFound
+from problems.data.libsvm import first_labels
+from problems.data.locate import first_file, looked_in, raw_folder
+from problems.data.streams import TextPieces
+
+TIMEOUT = 30.0  # seconds without a byte, pooch's own choice; a slow server that keeps sending is waited for
+PAUSES = (0.5, 1.0, 2.0)  # seconds before the second, third and fourth try: for hiccups, not for outages
+CHUNK = 2**16  # bytes written at a time
+TEXT_LIMIT = 10**11  # bytes of text while hashing, in constant memory; the site's largest file has some 10**10
+PASSING = (408, 429)  # besides 5xx, what a server answers that may serve a moment later
+
+
+class DownloadFailed(DataNotFound):
+    """The file is not here, and could not be had from the site."""
+
+
+class _Failed(Exception):
+    """The file cannot be had; why."""
+
+
+class _Broken(Exception):
+    """A transfer went wrong in a way that another try may mend."""
+
+
+class _Absent(Exception):
+    """The server has no such file."""
+
+
+def fetch(
+    entry: Entry,
+    data_dir: str | Path | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    pauses: Sequence[float] = PAUSES,
+) -> Path:
+    """Download a file of the catalogue into the cache, unless it is there, and return its path.
+
+    Says on standard error what is fetched, how large it is and where it goes, and shows a bar if that is a terminal.
+
+    Parameters
+    ----------
+    entry : Entry
+        The file.
+    data_dir : str or Path, optional
+        The folder that was looked in first, for messages.
+    timeout : float > 0
+        Seconds that the server may be silent.
+    pauses : sequence of float >= 0
+        Seconds to wait before each further try.
+
+    Raises
+    ------
+    DownloadFailed
+        No network, no such file, no room, or the server fails at every try; the message says what to put where.
+    DataError
+        The file is not the published one, or not the one downloaded before; it is not kept.
+    """
+    folder = raw_folder()
+    found = first_file([folder], entry.name)
+    if found is not None:
+        return found
+    try:
+        if os.environ.get("DADAPT_OFFLINE", "") not in ("", "0"):
+            raise _Failed("DADAPT_OFFLINE forbids downloads")
+        folder.mkdir(parents=True, exist_ok=True)
+        with _exclusive(folder / f".{entry.name}.part", entry.name) as part:
+            found = first_file([folder], entry.name)  # another process may have been faster
+            return found or _download(entry, part, folder, timeout, pauses)
+    except _Failed as error:
+        raise _failed(entry, data_dir, str(error)) from error
+    except OSError as error:
+        reason = f"{error.filename or folder} cannot be written ({error.strerror})"
+        raise _failed(entry, data_dir, reason) from error
+
+
+def verify(name: str, path: Path, sha256_text: str, published: str | None) -> str:
+    """Compare a file that is here with what is known of it.
+
+    Parameters
+    ----------
+    name : str
+        Of the catalogue.
+    path : Path
+        The file.
+    sha256_text : str
+        Of its decompressed content.
+    published : str or None
+        The catalogue's hash.
+
+    Returns
+    -------
+    str
+        A note for the data set, empty where the file is the known one or nothing is known.
+
+    Raises
+    ------
+    DataError
+        The file was downloaded into the cache and has changed since.
+    """
+    pinned = _pinned(name)
+    if pinned is not None and path.parent == raw_folder() and sha256_text != pinned:
+        raise DataError(
+            f"{path} is no longer what was downloaded (SHA-256 of the text {sha256_text}, then {pinned}); remove it to "
+            "have it downloaded again, and keep a copy of your own in a folder given by --data-dir or $DADAPT_DATA."
+        )
+    known = published or pinned
+    if known is None or sha256_text == known:
+        return ""
+    origin = "published bytes" if published else "bytes downloaded before"
+    return f"not the {origin}: SHA-256 of the text {sha256_text}, theirs {known}"
+
+
+def _download(entry: Entry, part: BinaryIO, folder: Path, timeout: float, pauses: Sequence[float]) -> Path:
+    """Try the URLs, each as often as it may help; `part` is open for writing and locked."""
+    urls = _urls(entry)
+    for url in urls:
+        for pause in (*pauses, None):
+            try:
+                _transfer(url, entry, part, folder, timeout)
+                return _place(url, entry, part, folder)
+            except _Absent:
+                break
+            except _Broken as error:
+                if pause is None:
+                    raise _Failed(str(error)) from error
+                _say(f"{entry.name}: {error}; trying again in {pause:g} s")
+                time.sleep(pause)
+    raise _Failed(f"{urls[0]} does not exist (HTTP 404), nor does the file with another compression")
+
+
+def _urls(entry: Entry) -> list[str]:
+    """Where the file is, and where it would be had the site compressed it otherwise since."""
+    base = (os.environ.get("DADAPT_DATA_URL") or SITE).rstrip("/")
+    stem = entry.path.removesuffix(entry.compression)
+    return [f"{base}/{path}" for path in dict.fromkeys([entry.path, *(stem + s for s in ("", *COMPRESSED[:2]))])]
+
+
+def _transfer(url: str, entry: Entry, part: BinaryIO, folder: Path, timeout: float) -> None:
+    """Write what the URL sends into `part`, from its beginning."""
+    import pooch
+    from requests.exceptions import HTTPError, RequestException
+
+    part.seek(0)
+    part.truncate()
+    responses: list[Any] = []
+
+    def begun(response: Any, **_: Any) -> None:
+        responses.append(response)
+        if response.ok and not response.is_redirect:
+            length = response.headers.get("content-length", "")
+            size = bytes_text(int(length)) if length.isdecimal() else "size unknown"
+            _say(f"downloading {entry.name} ({size}) from {url} to {folder}")
+
+    try:
+        with _bar(entry.name) as bar:
+            # identity: the length announced is then the file's, and urllib3 holds the server to it
+            downloader = pooch.HTTPDownloader(
+                progressbar=bar, chunk_size=CHUNK, timeout=timeout,
+                headers={"Accept-Encoding": "identity"}, hooks={"response": begun},
+            )  # fmt: skip
+            downloader(url, part, None)
+    except HTTPError as error:
+        status = responses[-1].status_code
+        if status == 404:
+            raise _Absent from error
+        if status >= 500 or status in PASSING:
+            raise _Broken(f"{url} answers HTTP {status}") from error
+        raise _Failed(f"{url} answers HTTP {status}") from error
+    except RequestException as error:
+        raise _interrupted(url, error, timeout) from error
+    finally:
+        for response in responses:
+            response.close()
+
+
+def _interrupted(url: str, error: Exception, timeout: float) -> _Broken | _Failed:
+    """Tell a transfer that broke off from one that could never begin."""
+    from requests import exceptions
+    from urllib3.exceptions import MaxRetryError, NewConnectionError, ProxyError, ReadTimeoutError
+
+    reason = error.args[0] if error.args else None
+    if isinstance(reason, MaxRetryError):
+        reason = reason.reason
+    if isinstance(error, exceptions.ConnectTimeout) or isinstance(reason, NewConnectionError | ProxyError):
+        return _Failed(f"{url} is out of reach")
+    if isinstance(reason, ReadTimeoutError):
+        return _Broken(f"{url} was silent for {timeout:g} s")
+    if isinstance(error, exceptions.SSLError | ValueError):  # the latter: no URL that requests knows
+        return _Failed(f"{url} cannot be asked for ({reason})")
+    return _Broken(f"the transfer from {url} broke off")
+
+
+def _place(url: str, entry: Entry, part: BinaryIO, folder: Path) -> Path:
+    """Check what was transferred, note its hash, and give the file its name."""
+    hidden = Path(part.name)
+    part.seek(0)
+    pieces = TextPieces(url, part, limit=TEXT_LIMIT)
+    try:
+        for _ in pieces:
+            pass
+    except DataError as error:
+        raise _Broken(f"what {url} sent is damaged") from error
+    if first_labels(hidden) is None:
+        part.seek(0)
+        raise DataError(f"what {url} sent is no LIBSVM file and was not kept; it begins with {part.read(40)!r}.")
+    pinned = _pinned(entry.name)
+    known = entry.sha256_text or pinned
+    if known is not None and pieces.sha256 != known:
+        where = "the catalogue has" if entry.sha256_text else f"the first download, noted in {_pin(entry.name)}, had"
+        remedy = "" if entry.sha256_text else "; if the site has a new version that you trust, remove that note"
+        raise DataError(
+            f"what {url} sent is not {entry.name} and was not kept: the SHA-256 of its text is {pieces.sha256}, and "
+            f"{where} {known}{remedy}."
+        )
+    if pinned is None:
+        _note(entry.name, url, pieces)
+    os.fsync(part.fileno())
+    final = folder / url.rpartition("/")[2]
+    hidden.replace(final)
+    return final
+
+
+def _failed(entry: Entry, data_dir: str | Path | None, reason: str) -> DownloadFailed:
+    return DownloadFailed(
+        f"{entry.name} is in none of {looked_in(data_dir)}, and could not be downloaded: {reason}; get "
+        f"{_urls(entry)[0]} by other means and put it, as {entry.file_name}, into a folder given by --data-dir "
+        f"(data_dir= in Python) or $DADAPT_DATA, or into {raw_folder()}."
+    )
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path, name: str) -> Iterator[BinaryIO]:
+    """Open a file for writing that nobody else has open this way; afterwards it is gone, unless renamed."""
+    while True:
+        file = path.open("a+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"waiting for another process that downloads {name}")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except BaseException:
+                file.close()
+                raise
+        if _is_still(path, file):
+            break
+        file.close()  # whoever held it has renamed or removed it
+    with file:
+        try:
+            yield file
+        finally:
+            if _is_still(path, file):
+                path.unlink()
+
+
+def _is_still(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+# --- hashes of first downloads
+
+
+def _pin(name: str) -> Path:
+    return cache_root() / "pins" / f"{name}.json"
+
+
+def _pinned(name: str) -> str | None:
+    """SHA-256 of the text at the first download; None before it, or where the note is unreadable."""
+    try:
+        noted = json.loads(_pin(name).read_text(encoding="utf-8"))
+        return str(noted["sha256_text"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(name: str, url: str, pieces: TextPieces) -> None:
+    """Write the note of a first download, whole or not at all; the lock on the download keeps others out."""
+    pin = _pin(name)
+    pin.parent.mkdir(parents=True, exist_ok=True)
+    noted = {
+        "sha256_text": pieces.sha256,
+        "sha256_file": pieces.file_sha256,
+        "url": url,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    hidden = pin.with_name(f".{pin.name}")
+    try:
+        hidden.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
+        hidden.replace(pin)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+# --- what the user sees
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _bar(name: str) -> Iterator[Any]:
+    """Something to show progress with, or False for pooch to show none."""
+    if not sys.stderr.isatty():
+        yield False
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(bar_width=40), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Bar(progress, name)
+
+
+class _Bar:
+    """The part of tqdm's interface that pooch uses, drawn by rich."""
+
+    def __init__(self, progress: Any, name: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(name, total=None)
+
+    @property
+    def total(self) -> float | None:
+        """Bytes expected; None, which rich shows as a moving bar, where the server does not say."""
+        total: float | None = self._progress.tasks[self._task].total
+        return total
+
+    @total.setter
+    def total(self, size: int) -> None:
+        self._progress.update(self._task, total=size or None)
+
+    def update(self, size: int) -> None:
+        """Count further bytes."""
+        self._progress.update(self._task, advance=size)
+
+    def reset(self) -> None:
+        """Count from 0."""
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        """Draw no more."""
+        self._progress.stop()

@@ -1,0 +1,178 @@
+"""`certify`: stored optima are proved again from data and certificates, and what is wrong is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import analysis, report, store
+from experiments.certify import SOLVERS, no_solver
+from experiments.run import main
+
+PROBLEMS = [
+    *["logistic:iris", "logistic:wine", "logistic:digits", "hinge:iris", "hinge:digits_bins", "lad:diabetes"],
+    *["quantile[tau=0.9]:diabetes", "logistic[l2=1e-3]:iris", "hinge[l2=1e-3]:iris", "hard:abs", "hard:drori_teboulle"],
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with one problem of each kind of certificate; not to be changed."""
+    out = tmp_path_factory.mktemp("certify") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+        patch.setattr(report, "write", lambda out: None)
+        argv = ["convex_suite", "--problems", *PROBLEMS, "--methods", "dadapt_dual_averaging", "--steps", "5"]
+        assert main([*argv, "--jobs", "1", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def copy(results: Path, tmp_path: Path) -> Path:
+    """The same results, to be spoiled."""
+    import shutil
+
+    return Path(shutil.copytree(results, tmp_path / "results"))
+
+
+def certify(out: Path, *more: str) -> int:
+    return main(["certify", str(out), *more])
+
+
+def change_table(out: Path, problem: str, **values: Any) -> None:
+    table = pd.read_csv(out / "problems.csv", dtype=object)
+    for name, value in values.items():
+        table.loc[table["problem"] == problem, name] = value
+    table.to_csv(out / "problems.csv", index=False)
+
+
+def change_certificate(out: Path, problem: str, change: Any) -> None:
+    path = store.certificate_path(out, problem)
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    meta = json.loads(str(arrays.pop("meta")))
+    change(arrays, meta)
+    np.savez(path, **arrays, meta=np.array(json.dumps(meta)))
+
+
+def state(out: Path, problem: str, name: str, value: float) -> None:
+    """Claim another number, in both places."""
+    change_table(out, problem, **{name: repr(value)})
+    change_certificate(out, problem, lambda arrays, meta: meta["optimum"].update({name: value}))
+
+
+def test_every_interval_of_a_run_is_proved_again(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify(results) == 0
+    said = capsys.readouterr().out
+    assert f"{len(PROBLEMS)} of {len(PROBLEMS)} proved" in said
+    assert "refused" not in said
+    for kind in ("self-concordance", "separable", "quasi-separable", "exact vertex", "strong convexity", "closed form"):
+        assert kind in said
+
+
+def test_certificates_are_small(results: Path) -> None:
+    for problem in PROBLEMS:
+        assert store.certificate_path(results, problem).stat().st_size < 100_000
+
+
+def test_no_solver_is_imported(results: Path) -> None:
+    """In a process of its own, whose data come from the cache that the run has filled."""
+    code = (
+        "import sys\nfrom experiments.run import main\n"
+        f"assert main(['certify', {str(results)!r}]) == 0\n"
+        f"print([name for name in sys.modules if name.startswith({SOLVERS!r})])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_solver_within_a_proof_is_an_error() -> None:
+    import scipy.optimize
+
+    with no_solver(), pytest.raises(ImportError, match="asked for the solver"):
+        import scipy.optimize  # noqa: F401
+    assert "scipy.optimize" in sys.modules
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("name", ["f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi"])
+def test_a_claim_beyond_the_proof_is_refused(
+    copy: Path, problem: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimum, _ = store.read_certificate(store.certificate_path(copy, problem))
+    value = getattr(optimum, name)
+    step = 1e-6 * max(abs(value), 1e-3)
+    if not np.isfinite(value):
+        state(copy, problem, name.replace("_lo", "_hi"), 1e6)
+        name = name.replace("_lo", "_hi")
+    # the other end follows, so that the interval is not empty
+    elif name.endswith("_lo"):
+        state(copy, problem, name.replace("_lo", "_hi"), getattr(optimum, name.replace("_lo", "_hi")) + 2 * step)
+        state(copy, problem, name, value + step)
+    else:
+        state(copy, problem, name.replace("_hi", "_lo"), getattr(optimum, name.replace("_hi", "_lo")) - 2 * step)
+        state(copy, problem, name, value - step)
+    assert certify(copy) == 1
+    said = capsys.readouterr().out
+    assert f"refused: {problem}: " in said
+    assert f"{len(PROBLEMS) - 1} of {len(PROBLEMS)} proved" in said
+
+
+def test_tables_that_differ_from_certificates_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change_table(copy, "hinge:iris", f_lo="0.05")
+    change_table(copy, "logistic:wine", attained="True")
+    assert certify(copy) == 1
+    said = capsys.readouterr().out
+    assert "refused: hinge:iris: f_lo = 0.05 in problems.csv" in said
+    assert "refused: logistic:wine: attained = True in problems.csv" in said
+
+
+def test_damaged_missing_and_foreign_certificates_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store.certificate_path(copy, "hinge:iris").unlink()
+    store.certificate_path(copy, "hard:abs").write_bytes(b"PK not a zip file")
+    change_certificate(copy, "lad:diabetes", lambda arrays, meta: meta.update(layout=0))
+    change_certificate(copy, "logistic:digits", lambda arrays, meta: arrays.pop("certificate.w"))
+    change_certificate(copy, "hinge:digits_bins", lambda arrays, meta: arrays.pop("certificate.rows"))
+    assert certify(copy) == 1
+    said = capsys.readouterr().out
+    assert f"{len(PROBLEMS) - 5} of {len(PROBLEMS)} proved" in said
+    assert "refused: lad:diabetes" in said
+    assert "is of version 0" in said
+    assert "holds no certificate" in said
+    assert "malformed" in said
+
+
+def test_other_data_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change_table(copy, "lad:diabetes", sha256="0" * 64)
+    change_table(copy, "hinge:iris", m="99")
+    assert certify(copy) == 1
+    said = capsys.readouterr().out
+    assert "refused: lad:diabetes: the data have SHA-256" in said
+    assert "the results were made for 99 x" in said
+
+
+def test_a_directory_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify(tmp_path) == 2
+    assert "holds no finished results" in capsys.readouterr().err
+    assert certify(tmp_path, "--data-dir", str(tmp_path / "nowhere")) == 2
+
+
+def test_fresh_deletes_certificates_of_its_own_and_no_other_file(copy: Path) -> None:
+    (copy / "certificates" / "mine.npz").write_bytes(b"")
+    names = [store.certificate_path(copy, problem) for problem in PROBLEMS]
+    assert all(path.is_file() for path in names)
+    from experiments.runner import named_files
+
+    manifest = store.read_manifest(copy)
+    assert manifest is not None
+    store.delete_results(copy, named_files(manifest["configuration"]))
+    assert not any(path.is_file() for path in names)
+    assert [path.name for path in (copy / "certificates").iterdir()] == ["mine.npz"]
