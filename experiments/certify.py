@@ -9,7 +9,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,33 +38,51 @@ class Outcome:
 
 def certify(out: Path, data_dir: Path | None = None) -> int:
     """Check every problem of a results directory and print what is proved; the exit code."""
-    results = store.Results.read(out)
+    try:
+        results = store.Results.read(out)
+        rows = [row for _, row in results.problems.iterrows()]
+        missing = set(results.manifest["configuration"]["problems"]) - {str(row["problem"]) for row in rows}
+        hashes = results.manifest["configuration"]["problems"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{out / store.PROBLEMS} or its manifest is damaged: {error!r}; run the suite again.") from None
     if data_dir is not None and not data_dir.is_dir():
         raise BadInput(f"--data-dir {data_dir} is no directory.")
     console = terminal.console()
-    outcomes = []
-    rows = [row for _, row in results.problems.iterrows()]
+    outcomes = [Outcome(name, None, (f"is missing in {store.PROBLEMS}",), 0.0) for name in sorted(missing)]
     with terminal.progress(console, "proofs", len(rows)) as advance:
         for row in rows:
-            outcomes.append(_checked(out, row, data_dir))
+            outcomes.append(_checked(out, row, hashes, data_dir))
             advance()
     console.print(_table(outcomes))
     return _close(console, out, outcomes)
 
 
-def _checked(out: Path, row: Any, data_dir: Path | None) -> Outcome:
+def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | None) -> Outcome:
     begun = time.perf_counter()
     name = str(row["problem"])
     optimum, found = None, []
     try:
-        optimum, _ = store.read_certificate(store.certificate_path(out, name))
+        optimum, about = store.read_certificate(store.certificate_path(out, name))
         problem = _same_data(name, row, data_dir)
         found.extend(_differences(row, optimum))
+        if about.get("problem") != name or about.get("data_hash") != hashes.get(name):
+            found.append(f"the certificate is that of {about.get('problem')!r}, or of other data")
+        if not math.isinf(optimum.radius):
+            found.append(f"the certificate speaks of a ball of radius {optimum.radius!r} alone")
         stated = replace(optimum, **{number: float(row[number]) for number in NUMBERS})
         with no_solver():
             found.extend(proof_complaints(problem, stated))
-    except (ValueError, OSError, BadInput) as error:
-        found.append(" ".join(str(error).split()))
+    except (
+        ArithmeticError,
+        AttributeError,
+        BadInput,
+        ImportError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:
+        found.append(" ".join(str(error).split()) or repr(error))
     return Outcome(name, optimum, tuple(found), time.perf_counter() - begun)
 
 
@@ -74,10 +92,10 @@ def _same_data(name: str, row: Any, data_dir: Path | None) -> Problem:
 
     problem = problems.get(name, data_dir=data_dir)
     then, now = row["sha256"], str(problem.facts.get("sha256", ""))
-    if isinstance(then, str) and then != now:
+    if (then if isinstance(then, str) else "") != now:
         raise BadInput(
-            f"the data have SHA-256 {now[:12]}..., the results were made from {then[:12]}...; find that file and give "
-            f"its folder: --data-dir DIR."
+            f"the data have SHA-256 {now[:12]}..., the results were made from {str(then)[:12]}...; find that file and "
+            f"give its folder: --data-dir DIR."
         )
     if problem.m != row["m"] or problem.p != row["p"]:
         raise BadInput(f"the problem is {problem.m} x {problem.p}, the results were made for {row['m']} x {row['p']}.")
@@ -89,6 +107,8 @@ def _differences(row: Any, optimum: Optimum) -> list[str]:
     pairs = [(number, float(row[number]), float(getattr(optimum, number))) for number in NUMBERS]
     found = [f"{n} = {table!r} in {store.PROBLEMS}, {stored!r} beside the certificate"
              for n, table, stored in pairs if table != stored]  # fmt: skip
+    if row["certificate"] != optimum.kind:
+        found.append(f"certificate = {row['certificate']} in {store.PROBLEMS}, {optimum.kind} in its file")
     attained = {"True": True, "False": False}.get(str(row["attained"]))
     if attained is not optimum.attained:
         found.append(f"attained = {attained} in {store.PROBLEMS}, {optimum.attained} beside the certificate")

@@ -65,6 +65,8 @@ class Optimum:
             raise ValueError(f"f_lo = {self.f_lo!r} is not below f_hi = {self.f_hi!r}.")
         if not self.D_lo <= self.D_hi:
             raise ValueError(f"D_lo = {self.D_lo!r} is not below D_hi = {self.D_hi!r}.")
+        if not self.D_inf_lo <= self.D_inf_hi:
+            raise ValueError(f"D_inf_lo = {self.D_inf_lo!r} is not below D_inf_hi = {self.D_inf_hi!r}.")
 
     @property
     def kind(self) -> str:
@@ -197,7 +199,7 @@ class Problem:
         if not self._optimum.D_hi <= radius:
             raise ValueError(
                 f"{self.name} is no linear model: its optimum over a ball is known where the ball holds a minimiser, "
-                f"radius >= {self._optimum.D_hi!r}, got {radius!r}."
+                f"radius >= {float(self._optimum.D_hi)!r}, got {radius!r}."
             )
         return replace(self._optimum, radius=radius)
 

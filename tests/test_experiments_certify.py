@@ -159,6 +159,47 @@ def test_other_data_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) 
     assert "the results were made for 99 x" in said
 
 
+def test_incomplete_results_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_csv(copy / "problems.csv", dtype=object)
+    table[table["problem"] != "hinge:iris"].to_csv(copy / "problems.csv", index=False)
+    change_table(copy, "lad:diabetes", sha256="")
+    change_table(copy, "logistic:iris", certificate="banana")
+    assert certify(copy) == 1
+    said = capsys.readouterr().out
+    assert "refused: hinge:iris: is missing in problems.csv" in said
+    assert "refused: lad:diabetes" in said
+    assert "certificate = banana in problems.csv, self-concordance in its file" in said
+    table[:0].to_csv(copy / "problems.csv", index=False)
+    assert certify(copy) == 1
+    table["f_lo"] = "abc"
+    table.to_csv(copy / "problems.csv", index=False)
+    assert certify(copy) == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_an_optimum_over_a_ball_is_not_taken_for_that_of_the_space(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import problems
+
+    whole = problems.get("lad:diabetes")
+    ball = whole.optimum(radius=whole.optimum().D_lo / 2)
+    path = store.certificate_path(copy, "lad:diabetes")
+    _, about = store.read_certificate(path)
+    store.write_certificate(path, ball, problem="lad:diabetes", data_hash=about["data_hash"])
+    numbers = {name: repr(getattr(ball, name)) for name in ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")}
+    change_table(copy, "lad:diabetes", certificate="ball", **numbers)
+    assert certify(copy) == 1
+    assert "refused: lad:diabetes: the certificate speaks of a ball" in capsys.readouterr().out
+
+
+def test_the_certificate_of_another_problem_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = store.certificate_path(copy, "hinge:iris").read_bytes()
+    store.certificate_path(copy, "hinge[l2=1e-3]:iris").write_bytes(other)
+    assert certify(copy) == 1
+    assert "is that of 'hinge:iris'" in capsys.readouterr().out
+
+
 def test_a_directory_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert certify(tmp_path) == 2
     assert "holds no finished results" in capsys.readouterr().err

@@ -322,3 +322,70 @@ def test_a_problem_of_mixed_scale_has_its_exact_minimum(loss: str) -> None:
         assert optimum.kind == "exact vertex"
         assert optimum.f_hi <= np.nextafter(optimum.f_lo, np.inf)
         assert complaints(p, optimum) == []
+
+
+def test_a_rounded_point_is_not_taken_for_an_exact_one() -> None:
+    """x = (2^40, 2^40 - 2^-26/...) is rounded in long double, and its residuals cancel to the last bit."""
+    X, e = 2.0**40, 2.0**-26
+    A = np.array([[0.0, 1.0]] * 3 + [[1.0, -1.0]] * 4)
+    b = np.array([X] * 3 + [-e / 2, e / 8, e / 4, e])
+    p = problems.least_absolute_deviation(A, b, intercept=False, x0=[X, X])
+    rows, columns, given = np.array([0, 6]), np.array([0, 1]), np.zeros(2)
+    upper = np.zeros(7, dtype=bool)
+    upper[1] = True
+    assert checked_vertex(p.model, rows, columns, given, upper) is None
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.f_lo > 0
+
+
+def test_signs_and_lengths_survive_underflow() -> None:
+    for d in range(1, 300):
+        model = problems.least_absolute_deviation([[d * 2.0**-1020]], [2.0**-1020], intercept=False).model
+        assert residual_signs(model, Rational([1], d))[1].tolist() == [0]
+    huge = problems.least_absolute_deviation([[1e300], [1e300]], [1e-30, 2e-30], intercept=False).model
+    x = Rational([1], 10**330)
+    exact = [Fraction(1e300) / 10**330 - Fraction(b) for b in (1e-30, 2e-30)]
+    assert residual_signs(huge, x)[1].tolist() == [(v > 0) - (v < 0) for v in exact]
+    assert 0 < distances_up(x, np.zeros(1))[0] < 1e-300
+    assert long_of(1, 10**330) > 0
+    with pytest.raises(OverflowError):
+        long_of(1, 10**6000)
+
+
+def test_a_certificate_serves_its_own_loss_alone() -> None:
+    rng = np.random.default_rng(0)
+    A, b = rng.normal(size=(30, 3)), rng.choice([-1.0, 1.0], 30)
+    for l2 in (0.0, 0.1):
+        hinge, logistic = problems.hinge(A, b, l2=l2), problems.logistic(A, b, l2=l2)
+        optimum = certified_optimum(hinge, cache=False)
+        assert "proves nothing" in complaints(logistic, optimum)[0]
+        assert "proves nothing" in complaints(hinge, certified_optimum(logistic, cache=False))[0] or l2 > 0
+        for kind in ("nonsense", ["exact vertex"], None):
+            assert complaints(hinge, replace(optimum, certificate={**optimum.certificate, "kind": kind}))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_slack_where_the_proof_is_exact(loss: str) -> None:
+    p = instance(loss, 0)
+    optimum = certified_optimum(p, cache=False)
+    f_lo, f_hi = optimum.f_lo, optimum.f_hi
+    above = float(np.nextafter(f_lo, np.inf))
+    assert complaints(p, replace(optimum, f_lo=above, f_hi=max(above, f_hi)))
+    assert complaints(p, replace(optimum, f_hi=f_lo)) or f_lo == f_hi
+    assert complaints(p, replace(optimum, D_lo=float(np.nextafter(optimum.D_lo, np.inf)), D_hi=2 * optimum.D_hi))
+    # a stated end that is far too wide loosens nothing
+    far = 1e18 * np.ones(p.p)
+    assert complaints(p, replace(optimum, x=far, f_lo=1000.0, f_hi=p.value(far)))
+    with pytest.raises(ValueError, match="D_inf"):
+        replace(optimum, D_inf_lo=np.nan, D_inf_hi=np.nan)
+
+
+def test_enormous_targets_are_scaled_before_a_solver_sees_them() -> None:
+    rng = np.random.default_rng(0)
+    A, b = rng.normal(size=(40, 3)), rng.normal(size=40)
+    for s in (1e-25, 1e16, 1e19, 1e30, 1e60):
+        optimum = certified_optimum(problems.least_absolute_deviation(A, s * b), cache=False)
+        assert optimum.kind == "exact vertex"
+        l2 = certified_optimum(problems.least_absolute_deviation(A, s * b, l2=0.1 / s), cache=False)
+        assert l2.kind == "exact minimiser"

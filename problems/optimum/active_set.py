@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from problems.optimum.dual import box, slack, snapped
+from problems.optimum.dual import PIECEWISE_LINEAR, box, slack, snapped
 from problems.optimum.extended import Floats
 from problems.optimum.linear_program import highs
 from problems.optimum.rational import Indices, Rational, independent, integers, products, solve
@@ -28,7 +28,7 @@ from problems.optimum.vertex import Mask, dense, dual_sums, residual_signs
 from problems.problem import LinearModel
 
 # Beyond so many rows the exact system takes minutes.
-LARGEST = 500
+LARGEST = 300
 # Rows whose residual is so small, relatively, may belong to I: a solver's accuracy.
 NEAR = 1e-8
 
@@ -58,13 +58,17 @@ def exact_minimiser(model: LinearModel, x: Floats, u: Floats) -> Minimiser | Non
         inside, upper = slack(lo, hi, basic) > 0, hi - basic < basic - lo
         rows = np.flatnonzero(inside)
         rows = rows[independent(integers(dense(model.A[rows])).rows)[0]]
-    return None if rows.size > LARGEST else checked_minimiser(model, rows, upper)
+    try:
+        return checked_minimiser(model, rows, upper)
+    except OverflowError:  # numbers beyond extended precision
+        return None
 
 
 def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimiser | None:
     """The minimiser, if these rows and ends of boxes are right."""
     lo, hi = box(model)
-    if np.unique(rows).size < rows.size:
+    assert model.loss in PIECEWISE_LINEAR
+    if np.unique(rows).size < rows.size or rows.size > LARGEST or not model.l2 > 0:
         return None
     found = _solved(model, rows, upper)
     if found is None:
@@ -72,10 +76,7 @@ def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimis
     x, u_rows, value = found
     if any(v > Fraction(hi[i]) or v < Fraction(lo[i]) for i, v in zip(rows, u_rows, strict=True)):
         return None
-    try:
-        signs = residual_signs(model, x)[1]
-    except OverflowError:
-        return None
+    signs = residual_signs(model, x)[1]
     signs[rows] = 0
     agree = np.where(upper, signs >= 0, signs <= 0)
     agree[rows] = True

@@ -15,6 +15,7 @@ long doubles, for in float64 1 + EPS is 1.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,9 @@ BELOW = 1 - ROUNDINGS * np.finfo(np.longdouble).eps
 # Rounding to float64 costs half an ulp, and an ulp of a value is at least EPS64 / 2 of it: 1 on x86-64, 33 where
 # long double is double.
 STEPS = math.ceil(0.5 + ROUNDINGS * EPS / (EPS64 / 2))
+# Sums whose terms cancel so far that a margin is off by more than this are computed again, exactly, if they are few.
+COARSE, EXACT_TERMS = 1e-16, 20_000
+TINY = 2.0**-1070  # EPS times a float64 sum of products may underflow: a few units of the last place there is
 BLOCK = 2048  # rows converted to long double at a time
 
 
@@ -43,8 +47,18 @@ class Bounded(NamedTuple):
 
 
 def margins(A: Any, x: Any) -> Bounded:
-    """A x."""
+    """A x for an exact x; where rows cancel and are few, in exact arithmetic."""
     x = np.asarray(x, dtype=np.longdouble)
+    value, error = rounded_margins(A, x)
+    coarse = np.flatnonzero(error > COARSE * np.maximum(1.0, np.abs(value).astype(np.float64)))
+    if 0 < coarse.size * A.shape[1] <= EXACT_TERMS and np.all(np.asarray(x, dtype=np.float64) == x):
+        value[coarse] = _exact_margins(A[coarse], x.astype(np.float64))
+        error[coarse] = 2 * EPS * np.abs(value[coarse]).astype(np.float64) + TINY
+    return Bounded(value, error)
+
+
+def rounded_margins(A: Any, x: Any) -> Bounded:
+    """A x for an x whose entries may each be one rounding of long double off; zero or at least 1e-300 in size."""
     size = np.abs(x).astype(np.float64)
     if hasattr(A, "tocsr"):
         value = A.astype(np.longdouble) @ x
@@ -54,7 +68,19 @@ def margins(A: Any, x: Any) -> Bounded:
         for i in range(0, A.shape[0], BLOCK):
             value[i : i + BLOCK] = A[i : i + BLOCK].astype(np.longdouble) @ x
         terms = A.shape[1]
-    return Bounded(value, OUTWARD * (terms + 2) * EPS * (abs(A) @ size))
+    return Bounded(value, OUTWARD * (terms + 3) * EPS * (abs(A) @ size) + TINY)
+
+
+def _exact_margins(A: Any, x: Floats) -> Long:
+    """A x within one rounding, whatever cancels: products of float64 as rationals, whose sum is exact."""
+    dense = A.toarray() if hasattr(A, "toarray") else A
+    factors = [Fraction(v) for v in x.tolist()]
+    found = np.empty(dense.shape[0], dtype=np.longdouble)
+    for i, row in enumerate(dense.tolist()):
+        exact = sum((Fraction(a) * v for a, v in zip(row, factors, strict=True) if a), Fraction(0))
+        high = float(exact)
+        found[i] = np.longdouble(high) + np.longdouble(float(exact - Fraction(high)))
+    return found
 
 
 def combination(A: Any, u: Any) -> Bounded:

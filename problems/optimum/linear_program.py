@@ -5,6 +5,7 @@ The dual linear program of min (1/m) sum phi_i(<a_i, x>) is: minimise sum b_i u_
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,28 @@ def highs(cost: Floats, **arguments: Any) -> Any:
     return linprog(cost, method="highs", **arguments)
 
 
+def _unit_targets(model: LinearModel) -> tuple[LinearModel, float]:
+    """(model with targets of size 1, s): its solutions are x / s and the same u; s is a power of two.
+
+    The losses are homogeneous: f(s x) = s (mean loss at x with targets b / s + s l2/2 ||x||^2). Solvers take numbers
+    near 1e20 for infinite.
+    """
+    s = 2.0 ** float(np.frexp(np.abs(model.b).max(initial=0.0))[1])
+    if 1e-3 <= s <= 1e3:
+        return model, 1.0
+    return replace(model, b=model.b / s, l2=model.l2 * s), s
+
+
 def vertex_pair(model: LinearModel) -> Pair | None:
     """(x, u) by HiGHS on the dual linear program: a vertex of the dual, x its multipliers."""
+    model, s = _unit_targets(model)
     lo, hi = box(model)
     A_eq = model.A.T.tocsc() if hasattr(model.A, "tocsr") else model.A.T
     result = highs(model.b, A_eq=A_eq, b_eq=np.zeros(model.A.shape[1]), bounds=np.column_stack([lo, hi]))
     if result.x is None or result.status != 0:
         return None
     # d(min)/d(rhs): the Lagrangian sum b_i u_i - <x, A^T u>
-    return np.asarray(result.eqlin.marginals), np.asarray(result.x)
+    return s * np.asarray(result.eqlin.marginals), np.asarray(result.x)
 
 
 def clarabel_solve(
@@ -77,6 +91,7 @@ def interior_pair(model: LinearModel) -> Pair | None:
     """
     import scipy.sparse
 
+    model, s = _unit_targets(model)
     A = scipy.sparse.csr_array(model.A)
     b = model.b
     m, p = A.shape
@@ -90,7 +105,7 @@ def interior_pair(model: LinearModel) -> Pair | None:
     if found is None:
         return None
     weights = found[1].reshape(2, m)
-    return found[0][:p], lo * weights[0] + hi * weights[1]
+    return s * found[0][:p], lo * weights[0] + hi * weights[1]
 
 
 def project(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "euclidean") -> Pair | None:

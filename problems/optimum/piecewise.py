@@ -30,6 +30,10 @@ from problems.problem import LinearModel, Optimum, Problem
 
 # Beyond so many entries no linear program is attempted: solvers take hours, and gigabytes.
 LARGEST = 2e8
+# Up to so many columns x0 is projected on X* in the maximum norm too.
+MANY = 1000
+# The active set method for l2 > 0 is attempted up to so many entries; beyond, strong convexity alone.
+LARGEST_L2 = 2e7
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
 
@@ -42,9 +46,19 @@ def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
     m, p = model.A.shape
     if m * p > LARGEST:
         return _without_proof(problem, model, f"{m} x {p} entries are too many for the linear program")
+    try:
+        return _exactly(problem, model) or _without_proof(
+            problem, model, "neither HiGHS nor Clarabel came near enough to an optimal basis"
+        )
+    except OverflowError:
+        return _without_proof(problem, model, "numbers beyond extended precision")
+
+
+def _exactly(problem: Problem, model: LinearModel) -> Optimum | None:
+    """An optimal basis with the distance of x0 from X*; None where no basis is found."""
     vertex = _solved(model)
     if vertex is None:
-        return _without_proof(problem, model, "neither HiGHS nor Clarabel came near enough to an optimal basis")
+        return None
     certificate: dict[str, Any] = {
         "kind": "exact vertex",
         "rows": vertex.rows,
@@ -56,9 +70,11 @@ def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
     notes = []
     if not _unique(model, vertex):
         notes.append("X* is more than a point")
-        found = [nearest(model, vertex, problem.x0, norm) for norm in NORMS]
+        # the linear program of the maximum norm takes minutes where there are many columns
+        norms = NORMS if model.A.shape[1] <= MANY else NORMS[:1]
+        found = [nearest(model, vertex, problem.x0, norm) for norm in norms]
         point = found[0].point.x
-        for norm, near in zip(NORMS, found, strict=True):
+        for norm, near in zip(norms, found, strict=True):
             certificate |= {f"{norm}_{name}": value for name, value in _stored(near).items()}
     proof = prove_piecewise(model, problem.x0, certificate)
     if proof.D_hi > proof.D_lo * (1 + LOOSE):
@@ -106,7 +122,7 @@ def prove_piecewise(model: LinearModel, x0: Floats, certificate: Mapping[str, An
     if _unique(model, vertex):
         below, above = distances_down(vertex.x, x0), distances_up(vertex.x, x0)
     else:
-        ends = [_distance(model, vertex, x0, certificate, norm) for norm in NORMS]
+        ends = [_distance(model, vertex, x0, certificate, n) for n in NORMS if f"{n}_rows" in certificate]
         # each point and each y bounds both distances
         below = max(end[0][0] for end in ends), max(end[0][1] for end in ends)
         above = min(end[1][0] for end in ends), min(end[1][1] for end in ends)
@@ -161,20 +177,25 @@ def certify_piecewise_l2(problem: Problem, model: LinearModel) -> Optimum:
 
     Any u in the box gives f* >= c - ||v||^2 / (2 l2), and ||x - x*||^2 <= 2 (f(x) - f_lo) / l2.
     """
-    # any point and any dual prove something: where no solver returns, begin at 0
-    nowhere = np.zeros(model.A.shape[1]), np.zeros(model.b.size)
-    points, duals = _active_set(model, *(interior_pair(model) or _reference_pair(model) or nowhere))
+    # any point and any dual prove something: where no solver returns, or none is asked, begin at 0
+    m, p = model.A.shape
+    nowhere = np.zeros(p), np.zeros(m)
+    few = m * p <= LARGEST_L2
+    pair = (interior_pair(model) or _reference_pair(model) or nowhere) if few else nowhere
+    points, duals = _active_set(model, *pair) if few else ([pair[0]], [pair[1]])
     f_hi, at = min((objective_up(model, x), k) for k, x in enumerate(points))
     _, dual_at = max((dual_value(model, Minorant(model, u)), k) for k, u in enumerate(duals))
     x, u = points[at], duals[dual_at]
-    exact = exact_minimiser(model, x, snapped(*box(model), u))
+    exact = exact_minimiser(model, x, snapped(*box(model), u)) if few else None
     if exact is not None:
         certificate = {"kind": "exact minimiser", "rows": exact.rows, "high": np.flatnonzero(exact.upper)}
         proof = prove_piecewise_l2(model, problem.x0, certificate)
         x = exact.x.long().astype(np.float64)
         return Optimum(x=x, certificate=certificate, D_estimate=proof.D_hi, **proof._asdict())
     f_lo, radius = dual_ball(model, x, u)
-    return in_ball(problem, f_lo, f_hi, x, radius, {"kind": "strong convexity", "x": x, "u": u, "radius": radius})
+    notes = () if few else (f"not solved: {m} x {p} entries are too many for the quadratic program",)
+    ball: dict[str, Any] = {"kind": "strong convexity", "x": x, "u": u, "radius": radius}
+    return in_ball(problem, f_lo, f_hi, x, radius, ball, *notes)
 
 
 def prove_piecewise_l2(model: LinearModel, x0: Floats, certificate: Mapping[str, Any]) -> Proof:

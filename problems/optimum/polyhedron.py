@@ -84,10 +84,7 @@ def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: 
     exact = solved_point(integers(np.column_stack([dense(model.A[rows]), model.b[rows]])), columns, given)
     if exact is None:
         return None
-    try:
-        signs = residual_signs(model, exact)[1]
-    except OverflowError:
-        return None
+    signs = residual_signs(model, exact)[1]
     violated = np.where(side == 0, signs != 0, side * signs < 0)
     return np.flatnonzero(violated) if violated.any() else Point(rows, columns, given, exact)
 
@@ -120,6 +117,12 @@ def _lengths(x: Rational, x0: Floats) -> tuple[Bounded, Any]:
 def distances_below(model: LinearModel, side: Signs, y: Floats, x0: Floats) -> tuple[float, float]:
     """Lower bounds on dist(x0, X*) in both norms; entries of y with the wrong sign count as 0."""
     y = np.where(side * y < 0, 0.0, y)
+    largest = float(np.abs(y).max(initial=0.0))
+    if not 0 < largest < np.inf:
+        return 0.0, 0.0
+    y = np.ldexp(
+        y, -int(np.frexp(largest)[1])
+    )  # the bound does not depend on the scale of y, and now nothing underflows
     r = difference(margins(model.A, x0), model.b)
     size = np.abs(y)
     rho = total(-y * r.value, size * r.error + EPS * np.abs(y * r.value).astype(np.float64))

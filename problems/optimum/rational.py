@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from problems.optimum.extended import Floats, Long
 
 PRIME = 2**61 - 1
+LONG_RANGE = int(np.finfo(np.longdouble).maxexp) - 400  # binary exponents that leave room for products
 LIMB = 30  # bits taken at a time in exact sums: 2^33 terms fit int64
 Indices = NDArray[np.intp]
 
@@ -44,10 +45,21 @@ class Rational(NamedTuple):
 
 
 def long_of(numerator: int, denominator: int) -> Any:
-    """numerator / denominator in long double: Python divides integers with one rounding, here twice."""
+    """numerator / denominator in long double, within one rounding; OverflowError beyond its range.
+
+    Scaled to a quotient near 1, which Python divides with one rounding, and its remainder with another.
+    """
+    shift = abs(numerator).bit_length() - denominator.bit_length()
+    if abs(shift) > LONG_RANGE:
+        raise OverflowError(f"a number near 2**{shift} is beyond extended precision")
+    if shift > 0:
+        denominator <<= shift
+    else:
+        numerator <<= -shift
     high = numerator / denominator
     n, d = high.as_integer_ratio()
-    return np.longdouble(high) + np.longdouble((numerator * d - n * denominator) / (denominator * d))
+    low = (numerator * d - n * denominator) / (denominator * d)
+    return np.ldexp(np.longdouble(high) + np.longdouble(low), shift)
 
 
 def integers(values: Floats) -> Integers:
@@ -161,4 +173,4 @@ def rounded_down(value: Fraction) -> float:
 
 def rounded_up(value: Fraction) -> float:
     """The smallest float64 that is at least value."""
-    return -rounded_down(-value)
+    return -rounded_down(-value) + 0.0  # not -0

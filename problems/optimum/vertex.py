@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.dual import box
-from problems.optimum.extended import Bounded, Floats, margins
+from problems.optimum.dual import PIECEWISE_LINEAR, box
+from problems.optimum.extended import Bounded, Floats, rounded_margins
 from problems.optimum.rational import (
     Indices,
     Integers,
@@ -48,6 +48,9 @@ PATIENCE = 100
 NEAR = 1e-6
 # Beside the rows strictly inside their box, so many candidates for each unknown complete a basis.
 CANDIDATES = 4
+
+# Below, products with the data may underflow where rounding is bounded.
+SMALLEST = 1e-290
 
 Signs = NDArray[np.int8]
 Mask = NDArray[np.bool_]
@@ -86,7 +89,10 @@ def optimal_vertex(model: LinearModel, x: Floats, u: Floats) -> Vertex | None:
     near = near[np.argsort(np.abs(r[near]), kind="stable")][: CANDIDATES * model.A.shape[1]]
     candidates = np.concatenate([inside, near])
     rows, columns = independent(integers(dense(model.A[candidates])).rows)
-    return _pivoted(model, candidates[rows], columns, x, hi - u < u - lo)
+    try:
+        return _pivoted(model, candidates[rows], columns, x, hi - u < u - lo)
+    except OverflowError:  # numbers beyond extended precision
+        return None
 
 
 def _pivoted(model: LinearModel, rows: Indices, columns: Indices, x: Floats, upper: Mask) -> Vertex | None:
@@ -119,6 +125,7 @@ def _pivoted(model: LinearModel, rows: Indices, columns: Indices, x: Floats, upp
 
 def checked_vertex(model: LinearModel, rows: Indices, columns: Indices, given: Floats, upper: Mask) -> Vertex | None:
     """The basis with what it proves, if it is one and optimal; no pivots."""
+    assert model.loss in PIECEWISE_LINEAR
     if not is_basis(model, rows, columns, given):
         return None
     basis = _Basis.at(model, rows, columns, given, upper)
@@ -164,10 +171,7 @@ class _Basis:
         exact = solved_point(scaled, columns, given)
         if exact is None:
             return None
-        try:
-            r, signs = residual_signs(model, exact)
-        except OverflowError:
-            return None
+        r, signs = residual_signs(model, exact)
         signs[rows] = 0
         outside = np.ones(b.size, dtype=bool)
         outside[rows] = False
@@ -272,12 +276,14 @@ def solved_point(scaled: Integers, columns: Indices, given: Floats) -> Rational 
 
 def residual_signs(model: LinearModel, x: Rational) -> tuple[Bounded, Signs]:
     """Residuals in long double, and their exact signs: where the error bound leaves it open, by integers."""
-    z = margins(model.A, x.long())
+    long = x.long()
+    z = rounded_margins(model.A, long)
     value = z.value - model.b.astype(np.longdouble)
-    # half as much again: the entries of x are rounded too, and margins' bound has room for three roundings a term
-    error = 1.5 * z.error + np.abs(value).astype(np.float64) * float(np.finfo(np.longdouble).eps)
+    error = z.error + np.abs(value).astype(np.float64) * float(np.finfo(np.longdouble).eps)
     signs = np.sign(value).astype(np.int8)
-    unsure = np.flatnonzero(np.abs(value) <= error)
+    size = np.abs(long)
+    underflow = bool(np.any((size > 0) & (size < SMALLEST)))  # the error bound is in float64
+    unsure = np.flatnonzero(underflow | ~(np.abs(value) > error))
     signs[unsure] = exact_signs(model, x, unsure)
     return Bounded(value, error), signs
 
