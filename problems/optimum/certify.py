@@ -10,6 +10,7 @@ from typing import Any
 from problems.optimum import store
 from problems.optimum.dual import LOGISTIC
 from problems.optimum.notice import notice
+from problems.optimum.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
 
@@ -72,6 +73,10 @@ def _prove(problem: Problem, model: LinearModel, whole: Optimum | None, radius: 
         from problems.optimum.logistic import certify_logistic, certify_logistic_l2
 
         return certify_logistic_l2(problem, model) if model.l2 > 0 else certify_logistic(problem, model)
+    if model.loss == MULTINOMIAL:
+        from problems.optimum.multinomial import certify_multinomial
+
+        return certify_multinomial(problem, model)
     from problems.optimum.piecewise import certify_piecewise, certify_piecewise_l2
 
     return certify_piecewise_l2(problem, model) if model.l2 > 0 else certify_piecewise(problem, model)

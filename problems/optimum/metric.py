@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.optimum.columns import DENSE
-from problems.optimum.extended import EPS64, OUTWARD, Floats
+from problems.optimum.extended import EPS, EPS64, OUTWARD, Floats
+
+# Up to so many columns a Cholesky factor of the Gram matrix serves, where eigenvectors would take minutes; B may have
+# so many entries (0.8 GB).
+LARGEST, ENTRIES = 8000, 1e8
+# Up to so many multiplications B is computed in long double, and T by QR: twice the digits of a Gram matrix.
+CAREFUL = 2e7
+PASSES = 5
+BEYOND = 1e100  # entries of T so large are rounding, and their squares would overflow
 
 
 class Metric(NamedTuple):
@@ -36,38 +44,103 @@ def metric(A_J: Any, weights: Floats, weight_error: float = 0.0) -> Metric | Non
     weight_error: relative error of the weights.
     """
     m, q = A_J.shape
-    if q > DENSE:
+    if q > LARGEST or (q > DENSE and m * q > ENTRIES):
         return None
     if q == 0:
         return Metric(np.zeros((0, 0)), np.zeros((m, 0)), np.zeros(m), 1.0)
-    gram = weighted_gram(A_J, weights)
-    diagonal = np.diag(gram)
-    if not np.all(diagonal > 0):
-        return None
-    scale = 1.0 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(gram * np.outer(scale, scale))
-    if values[0] <= 8 * q * EPS64:
-        return None
-    T = scale[:, None] * vectors / np.sqrt(values)
-    # once more: the first T carries the rounding of an ill-conditioned Gram matrix
-    B = np.asarray(A_J @ T)
-    values, vectors = np.linalg.eigh(weighted_gram(B, weights))
-    if values[0] <= 0:
-        return None
-    T = T @ (vectors / np.sqrt(values))
-    B = np.asarray(A_J @ T)
-    # |B - A_J T| <= q EPS64 |A_J| |T| row by row, so in norm:
-    row_errors = OUTWARD * (q + 2) * EPS64 * np.sqrt(np.square(np.asarray(abs(A_J) @ np.abs(T))).sum(axis=1))
-    product = weighted_gram(B, weights)
-    trace = float(np.trace(product))
+    T = _by_gram(A_J, weights)
+    if T is None and m * q * q <= CAREFUL:
+        T = by_qr(A_J, weights)
+    return None if T is None else _proved(A_J, T, weights, weight_error)
+
+
+def _proved(A_J: Any, T: Floats, weights: Floats, weight_error: float) -> Metric | None:
+    """T with the bound on the eigenvalue; None where that is not positive."""
+    m, q = A_J.shape
+    B, row_errors = product(A_J, T)
+    gram = weighted_gram(B, weights)
+    trace = float(np.trace(gram))
     # ||fl(B^T W B) - B^T W B||_F <= (m + 4) EPS64 trace, and W^1/2 B is off by at most moved in Frobenius norm
     rounding = (m + 4) * EPS64 * trace * OUTWARD
     moved = float(np.sqrt(np.sum(weights * row_errors**2))) * OUTWARD
-    eigenvalue = 1.0 - float(np.linalg.norm(product - np.eye(q))) * OUTWARD - rounding
-    if eigenvalue <= 0:
+    gram[np.diag_indices(q)] -= 1.0
+    eigenvalue = 1.0 - float(np.linalg.norm(gram)) * OUTWARD - rounding
+    if not eigenvalue > 0:
         return None
     eigenvalue = max(0.0, np.sqrt(eigenvalue) - moved) ** 2 * (1 - weight_error) / OUTWARD
     return Metric(T, B, row_errors, float(eigenvalue)) if eigenvalue > 0 else None
+
+
+def product(A_J: Any, T: Floats) -> tuple[Floats, Floats]:
+    """(B, row_errors): A_J T in float64, and Euclidean norms of the rows of its error, rounded up."""
+    m, q = A_J.shape
+    size = np.sqrt(np.square(np.asarray(abs(A_J) @ np.abs(T))).sum(axis=1))
+    if m * q * q > CAREFUL:
+        return np.asarray(A_J @ T), OUTWARD * (q + 2) * EPS64 * size
+    dense = A_J.toarray() if hasattr(A_J, "toarray") else A_J
+    B = np.asarray(dense.astype(np.longdouble) @ T.astype(np.longdouble)).astype(np.float64)
+    return B, OUTWARD * ((q + 2) * EPS * size + EPS64 * np.linalg.norm(B, axis=1))
+
+
+def _by_gram(A_J: Any, weights: Floats) -> Floats | None:
+    """T from the weighted Gram matrix, and once more: the first carries the rounding of one that is ill-conditioned."""
+    gram = weighted_gram(A_J, weights)
+    q = gram.shape[0]
+    diagonal = np.diag(gram)
+    if not np.all(diagonal > 0) or not np.all(np.isfinite(gram)):
+        return None
+    scale = 1.0 / np.sqrt(diagonal)
+    gram *= np.outer(scale, scale)
+    first = _inverse_root(gram, 8 * q * EPS64)
+    if first is None:
+        return None
+    T = scale[:, None] * first
+    second = _inverse_root(weighted_gram(np.asarray(A_J @ T), weights), 0.0)
+    return None if second is None else T @ second
+
+
+def _inverse_root(gram: Floats, least: float) -> Floats | None:
+    """T with T^T gram T = I; None where an eigenvalue, or beyond DENSE a pivot, is no larger than least."""
+    import scipy.linalg
+
+    if gram.shape[0] <= DENSE:
+        values, vectors = np.linalg.eigh(gram)
+        return vectors / np.sqrt(values) if values[0] > least else None
+    factor, failed = scipy.linalg.lapack.dpotrf(gram, lower=0, clean=1)
+    if failed or np.diag(factor).min() ** 2 <= least:
+        return None
+    inverse, failed = scipy.linalg.lapack.dtrtri(factor, lower=0)
+    return None if failed else inverse
+
+
+def by_qr(A_J: Any, weights: Floats) -> Floats | None:
+    """T as in metric, from QR factors of W^1/2 A_J T until that has orthonormal columns.
+
+    Rows come in the order of their size, without which those that differ by powers of ten lose their digits [1].
+
+    [1] N. J. Higham. Accuracy and stability of numerical algorithms, section 19.4. SIAM, 2002.
+    """
+    import scipy.linalg
+
+    dense = np.asarray(A_J.toarray() if hasattr(A_J, "toarray") else A_J)
+    root = np.sqrt(weights)[:, None]
+    largest = np.abs(root * dense).max(axis=0, initial=0.0)
+    if not np.all(largest > 0) or not np.all(np.isfinite(largest)) or dense.shape[0] < dense.shape[1]:
+        return None
+    T = np.diag(1 / largest)
+    for _ in range(PASSES):
+        if not np.abs(T).max() < BEYOND:
+            return None
+        B = root * product(dense, T)[0]
+        order = np.argsort(-np.abs(B).max(axis=1))
+        R, pivots = scipy.linalg.qr(B[order], mode="r", pivoting=True)
+        R = R[: pivots.size]
+        if not np.all(np.abs(np.diag(R)) > EPS64**2 * np.abs(R[0, 0])):
+            return None
+        T = scipy.linalg.solve_triangular(R, T[:, pivots].T, trans=1, check_finite=False).T
+        if np.linalg.norm(np.abs(R) - np.eye(pivots.size)) < 0.1:
+            break
+    return T if np.abs(T).max() < BEYOND else None
 
 
 def weighted_gram(A: Any, weights: Floats) -> Floats:

@@ -14,6 +14,7 @@ import numpy as np
 from problems.optimum.dual import LOGISTIC, box
 from problems.optimum.extended import Floats, margins
 from problems.optimum.smooth import slopes
+from problems.optimum.softmax import MULTINOMIAL, all_rows, differences, residual, softmax
 from problems.problem import LinearModel
 
 
@@ -38,10 +39,13 @@ def cvxpy_problem(model: LinearModel) -> tuple[Any, Any, list[Any]]:
     import cvxpy as cp
 
     m, p = model.A.shape
-    x = cp.Variable(p)
+    x = cp.Variable((p, model.classes) if model.loss == MULTINOMIAL else p)
     z = model.A @ x
     constraints = []
-    if model.loss == LOGISTIC:
+    if model.loss == MULTINOMIAL:
+        own = np.arange(model.classes) == model.b[:, None]
+        objective = (cp.sum(cp.log_sum_exp(z, axis=1)) - cp.sum(cp.multiply(own.astype(np.float64), z))) / m
+    elif model.loss == LOGISTIC:
         objective = cp.sum(cp.logistic(cp.multiply(-model.b, z))) / m
     else:
         t = cp.Variable(m)
@@ -66,7 +70,11 @@ def solve_reference(model: LinearModel) -> Reference | None:
             return None
     if x.value is None or not np.all(np.isfinite(x.value)):
         return None
-    point = np.asarray(x.value, dtype=np.float64)
+    point = np.asarray(x.value, dtype=np.float64).ravel()
+    if model.loss == MULTINOMIAL:
+        rows = all_rows(model)
+        u = residual(rows, softmax(rows, differences(rows, x.value))).value.astype(np.float64).ravel()
+        return Reference(str(problem.status), problem.status == "optimal", float(problem.value), point, u)
     lo, hi = box(model)
     if model.loss == LOGISTIC:
         u = slopes(model.b, margins(model.A, point))[0].value.astype(np.float64)

@@ -19,13 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.columns import Columns, independent_columns
-from problems.optimum.extended import EPS64, OUTWARD, Floats, least_squares, margins, row_norms
+from problems.optimum.extended import EPS64, Floats, margins
 from problems.optimum.linear_program import highs, scaled_rows
-from problems.optimum.metric import metric
+from problems.optimum.null_space import null_vector, positive, row_forms
 
 Mask = NDArray[np.bool_]
-SCALE = 2.0**24  # a direction in a null space of integers is rounded to integers of this size
 
 
 class Separation(NamedTuple):
@@ -55,48 +53,19 @@ def separation(A: Any, b: Floats) -> Separation:
 
 
 def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
-    """Move w so that it is zero on the rows outside S, and prove it if possible.
-
-    With integers N whose columns span a part of null(A_R) exactly, and integers c, w = N c is exact where
-    |N| |c| < 2^52: a float64 sum of nonnegative integers that is so small has met no rounding, and no partial sum
-    of N c is larger.
-    Otherwise, if A_R has full row rank, the exact w' = w - A_R^+ A_R w exists and differs from w by at most
-    ||A_R w|| / sigma_min(A_R).
-    """
+    """Move w so that it is exactly zero on the rows outside S (null_space.py), and prove it if possible."""
     R = ~S
-    A_S = A[np.flatnonzero(S)]
     if not R.any():
-        return Separation(S, w, _strict(A, b, w, 0.0))
-    A_R = A[np.flatnonzero(R)]
-    columns = independent_columns(A_R)
-    if columns.N.shape[1]:
-        c = least_squares(columns.N, w)
-        c = np.rint(c / max(np.abs(c).max(), 1e-300) * SCALE)
-        exact = columns.N @ c
-        if (np.abs(columns.N) @ np.abs(c)).max() < 2.0**52 and _strict(A_S, b[S], exact, 0.0):
-            return Separation(S, exact, True)
-    if A_R.shape[0] <= columns.J.size:
-        moved = _onto_null_space(A_R, columns, w)
-        if moved is not None and _strict(A_S, b[S], moved[0], moved[1]):
-            return Separation(S, moved[0], True)
-    return Separation(S, w, False)
+        return Separation(S, w, _strict(A, b, w))
+    v = null_vector(row_forms(A[np.flatnonzero(R)]), w)
+    at_S = np.flatnonzero(S)
+    if v is None or not positive(row_forms(scaled_rows(A[at_S], b[at_S])), v).all():
+        return Separation(S, w, False)
+    long = v.long()
+    return Separation(S, np.asarray(long / np.abs(long).max(), dtype=np.float64), True)
 
 
-def _onto_null_space(A_R: Any, columns: Columns, w: Floats) -> tuple[Floats, float] | None:
-    """(w, reach): an exact null vector of A_R lies within reach of w; None unless A_R has full row rank."""
-    dense = np.asarray(A_R.toarray() if hasattr(A_R, "toarray") else A_R)
-    w = w - least_squares(dense, dense @ w)
-    chart = metric(dense.T, np.ones(dense.shape[1]))
-    if chart is None:
-        return None
-    residual = margins(A_R, w)
-    # with B = A_R^T T, A_R d = -A_R w has the solution d = -B (B^T B)^-1 T^T A_R w, which is no longer than
-    # ||T^T A_R w|| / sqrt(eigenvalue)
-    size = float(np.linalg.norm(np.abs(chart.T).T @ (np.abs(residual.value).astype(np.float64) + residual.error)))
-    return w, size / np.sqrt(chart.eigenvalue) * OUTWARD
-
-
-def _strict(A: Any, b: Floats, w: Floats, reach: float) -> bool:
-    """Whether b_i <a_i, w'> > 0 for all rows and every w' within reach of w."""
+def _strict(A: Any, b: Floats, w: Floats) -> bool:
+    """Whether b_i <a_i, w> > 0 for all rows."""
     z = margins(A, w)
-    return bool(np.all((b * z.value).astype(np.float64) * (1 - EPS64) > z.error + row_norms(A) * reach * OUTWARD))
+    return bool(np.all((b * z.value).astype(np.float64) * (1 - EPS64) > z.error))

@@ -41,8 +41,11 @@ from problems.optimum.metric import Metric, metric, weighted_gram
 MAX_NEWTON = 300
 # f is known to 1e-16: a predicted decrease (half the squared Newton decrement) below this changes nothing.
 CONVERGED = 1e-30
+# With conjugate gradients one more step costs much, and its decrement would be the square of this.
+CONVERGED_BY_CG = 1e-17
 ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
 CG_STEPS = 1000
+FARTHEST = 1e100  # a step so long comes from a Hessian without digits, and its square would overflow
 EXP_LIMIT = float(np.log(np.finfo(np.longdouble).max)) - 1.0  # the weight of a row beyond is 0 in any case
 
 
@@ -66,11 +69,11 @@ def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWT
     step = np.zeros(p)
     z = A @ x
     f = _value(b * z) + l2 / 2 * float(x @ x)
-    stalled = 0
+    stalled, accuracy, converged = 0, 0.1, CONVERGED if p <= DENSE else CONVERGED_BY_CG
     for _ in range(patience):
         if l2 == 0 and np.all(b * z > 0):
             return Newton(x, x, False)
-        alpha = _sigmoid(-b * z)
+        alpha = sigmoid(-b * z)
         g = -(A.T @ (b * alpha)) / m + l2 * x
         weights = alpha * (1 - alpha) / m
         if p <= DENSE:
@@ -78,12 +81,14 @@ def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWT
             H[np.diag_indices(p)] += l2
             step = -_solve(H, g)
         else:
-            step = -_conjugate_gradients(A, weights, l2, g)
+            step = -_conjugate_gradients(A, weights, l2, g, accuracy)
         decrement = -float(g @ step)
-        if not np.isfinite(decrement):
+        if not np.isfinite(decrement) or np.abs(step).max(initial=0.0) > FARTHEST:
             return Newton(x, np.zeros(p), False)
-        if decrement <= CONVERGED * (f if l2 > 0 else 1.0):
+        if decrement <= converged * (f if l2 > 0 else 1.0):
             return Newton(x + step, step, True)
+        # the decrement of an exact step would be of the order of its square: converges as fast as that
+        accuracy = max(1e-12, min(accuracy, np.sqrt(decrement / max(f, CONVERGED))))
         moved = A @ step
         if l2 == 0 and decrement < 1e-7 and np.abs(moved).max() > 0.3:
             return Newton(x, step, False)
@@ -107,7 +112,8 @@ def _value(margin: Floats) -> float:
     return float(np.logaddexp(0.0, -margin).mean())
 
 
-def _sigmoid(t: Floats) -> Floats:
+def sigmoid(t: Floats) -> Floats:
+    """1 / (1 + exp(-t))."""
     e = np.exp(-np.abs(t))
     return np.where(t >= 0, 1.0, e) / (1.0 + e)
 
@@ -125,8 +131,8 @@ def _solve(H: Floats, g: Floats) -> Floats:
         return scale * np.linalg.lstsq(scaled, scale * g, rcond=1e-14)[0]
 
 
-def _conjugate_gradients(A: Any, weights: Floats, l2: float, g: Floats) -> Floats:
-    """H^-1 g to a relative residual that falls with ||g||, which keeps Newton's convergence superlinear."""
+def _conjugate_gradients(A: Any, weights: Floats, l2: float, g: Floats, rtol: float) -> Floats:
+    """H^-1 g to this relative residual. Scaling by the diagonal of H takes more steps, on text."""
     import scipy.sparse.linalg
 
     p = g.size
@@ -135,7 +141,6 @@ def _conjugate_gradients(A: Any, weights: Floats, l2: float, g: Floats) -> Float
         return A.T @ (weights * (A @ v)) + l2 * v
 
     H = scipy.sparse.linalg.LinearOperator((p, p), matvec=product, dtype=np.float64)
-    rtol = max(1e-12, min(0.1, float(np.linalg.norm(g))))
     return scipy.sparse.linalg.cg(H, g, rtol=rtol, maxiter=CG_STEPS)[0]
 
 
@@ -164,8 +169,13 @@ def gradient(A: Any, b: Floats, l2: float, x: Any) -> Bounded:
     return _gradient(A, slopes(b, margins(A, x))[0], l2, x)
 
 
+def combined(A: Any, u: Bounded) -> Bounded:
+    """A^T u / m."""
+    return _gradient(A, u, 0.0, np.zeros(A.shape[1]))
+
+
 def _gradient(A: Any, u: Bounded, l2: float, x: Any) -> Bounded:
-    """A^T u / m + l2 x."""
+    """A^T u / m + l2 x, for slopes u and an exact x."""
     g = combination(A, u.value)
     m = A.shape[0]
     penalty = np.longdouble(l2) * np.asarray(x, dtype=np.longdouble)
@@ -186,7 +196,7 @@ def enclose(A_J: Any, b: Floats, z: Bounded) -> Enclosure | None:
     """Prove that the mean logistic loss has a minimiser in the columns A_J near margins z; None where it fails."""
     u, weights = slopes(b, z)
     chart = metric(A_J, weights / b.size, _weight_error(z))
-    return None if chart is None else _enclose(chart, _gradient(A_J, u, 0.0, np.zeros(A_J.shape[1])), b.size)
+    return None if chart is None else _enclose(chart, combined(A_J, u), b.size)
 
 
 def enclose_l2(A: Any, b: Floats, l2: float, x: Floats) -> Enclosure | None:
@@ -249,4 +259,6 @@ def psi(t: float) -> float:
     """(exp(-t) + t - 1)/t^2, rounded down."""
     if t < 1e-3:
         return (0.5 - t / 6) * (1 - 1e-15)  # the series alternates
+    if t > 1e100:
+        return 0.0  # its square would overflow
     return float(np.expm1(-t) + t) / t**2 * (1 - 1e-9)  # cancellation costs 4e-13 at most

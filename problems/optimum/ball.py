@@ -1,0 +1,217 @@
+"""The certified minimum of a linear model over the ball ||x - x0|| <= R: a comparator where no minimiser exists.
+
+An affine minorant <v, y> + c of the mean loss (dual.py, or the tangent at x) leaves a function of y - x0 alone,
+
+    f(y) >= k + <w, y - x0> + l2/2 ||y - x0||^2,   w = v + l2 x0,   k = <v, x0> + c + l2/2 ||x0||^2,
+
+whose minimum over the ball is k - ||w|| t + l2/2 t^2, t = min(R, ||w||/l2). At the solution w = -nu (x - x0), nu >= 0,
+and this is f(x); an error in the direction of w counts by its square.
+
+Let X_R be the minimisers over the ball. Where f(y) <= f_hi, with rise = k - f_hi,
+
+    ||w|| t - l2/2 t^2 >= rise for t = ||y - x0||,                     which bounds dist(x0, X_R) from below, and
+    ||y - x0 + R w/||w|| ||^2 <= R^2 + t^2 (1 - l2 R/||w||) - 2 R rise/||w||,
+
+so that X_R and x lie in one small cap. Where X* is known instead: X_R is X* within the ball, or lies on the sphere if
+X* does not meet the ball, and dist(x0, X_R) = min(D, R) in both cases.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from problems.optimum.dual import LOGISTIC, Minorant, objective_up
+from problems.optimum.extended import (
+    ABOVE,
+    BELOW,
+    EPS,
+    OUTWARD,
+    Bounded,
+    Floats,
+    distance,
+    down,
+    inner,
+    largest_difference,
+    margins,
+    norm_up,
+    up,
+)
+from problems.optimum.proof import Proof
+from problems.optimum.softmax import MULTINOMIAL
+from problems.problem import LinearModel, Optimum, Problem
+
+# An interval so narrow, relative to max(1, f), needs no better.
+WIDTH = 1e-12
+
+
+def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrained: Optimum) -> Optimum:
+    """The minimum over the ball: the unconstrained one where its point lies there, else from a trust region."""
+    candidates = []
+    if inside(unconstrained.x, problem.x0, radius):
+        candidates.append(within(problem, model, unconstrained, radius))
+        if _narrow(candidates[0]):
+            return candidates[0]
+    from problems.optimum.ball_points import piecewise_pairs, smooth_point
+
+    x0 = problem.x0
+    if model.loss in SMOOTH:
+        candidates.append(_certified(problem, model, smooth_point(model, x0, radius), None, radius))
+    else:
+        pairs = piecewise_pairs(model, x0, radius)
+        x = min((x for x, _ in pairs), key=lambda x: value_up(model, x))
+        f_hi = value_up(model, x)
+        u = max((u for _, u in pairs), key=lambda u: _bounds(model, x0, radius, x, u, f_hi).f_lo)
+        candidates.append(_certified(problem, model, x, u, radius))
+    return min(candidates, key=lambda found: found.f_hi - found.f_lo)
+
+
+def _narrow(optimum: Optimum) -> bool:
+    return optimum.f_hi - optimum.f_lo <= WIDTH * max(1.0, optimum.f_hi)
+
+
+def _certified(problem: Problem, model: LinearModel, x: Floats, u: Floats | None, radius: float) -> Optimum:
+    certificate: dict[str, Any] = {"kind": "ball", "x": x}
+    if u is not None:
+        certificate["u"] = u
+    proof = _bounds(model, problem.x0, radius, x, u, value_up(model, x))
+    found = Optimum(x=x, certificate=certificate, radius=radius, **proof._asdict())
+    found = replace(found, D_estimate=distance(x, problem.x0)[1])
+    if _narrow(found):
+        return found
+    return replace(found, notes=("the interval over the ball is wider than hoped for",))
+
+
+def proved_ball(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
+    """What a certificate of kind "ball" proves.
+
+    Raises ValueError where its point lies outside the ball.
+    """
+    x = optimum.certificate["x"]
+    if not inside(x, problem.x0, optimum.radius):
+        raise ValueError(f"the point x lies outside the ball of radius {optimum.radius!r}")
+    f_hi = value_up(model, x)
+    return _bounds(model, problem.x0, optimum.radius, x, optimum.certificate.get("u"), f_hi)
+
+
+def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats | None, f_hi: float) -> Proof:
+    """What the minorant of u, or the tangent at x, proves, given f_hi = f(x)."""
+    v, at_x0 = _tangent(model, x, x0) if u is None else _from_dual(model, u, x0)
+    l2, R = np.longdouble(model.l2), np.longdouble(radius)
+    long = np.asarray(x0, dtype=np.longdouble)
+    penalty = l2 * long
+    w = Bounded(v.value + penalty, v.error + 2 * EPS * np.abs(penalty).astype(np.float64))
+    w = Bounded(w.value, w.error + EPS * np.abs(w.value).astype(np.float64))
+    slope = np.longdouble(norm_up(w))
+    square = l2 / 2 * np.sum(long * long) * (1 - np.longdouble((x0.size + 4) * EPS))
+    k = at_x0 + square - 2 * EPS * (np.abs(at_x0) + square)
+    drop = slope * R * ABOVE - l2 / 2 * R * R * BELOW if slope > l2 * R else slope * slope / (2 * l2) * ABOVE
+    lower = k - drop - 2 * EPS * (np.abs(k) + drop)
+    rise = k - np.longdouble(f_hi)
+    rise -= 2 * EPS * (np.abs(k) + np.longdouble(f_hi))
+    D_lo, cap = 0.0, radius
+    if rise > 0 and slope > 0:
+        root = np.sqrt(np.maximum(0, slope * slope * ABOVE - 2 * l2 * rise * BELOW))
+        D_lo = min(radius, down(2 * rise / (slope + root) * BELOW))
+        beyond = R * R * np.maximum(0, 1 - l2 * R / slope * BELOW)
+        square = np.maximum(0, R * R + beyond - 2 * R * rise / slope) + 16 * EPS * R * R
+        cap = up(2 * np.sqrt(square) * ABOVE)  # from one point of the cap to another
+    largest = largest_difference(x, x0)
+    sphere = down(np.longdouble(D_lo) / np.sqrt(np.longdouble(x0.size)) * BELOW)
+    return Proof(
+        f_lo=max(0.0, down(lower)),
+        f_hi=f_hi,
+        D_lo=D_lo,
+        D_hi=radius,
+        D_inf_lo=max(sphere, down(largest * BELOW - np.longdouble(cap))),
+        D_inf_hi=min(radius, up(largest * ABOVE + np.longdouble(cap))),
+        attained=True,
+    )
+
+
+def _from_dual(model: LinearModel, u: Floats, x0: Floats) -> tuple[Bounded, Any]:
+    """(v, a lower bound on <v, x0> + c in long double)."""
+    minorant = Minorant(model, u)
+    product = inner(minorant.v, x0)
+    value = product.value + minorant.c.value
+    rounding = 2 * EPS * (np.abs(product.value) + np.abs(minorant.c.value))
+    return minorant.v, value - np.longdouble(product.error) - np.longdouble(minorant.c.error) - rounding
+
+
+def _tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
+    """The same for the tangent of a smooth mean loss at x."""
+    return SMOOTH[model.loss](model, x, x0)
+
+
+def _logistic_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
+    """The dual point of the slopes at x, rounded: its minorant is the tangent up to the square of the rounding."""
+    from problems.optimum.smooth import slopes
+
+    return _from_dual(model, slopes(model.b, margins(model.A, x))[0].value.astype(np.float64), x0)
+
+
+def _multinomial_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
+    """The tangent itself, with the errors of value and gradient."""
+    from problems.optimum.softmax import all_rows, differences, gradient, mean_loss, residual, softmax
+
+    rows = all_rows(model)
+    W = np.asarray(x).reshape(-1, rows.C)
+    g = gradient(rows, residual(rows, softmax(rows, differences(rows, W))), 0.0, W)
+    v, f = Bounded(g.value.ravel(), g.error.ravel()), mean_loss(rows, W)
+    d = np.asarray(x0, dtype=np.longdouble) - np.asarray(x, dtype=np.longdouble)
+    product = inner(v, d)
+    # d is off by EPS of itself, entry by entry
+    error = f.error + product.error + EPS * OUTWARD * float(np.sum(np.abs(v.value * d)))
+    rounding = 4 * EPS * (np.abs(f.value) + np.abs(product.value))
+    return v, f.value + product.value - np.longdouble(error) - rounding
+
+
+SMOOTH = {LOGISTIC: _logistic_tangent, MULTINOMIAL: _multinomial_tangent}
+
+
+def value_up(model: LinearModel, x: Floats) -> float:
+    """f(x) rounded up, for every linear model."""
+    if model.loss != MULTINOMIAL:
+        return objective_up(model, x)
+    from problems.optimum import multinomial
+
+    return multinomial.value_up(model, x)
+
+
+def inside(x: Floats, x0: Floats, radius: float) -> bool:
+    """Whether ||x - x0|| <= radius, in exact arithmetic."""
+    return bool(distance(x, x0)[1] <= radius)
+
+
+def within(problem: Problem, model: LinearModel, optimum: Optimum, radius: float) -> Optimum:
+    """The unconstrained optimum as that over a ball which holds its point x."""
+    numbers = Proof(
+        optimum.f_lo,
+        # f_hi can be the exact minimum, which x attains up to rounding only
+        optimum.f_hi if optimum.D_hi <= radius else max(optimum.f_hi, value_up(model, optimum.x)),
+        optimum.D_lo,
+        optimum.D_hi,
+        optimum.D_inf_lo,
+        optimum.D_inf_hi,
+    )
+    return replace(optimum, radius=radius, **restricted(numbers, problem.p, radius)._asdict())
+
+
+def restricted(proof: Proof, p: int, radius: float) -> Proof:
+    """Bounds for the minimisers over a ball from those for X*.
+
+    In the maximum norm: a point of X_R on the sphere is R/sqrt(p) away at least; one of X* that is nearest in this norm
+    lies in the ball if sqrt(p) times its distance does.
+    """
+    root = math.sqrt(p) * (1 + 1e-15)
+    D_hi = min(proof.D_hi, radius)
+    return proof._replace(
+        D_lo=min(proof.D_lo, radius),
+        D_hi=D_hi,
+        D_inf_lo=proof.D_inf_lo if proof.D_hi <= radius else min(proof.D_inf_lo, radius / root),
+        D_inf_hi=proof.D_inf_hi if proof.D_inf_hi * root <= radius else D_hi,
+        attained=True,
+    )

@@ -1,0 +1,372 @@
+"""Points that look like minimisers over the ball ||x - x0|| <= R; ball.py proves what they are worth.
+
+Smooth losses: Newton's method in s = x - x0. Each step minimises the quadratic model over the ball,
+
+    (H + nu I) s' = H s - g,   nu >= 0,   ||s'|| = R or nu = 0,
+
+nu from 1/||s'(nu)|| = 1/R by Newton's method [1, algorithm 7.3.1], and is damped along the segment from s to s',
+which stays in the ball.
+
+Piecewise-linear losses: a second-order cone program by Clarabel; then its active set solves the optimality conditions.
+
+[1] A. R. Conn, N. I. M. Gould and Ph. L. Toint. Trust-region methods. SIAM, 2000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from problems.optimum import softmax_newton
+from problems.optimum.columns import DENSE
+from problems.optimum.dual import LOGISTIC, box, slack, snapped
+from problems.optimum.extended import Floats, combination, distance, least_squares, margins
+from problems.optimum.linear_program import Pair
+from problems.optimum.metric import weighted_gram
+from problems.optimum.piecewise import LARGEST
+from problems.optimum.softmax import MULTINOMIAL, all_rows
+from problems.problem import LinearModel
+
+MAX_NEWTON = 300
+ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
+# A predicted decrease below this part of f is rounding; one full step more squares the error that is left.
+CONVERGED = 1e-16
+ON_SPHERE = 1e-12  # relative; the point is scaled onto the sphere in the end
+MAX_SECULAR = 60
+INTERIOR = 1e-15  # nu below this part of its upper bound: the minimiser lies in the interior
+CG_STEPS, CG_ACCURACY = 2000, 1e-12
+# Slopes nearer to the ends of the box than this count as there, tried in turn: Clarabel is accurate to 1e-9 or so.
+THRESHOLDS = (1e-6, 1e-4, 1e-8)
+
+Solve = Callable[[float, Floats], Floats]
+
+
+def on_sphere(x0: Floats, s: Floats, radius: float) -> Floats:
+    """x0 + t s in the ball exactly, and on its sphere to rounding if s is."""
+    norm = float(np.linalg.norm(s))
+    if not 0 < norm < np.inf:
+        return x0.copy()
+    t = radius / norm if abs(norm - radius) <= 1e-6 * radius else min(1.0, radius / norm)
+    for back in (0.0, *2.0 ** np.arange(-52, 0)):
+        x = x0 + (t * (1 - back)) * s
+        if distance(x, x0)[1] <= radius:
+            return x
+    return x0.copy()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Smooth losses
+
+
+class Logistic:
+    """The mean logistic loss as a function of the margins."""
+
+    def __init__(self, model: LinearModel) -> None:
+        self.A, self.b, self.m = model.A, model.b, model.b.size
+
+    def margins(self, s: Floats) -> Floats:
+        """A s."""
+        return np.asarray(self.A @ s)
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+        return float(np.logaddexp(0.0, -self.b * z).mean())
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        from scipy.special import expit
+
+        return -(self.A.T @ (self.b * expit(-self.b * z))) / self.m
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian as a matrix, where it is of moderate size."""
+        return weighted_gram(self.A, self._weights(z)) if self.A.shape[1] <= DENSE else None
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """The Hessian as a map."""
+        weights = self._weights(z)
+        return lambda v: self.A.T @ (weights * (self.A @ v))
+
+    def _weights(self, z: Floats) -> Floats:
+        from scipy.special import expit
+
+        return expit(z) * expit(-z) / self.m
+
+
+class Multinomial:
+    """The mean multinomial logistic loss as a function of the margins, (m, C)."""
+
+    def __init__(self, model: LinearModel) -> None:
+        self.rows = all_rows(model)
+        self.size = model.A.shape[1] * self.rows.C
+
+    def margins(self, s: Floats) -> Floats:
+        """A S."""
+        return np.asarray(self.rows.A @ s.reshape(-1, self.rows.C))
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+        return softmax_newton.value(self.rows, z)
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        i, y = np.arange(self.rows.y.size), self.rows.y
+        U = softmax_newton.probabilities(self.rows, z)
+        U[i, y] = 0.0
+        U[i, y] = -U.sum(axis=1)  # 1 minus the probability, without cancellation
+        return (self.rows.A.T @ U).ravel() / i.size
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian as a matrix, where it is of moderate size."""
+        if self.size > DENSE:
+            return None
+        return softmax_newton.hessian(self.rows, softmax_newton.probabilities(self.rows, z), 0.0, np.arange(self.size))
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """The Hessian as a map."""
+        pi, A = softmax_newton.probabilities(self.rows, z), self.rows.A
+
+        def product(v: Floats) -> Floats:
+            moved = pi * (A @ v.reshape(-1, pi.shape[1]))
+            moved -= pi * moved.sum(axis=1)[:, None]
+            return (A.T @ moved).ravel() / pi.shape[0]
+
+        return product
+
+
+SMOOTH: dict[str, Callable[[LinearModel], Any]] = {LOGISTIC: Logistic, MULTINOMIAL: Multinomial}
+
+
+def smooth_point(model: LinearModel, x0: Floats, radius: float) -> Floats:
+    """A point of the ball where f is least, nearly."""
+    loss, l2 = SMOOTH[model.loss](model), model.l2
+    start = loss.margins(x0)
+    s, z = np.zeros(x0.size), start
+    f = loss.value(z) + l2 / 2 * float(x0 @ x0)
+    nu, last = 0.0, False
+    for _ in range(MAX_NEWTON):
+        g = loss.gradient(z) + l2 * (x0 + s)
+        apply, solve = _hessian(loss, z, l2)
+        target, nu = _step(apply, solve, g, s, radius, nu)
+        d = target - s
+        decrease = -float(g @ d)
+        if not np.isfinite(decrease) or decrease <= 0:
+            break
+        moved, t = loss.margins(d), 1.0
+        while t > 1e-10:
+            x = x0 + s + t * d
+            f_next = loss.value(z + t * moved) + l2 / 2 * float(x @ x)
+            if f_next <= f - ARMIJO * t * decrease + 4e-16 * abs(f):
+                break
+            t /= 2
+        s = s + t * d
+        z = start + loss.margins(s)
+        f = f_next
+        if last:
+            break
+        last = decrease <= CONVERGED * f
+    return on_sphere(x0, s, radius)
+
+
+def _hessian(loss: Any, z: Floats, l2: float) -> tuple[Callable[[Floats], Floats], Solve]:
+    """(v -> (H + l2 I) v, (nu, v) -> (H + (l2 + nu) I)^-1 v)."""
+    import scipy.linalg
+    import scipy.sparse.linalg
+
+    H = loss.hessian(z)
+    if H is None:
+        product = loss.curvature(z)
+
+        def by_cg(nu: float, rhs: Floats) -> Floats:
+            n = rhs.size
+            shifted = scipy.sparse.linalg.LinearOperator(
+                (n, n), matvec=lambda v: product(v) + (l2 + nu) * v, dtype=np.float64
+            )
+            return scipy.sparse.linalg.cg(shifted, rhs, rtol=CG_ACCURACY, maxiter=CG_STEPS)[0]
+
+        return lambda v: product(v) + l2 * v, by_cg
+    diagonal = np.diag_indices(H.shape[0])
+    H[diagonal] += l2
+
+    def by_cholesky(nu: float, rhs: Floats) -> Floats:
+        shifted = H.copy()
+        shifted[diagonal] += nu
+        size = np.diag(shifted)
+        scale = 1 / np.sqrt(np.where(size > 0, size, 1.0))
+        shifted *= np.outer(scale, scale)
+        try:
+            return scale * scipy.linalg.cho_solve(scipy.linalg.cho_factor(shifted), scale * rhs)
+        except np.linalg.LinAlgError:
+            return scale * least_squares(shifted, scale * rhs)
+
+    return lambda v: H @ v, by_cholesky
+
+
+def _step(
+    apply: Callable[[Floats], Floats], solve: Solve, g: Floats, s: Floats, radius: float, nu: float
+) -> tuple[Floats, float]:
+    """(s', nu): the minimiser of the quadratic model at s over the ball, and its multiplier."""
+    most = float(np.linalg.norm(apply(s) - g)) / radius  # there ||s'|| <= R
+    least, nu = 0.0, nu if 0 < nu < most else most
+    high = most
+    for _ in range(MAX_SECULAR):
+        # for s' - s, not for s': the error of the solution shrinks with it
+        target = s - solve(nu, g + nu * s)
+        norm = float(np.linalg.norm(target))
+        if abs(norm - radius) <= ON_SPHERE * radius or norm == 0:
+            break
+        if norm > radius:
+            least = max(least, nu)
+        else:
+            high = min(high, nu)
+            if high <= INTERIOR * most:
+                break
+        slope = float(target @ solve(nu, target))
+        following = nu + norm * norm / slope * (norm - radius) / radius if slope > 0 else least
+        # Newton's method comes from the left for good once it is there; before, it may overshoot
+        if not least < following < high:
+            following = np.sqrt(least * high) if least > 0 else 1e-3 * high
+        nu = following
+    return target if norm <= radius else target * (radius / norm), nu
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Piecewise-linear losses
+
+
+def piecewise_pairs(model: LinearModel, x0: Floats, radius: float) -> list[Pair]:
+    """Points of the ball and dual points in the box: x0, the solver's pair, and those of its active sets."""
+    lo, hi = box(model)
+    r0 = margins(model.A, x0).value - model.b
+    u = np.where(r0 > 0, hi, lo)
+    pairs = [(x0.copy(), u)]
+    if model.A.shape[0] * model.A.shape[1] > LARGEST:
+        return pairs
+    found = _cone_program(model, x0, r0.astype(np.float64), radius)
+    if found is not None:
+        pairs.append((on_sphere(x0, found[0], radius), np.clip(found[1], lo, hi)))
+        u = pairs[-1][1]
+    for threshold in THRESHOLDS:
+        pairs += _active_sets(model, x0, radius, snapped(lo, hi, u, threshold))
+    return pairs
+
+
+def _cone_program(model: LinearModel, x0: Floats, r0: Floats, radius: float) -> Pair | None:
+    """(s, u) by Clarabel, in units of R, so that a small ball is as easy as a large one.
+
+    minimise (1/m) sum t_i + <q, s> + l2/2 ||s||^2 over (s, t), t_i >= lo_i r_i, t_i >= hi_i r_i, ||s|| <= 1, with
+    r = r0/R + A s; q holds l2 x0 and the rows whose residual keeps its sign all over the ball.
+    """
+    import clarabel
+    import scipy.sparse
+
+    A, m, p = scipy.sparse.csr_array(model.A), model.b.size, model.A.shape[1]
+    lo, hi = box(model)
+    reach = np.sqrt(np.asarray(A.multiply(A).sum(axis=1)).ravel())
+    open_rows = np.flatnonzero(np.abs(r0) <= 1.001 * radius * reach)
+    u = np.where(r0 > 0, hi, lo)
+    u[open_rows] = 0.0
+    q = A.T @ u + m * model.l2 * x0
+    n, A_open, b_open = open_rows.size, A[open_rows], -r0[open_rows] / radius
+    eye = scipy.sparse.eye_array(n)
+    sides = (lo[open_rows], hi[open_rows])
+    G = scipy.sparse.vstack(
+        [
+            *(scipy.sparse.hstack([A_open.multiply(side[:, None]), -eye]) for side in sides),
+            scipy.sparse.csc_array((1, p + n)),
+            scipy.sparse.hstack([-scipy.sparse.eye_array(p), scipy.sparse.csc_array((p, n))]),
+        ],
+        format="csc",
+    )
+    h = np.concatenate([*(side * b_open for side in sides), [1.0], np.zeros(p)])
+    P = scipy.sparse.block_diag(
+        [model.l2 * m * radius * scipy.sparse.eye_array(p), scipy.sparse.csc_array((n, n))], format="csc"
+    )
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    # the active set sharpens what comes out; asking for more took three times as long on a9a
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-9
+    cones = [*([clarabel.NonnegativeConeT(2 * n)] if n else []), clarabel.SecondOrderConeT(p + 1)]
+    solver = clarabel.DefaultSolver(
+        scipy.sparse.csc_matrix(P),
+        np.concatenate([q, np.ones(n)]),
+        scipy.sparse.csc_matrix(G),
+        h,
+        cones,
+        settings,
+    )
+    solution = solver.solve()
+    x, dual = np.array(solution.x), np.array(solution.z)
+    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
+        return None
+    u[open_rows] = sides[0] * dual[:n] + sides[1] * dual[n : 2 * n]
+    return radius * x[:p], u
+
+
+def _active_sets(model: LinearModel, x0: Floats, radius: float, u: Floats) -> list[Pair]:
+    """Solve the optimality conditions with the rows I whose u is inside the box; mend I where they fail, and again.
+
+    With q = A_N^T u_N / m + l2 x0 over the other rows: s minimises <q, s> + l2/2 ||s||^2 subject to A_I s = -r0_I and
+    ||s|| <= R. It is the shortest solution of the equations plus -alpha P q, P the projection on their null space,
+    alpha = 1/l2 or less; and A_I^T u_I / m = -(q + s / alpha). Where the equations have no solution in the ball, a row
+    leaves I.
+    """
+    lo, hi = box(model)
+    A, m, l2 = model.A, model.b.size, model.l2
+    pairs: list[Pair] = []
+    for _ in range(12):
+        inner = slack(lo, hi, u) > 0
+        rows = np.flatnonzero(inner)
+        q = (combination(A, np.where(inner, 0.0, u)).value / m).astype(np.float64) + l2 * x0
+        s, along = np.zeros(x0.size), q
+        if rows.size:
+            A_I = A[rows]
+            r_I = (margins(A_I, x0).value - model.b[rows]).astype(np.float64)
+            s = -least_squares(A_I, r_I)
+            for _ in range(2):
+                along = along - least_squares(A_I, A_I @ along)
+        room, slope = radius**2 - float(s @ s), float(along @ along)
+        if room < 0:
+            u = _released(u, rows, A_I, q, s, model)
+            continue
+        alpha = np.sqrt(room / slope) if slope > 0 else 0.0
+        if l2 > 0:
+            alpha = min(alpha, 1 / l2)
+        s = s - alpha * along
+        fixed = u.copy()
+        if rows.size and alpha > 0:
+            # where rows are dependent, u stays near where it was
+            missing = -m * (q + s / alpha) - A_I.T @ u[rows]
+            fixed[rows] += least_squares(A_I.T, missing)
+        x = on_sphere(x0, s, radius)
+        pairs.append((x, np.clip(fixed, lo, hi)))
+        r = (margins(A, x).value - model.b).astype(np.float64)
+        rounding = 1e-12 * (1 + np.abs(r))
+        wrong = ~inner & (((u == hi) & (r < -rounding)) | ((u == lo) & (r > rounding)))
+        if not wrong.any() and np.all((fixed >= lo) & (fixed <= hi)):
+            break
+        u = np.where(wrong, (lo + hi) / 2, pairs[-1][1])
+    return pairs
+
+
+def _released(u: Floats, rows: Any, A_I: Any, q: Floats, s: Floats, model: LinearModel) -> Floats:
+    """u with one row less inside its box: the first that comes to an end of it as nu grows from 0.
+
+    At ||s|| the conditions A_I^T u_I / m = -(q + (l2 + nu) s) hold for a range of nu, and at its end a
+    smaller ball begins.
+    """
+    lo, hi = box(model)
+    m = model.b.size
+    u = u.copy()
+    inside = u[rows] + least_squares(A_I.T, -m * (q + model.l2 * s) - A_I.T @ u[rows])
+    rate = -m * least_squares(A_I.T, s)
+    end = np.where(rate > 0, hi[rows], lo[rows])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nu = np.where(rate != 0, (end - inside) / rate, np.inf)
+    leaves = int(np.argmin(nu))
+    if np.isfinite(nu[leaves]):
+        u[rows] = np.clip(inside + max(nu[leaves], 0.0) * rate, lo[rows], hi[rows])
+    u[rows[leaves]] = end[leaves]
+    return u

@@ -1,0 +1,120 @@
+"""A dual point of the logistic loss in rational arithmetic, for small data of any scale.
+
+A dual point of the logistic loss is u with A^T u = 0 and 0 <= -b_i u_i <= 1; then f >= -(1/m) sum phi*(u_i). The slopes
+at a point near the minimiser satisfy the equations nearly. Moving r = rank(A) of them, those with the most room, to
+where the equations hold exactly costs the square of the move. No condition number enters.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from problems.optimum.dual import conjugates
+from problems.optimum.extended import EPS, OUTWARD, Bounded, Floats, Long, down, total
+from problems.optimum.rational import Indices, Integers, Rational, independent, integers, long_of, products, solve
+from problems.problem import LinearModel
+
+# Entries of A, and rank, up to which rational arithmetic takes about a second.
+ENTRIES, RANK = 30_000, 40
+NEGLIGIBLE = 1e-60  # slopes below count as 0: -phi* loses 1e-58
+
+
+def feasible(A: Any) -> bool:
+    """Whether A is small enough for this."""
+    m, p = A.shape
+    return 0 < m * p <= ENTRIES and min(m, p) <= RANK
+
+
+def dense(A: Any) -> Floats:
+    """A as an ndarray."""
+    return np.asarray(A.toarray() if hasattr(A, "toarray") else A, dtype=np.float64)
+
+
+class DualPoint(NamedTuple):
+    """f >= f_lo; overlap: whether no direction separates the rows, so that a minimiser exists.
+
+    With a_i >= 0 and sum a_i b_i <a_i, w> = 0, terms of one sign vanish, and b_i <a_i, w> = 0 wherever a_i > 0: on all
+    rows if all are positive, and w = 0 if they are on p independent rows.
+    """
+
+    f_lo: float
+    overlap: bool
+
+
+def dual_point(A: Any, b: Floats, slopes: Floats, m: int) -> DualPoint | None:
+    """The bound from slopes u near these with A^T u = 0; None where they leave [0, 1].
+
+    m: the number to divide by, where A holds some of the rows of the data.
+    """
+    scaled = integers(dense(A))
+    a = np.where(-b * slopes > NEGLIGIBLE, np.clip(-b * slopes, 0.0, 1.0), 0.0)
+    order = _by_slack(dense(A), a)
+    picked, J = independent([scaled.rows[i] for i in order])
+    rows = order[picked]
+    others = np.setdiff1d(np.arange(b.size), rows)
+    moved = _balancing(scaled, rows, J, others, -b * a)
+    if moved is None:
+        return None
+    numerators, denominator = moved
+    signs = (-b[rows]).astype(int).tolist()
+    sizes = [n * s for n, s in zip(numerators, signs, strict=True)]
+    if not all(0 <= n <= denominator for n in sizes):
+        return None
+    exact: Long = a.astype(np.longdouble)
+    exact[rows] = [long_of(n, denominator) for n in sizes]
+    phi = _conjugates(b, np.clip(exact, 0, 1))
+    s = total(phi.value, phi.error)
+    f_lo = down((-s.value - np.longdouble(s.error)) / m)
+    overlap = all(n > 0 for n in sizes) and (rows.size == len(scaled.rows[0]) or bool(np.all(a[others] > 0)))
+    return DualPoint(f_lo, overlap)
+
+
+def _by_slack(A: Floats, a: Floats) -> Indices:
+    """Rows, those first whose slopes can be moved far: by a pivoted QR of the rows, scaled by their slack."""
+    import scipy.linalg
+
+    room = np.sqrt(a * (1 - a))
+    size = np.abs(A * room[:, None]).max(axis=0, initial=0.0)
+    weighted = (A * room[:, None]) / np.where(size > 0, size, 1.0)
+    _, pivots = scipy.linalg.qr(weighted.T, mode="r", pivoting=True)
+    first = pivots[: min(A.shape)]
+    rest = np.setdiff1d(np.arange(a.size), first)
+    return np.concatenate([first, rest[np.argsort(-room[rest], kind="stable")]]).astype(np.intp)
+
+
+def _balancing(scaled: Integers, rows: Indices, J: Indices, others: Indices, u: Floats) -> tuple[list[int], int] | None:
+    """(numerators, denominator) of u at rows so that sum u_i a_i = 0 with u given at the others, exactly."""
+    exponents = scaled.exponents.astype(int).tolist()
+    p = len(scaled.rows[0])
+    terms = [(i, *float(u[i]).as_integer_ratio()) for i in others if u[i] != 0]
+    # u_i 2^e_i = n / d with d a power of two: over the common denominator 2^shift
+    shift = max([0, *(d.bit_length() - 1 - exponents[i] for i, _, d in terms)])
+    weights = [n << (shift + exponents[i] - d.bit_length() + 1) for i, n, d in terms]
+    columns = [[scaled.rows[i][j] for i, _, _ in terms] for j in range(p)]
+    rhs = [-v for v in products(columns, weights)] if terms else [0] * p
+    found = solve([[scaled.rows[i][j] for i in rows] for j in J], [rhs[j] for j in J])
+    if found is None or not _holds(scaled, rows, found, rhs):
+        return None
+    # back from u_i 2^(e_i + shift)
+    least = min([0, *(exponents[i] + shift for i in rows)])
+    most = max([0, *(exponents[i] + shift for i in rows)])
+    numerators = [n << (most - exponents[i] - shift) for n, i in zip(found.numerators, rows, strict=True)]
+    return [n << -least for n in numerators], (found.denominator << most) << -least
+
+
+def _holds(scaled: Integers, rows: Indices, found: Rational, rhs: list[int]) -> bool:
+    every = [[scaled.rows[i][j] for i in rows] for j in range(len(rhs))]
+    return products(every, found.numerators) == [found.denominator * v for v in rhs]
+
+
+def _conjugates(b: Floats, a: Long) -> Bounded:
+    """phi*(u_i) for |u_i| = a_i in long double, each one rounding from the exact slope."""
+    model = LinearModel("logistic", np.zeros((b.size, 1)), b)
+    phi = conjugates(model, a)
+    inside = (a > 0) & (a < 1)
+    safe = np.where(inside, a, 0.5)
+    # the derivative log a - log(1 - a), times a rounding of a; of 1 - a, where a rounds to 1, EPS |log EPS| and more
+    steep = np.abs(np.log(safe)) + np.abs(np.log1p(-safe)) + 50
+    return Bounded(phi.value, OUTWARD * (phi.error + 4 * EPS * (safe * steep).astype(np.float64) * (a > 0)))

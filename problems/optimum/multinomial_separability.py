@@ -1,0 +1,238 @@
+"""Which rows can be put on the right side of which classes by one direction V: pairs (i, c) with a class c != y_i.
+
+V separates if <a_i, V_y - V_c> >= 0 for all pairs; S holds the pairs with > 0. All pairs in S: completely separable,
+inf f = 0. Some: quasi-completely. Then f is at least f_K (softmax.py), K_i = {y_i and c : (i, c) not in S}, at every W,
+and f(W + t V) tends to f_K(W): inf f = inf f_K, and f has no minimiser. That no V separates anything is proved by the
+enclosure of a minimiser (softmax_enclosure.py).
+
+Newton's method finds S: the margins of its pairs grow by about 1 with each step for ever, those of others converge.
+Then a matrix is sought that vanishes on the pairs outside S and is positive on S. S is found layer by layer: V_1 for
+S_1, then V_2 for S_2 in the rest, and so on; c V_1 + V_2 separates S_1 and S_2 for c large, and what is proved in the
+end is that a matrix near this one separates exactly S. Where Newton finds nothing that can be proved, the linear
+program does
+
+    maximise sum t,   0 <= t <= 1,   t_ic <= <a_i, V_y - V_c>.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from problems.optimum.columns import DENSE, independent_columns
+from problems.optimum.extended import EPS64, Floats
+from problems.optimum.linear_program import highs
+from problems.optimum.null_space import Forms, null_vector, positive, spanning_columns
+from problems.optimum.softmax import Indices, Mask, Rows, differences, pairs, restricted
+from problems.optimum.softmax_newton import DENSE_UNKNOWNS, Newton, growth, newton, separates
+
+# Newton's method is resumed so often where it stopped before S was clear.
+RESUMES = 12
+# Eigenvalues of a Gram matrix this small beside the largest suggest its null space; what is in it is proved.
+NULL = 1e-12
+# Newton steps for a direction in that null space: separable data take about ten.
+SEPARATING = 40
+# Beside the margins of all pairs the least should not be tiny: then V need not be taken so many times.
+MARGIN = 10.0
+# Layers S_1, S_2, ...
+LAYERS = 12
+# Numbers in the linear program's matrix; a million take some seconds.
+PROGRAM = 2_000_000
+PROGRAM_SECONDS = 60.0
+# What counts as positive in the program's solution, which is 0 or 1 up to rounding.
+HALF = 0.5
+# Newton steps on data so wide that each takes a solution by conjugate gradients.
+WIDE_STEPS = 12
+
+
+class Split(NamedTuple):
+    """S as a mask (m, C), V (p, C) that separates exactly S, and Newton's result for the rest.
+
+    proved: V is near a matrix that does so; at: entries of W that f_K depends on, None where that is not proved;
+    W: Newton's point for f_K, and whether it converged there.
+    """
+
+    S: Mask
+    V: Floats
+    proved: bool
+    at: Indices | None
+    W: Floats
+    converged: bool
+
+
+def forms_of(rows: Rows, which: Mask) -> Forms:
+    """<a_i, V_y - V_c> for these pairs."""
+    i, c = np.nonzero(which)
+    return Forms(rows.A, i, rows.y[i], c, rows.C)
+
+
+def proved_separation(rows: Rows, S: Mask, V: Floats) -> Floats | None:
+    """A matrix near a multiple of V that separates exactly S, rounded to float64; None where there is no proof.
+
+    Where S holds all pairs it is V itself, otherwise an exact null vector of the forms outside S.
+    """
+    i, c = pairs(rows)
+    outside = np.zeros_like(S)
+    outside[i, c] = ~S[i, c]
+    if not outside.any():
+        return V if strictly_separates(rows, V) else None
+    v = null_vector(forms_of(rows, outside), V.ravel())
+    if v is None or not positive(forms_of(rows, S), v).all():
+        return None
+    long = v.long()
+    return np.asarray(long / np.abs(long).max(), dtype=np.float64).reshape(V.shape)
+
+
+def strictly_separates(rows: Rows, V: Floats) -> bool:
+    """Whether <a_i, V_y - V_c> > 0 for all pairs, proved."""
+    d = differences(rows, V)
+    i, c = pairs(rows)
+    return bool(np.all(-d.value[i, c].astype(np.float64) * (1 - EPS64) > d.error[i, c]))
+
+
+def coordinates(rows: Rows) -> Indices | None:
+    """Entries of W.ravel() on which all that f_K depends on can be reached; None: no proof.
+
+    With all classes: independent columns of A, and all classes but the last.
+    """
+    p = rows.A.shape[1]
+    if rows.keep.all():
+        J = independent_columns(rows.A).J
+        return (J[:, None] * rows.C + np.arange(rows.C - 1)).ravel()
+    i, c = pairs(rows)
+    if not i.size:
+        return np.zeros(0, dtype=np.intp)
+    if p * rows.C > DENSE_UNKNOWNS * 2 and i.size > DENSE:
+        return None
+    return spanning_columns(Forms(rows.A, i, rows.y[i], c, rows.C))
+
+
+def split(rows: Rows) -> Split:
+    """Find S and prove it, layer by layer."""
+    shape = (rows.A.shape[1], rows.C)
+    if rows.A.shape[1] > DENSE:
+        return _wide(rows)
+    S, V, W, at = np.zeros(rows.keep.shape, dtype=bool), np.zeros(shape), np.zeros(shape), None
+    for _ in range(LAYERS):
+        left = np.flatnonzero((rows.keep & ~S).sum(axis=1) > 1)
+        part = restricted(rows, rows.keep & ~S)
+        at = coordinates(part)
+        if at is None:
+            break
+        stop, layer = _layer(rows, S, V, part, left, at)
+        W = stop.W
+        if stop.converged:
+            return Split(S, V, bool(S.any()), at, W, True)
+        if layer is None:
+            break
+        S, V = layer
+    found = _by_program(rows)
+    return found if found is not None else Split(np.zeros_like(S), V, False, at, W, False)
+
+
+def _layer(
+    rows: Rows, S: Mask, V: Floats, part: Rows, left: Indices, at: Indices
+) -> tuple[Newton, tuple[Mask, Floats] | None]:
+    """Newton's result on the rest (rows `left`, without the pairs in S), and S and V with one more layer, proved."""
+    W = np.zeros(V.shape)
+    if not left.size:
+        return Newton(W, W, True), None
+    i, c = pairs(rows)
+    for _ in range(RESUMES):
+        stop = newton(part, 0.0, W, at)
+        if stop.converged:
+            break
+        still = np.zeros_like(S)
+        direction: Floats | None = stop.W
+        if not separates(part, part.A @ stop.W):
+            if stop.still is None:
+                break
+            still[left] = stop.still
+            direction = _separating(rows, rows.keep & ~S, still)
+        if direction is not None:
+            grows, more = np.zeros_like(S), S.copy()
+            grows[i, c] = ~S[i, c] & ~still[i, c]
+            more |= grows
+            combined = proved_separation(rows, more, _combined(rows, S, V, direction))
+            if combined is not None:
+                return stop, (more, combined)
+        W = stop.W + stop.step
+    return stop, None
+
+
+def _separating(rows: Rows, keep: Mask, still: Mask) -> Floats | None:
+    """V that is 0 on the still pairs, up to rounding, and positive on the others in `keep`."""
+    i = np.arange(rows.y.size)
+    at_rest, others = still & keep, keep & ~still
+    at_rest[i, rows.y], others[i, rows.y] = False, True
+    part = restricted(rows, others)
+    if not part.y.size:
+        return None
+    size = np.sqrt(np.asarray((abs(rows.A) ** 2).sum(axis=0)).ravel())
+    scale = np.repeat(1 / np.where(size > 0, size, 1.0), rows.C)
+    values, vectors = np.linalg.eigh(_gram(forms_of(rows, at_rest), scale))
+    basis = vectors[:, values <= NULL * max(values[-1], 1e-300)]
+    # what changes no form at all would make the Hessian singular
+    others[i, rows.y] = False
+    values, vectors = np.linalg.eigh(basis.T @ _gram(forms_of(rows, others), scale) @ basis)
+    basis = scale[:, None] * (basis @ vectors[:, values > NULL * max(values[-1:].max(initial=0.0), 1e-300)])
+    stop = newton(part, 0.0, np.zeros((rows.A.shape[1], rows.C)), basis, SEPARATING, MARGIN)
+    return stop.W if separates(part, part.A @ stop.W) else None
+
+
+def _gram(forms: Forms, scale: Floats) -> Floats:
+    """M^T M of the forms' matrix M, scaled."""
+    M = forms.matrix()
+    return (M.T @ M).toarray() * np.outer(scale, scale)
+
+
+def _combined(rows: Rows, S: Mask, V: Floats, direction: Floats) -> Floats:
+    """c V + direction, c a power of two so large that the pairs in S grow at least half as much as along c V."""
+    if not S.any():
+        return direction
+    whole = rows._replace(keep=np.ones_like(S))
+    before, now = growth(whole, rows.A @ V)[S], growth(whole, rows.A @ direction)[S]
+    c = max(1.0, 2 * float((-now / np.where(before > 0, before, np.inf)).max()))
+    return V * np.exp2(np.ceil(np.log2(c))) + direction
+
+
+def _by_program(rows: Rows) -> Split | None:
+    """S by linear programming (HiGHS); None where that is too large, fails, or finds no pair."""
+    import scipy.sparse
+
+    i, c = pairs(rows)
+    p, C = rows.A.shape[1], rows.C
+    M = Forms(rows.A, i, rows.y[i], c, C).matrix()
+    if M.nnz > PROGRAM:
+        return None
+    k, n = M.shape
+    constraint = scipy.sparse.hstack([-M, scipy.sparse.eye_array(k)], format="csr")
+    cost = np.concatenate([np.zeros(n), -np.ones(k)])
+    free = np.tile([-np.inf, np.inf], (n, 1))
+    bounds = np.concatenate([free, np.tile([0.0, 1.0], (k, 1))])
+    options = {"presolve": False, "time_limit": PROGRAM_SECONDS}
+    result = highs(cost, A_ub=constraint, b_ub=np.zeros(k), bounds=bounds, options=options)
+    if result.x is None or result.status != 0 or not np.any(result.x[n:] > HALF):
+        return None
+    S, V = np.zeros(rows.keep.shape, dtype=bool), result.x[:n].reshape(p, C)
+    S[i, c] = result.x[n:] > HALF
+    found = proved_separation(rows, S, V)
+    left = restricted(rows, rows.keep & ~S)
+    at = coordinates(left)
+    stop = Newton(np.zeros((p, C)), np.zeros((p, C)), True)
+    if at is not None and left.y.size:
+        stop = newton(left, 0.0, np.zeros((p, C)), at)
+    return Split(S, V if found is None else found, found is not None, at, stop.W, stop.converged)
+
+
+def _wide(rows: Rows) -> Split:
+    """More columns than a Hessian is formed for: separable as a rule, otherwise all but a few pairs are."""
+    p, C = rows.A.shape[1], rows.C
+    everything = np.arange(p * C)
+    stop = newton(rows, 0.0, np.zeros((p, C)), everything, patience=WIDE_STEPS)
+    S = np.zeros(rows.keep.shape, dtype=bool)
+    i, c = pairs(rows)
+    gap = growth(rows, rows.A @ stop.W)
+    S[i, c] = gap[i, c] > 0
+    return Split(S, stop.W, bool(S[i, c].all()) and strictly_separates(rows, stop.W), None, stop.W, False)

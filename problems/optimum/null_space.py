@@ -1,0 +1,273 @@
+"""Exact null vectors of linear forms whose coefficients are rows of the data.
+
+A form is W -> <a_i, w_c> - <a_i, w_d> on matrices W (p, C), or <a_i, w_c> alone. Coefficients are float64, that is
+integers times powers of two, and vectors hold Python integers. Some forms are chosen that are independent, on as
+many entries of W: that square part, nonsingular modulo a prime, is solved exactly (rational.py). Whether the other
+forms vanish too is decided modulo primes whose product exceeds every value that they can take; those that do not
+join the chosen ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from problems.optimum.extended import EPS, OUTWARD, Floats, margins
+from problems.optimum.rational import Rational, independent, integers
+
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+Vectors = list[list[int]]
+# A null vector near w keeps so many bits of the entries that may be chosen freely.
+FREE_BITS = 40
+# Columns with nothing larger than this power of two do not count.
+FAR_DOWN = -500
+# Integers in one elimination modulo a prime: a million take half a second.
+ELIMINATION = 4_000_000
+# n equations with solutions for k right-hand sides: n^2 (n + 10 k) multiplications, a second for ten million.
+SOLUTION = 400_000_000
+ROUNDS = 6
+# Of two residues products, and of these sums of 2^9, are exact in float64.
+PRIME_BITS, TERMS = 22, 512
+
+
+class Forms(NamedTuple):
+    """Form k is <a_i, w_plus> - <a_i, w_minus> with i = row[k]; minus[k] = -1: without the second term."""
+
+    A: Any
+    row: Indices
+    plus: Indices
+    minus: Indices
+    C: int
+
+    def matrix(self, which: Indices | None = None) -> Any:
+        """(k, p C) CSR, exact, of all or some of the forms; W.ravel() holds the unknowns."""
+        import scipy.sparse
+
+        part = self if which is None else self.some(which)
+        rows: Any = scipy.sparse.csr_array(self.A[part.row])
+        again = np.repeat(np.arange(part.row.size), np.diff(rows.indptr))
+        first = rows.indices.astype(np.int64) * self.C
+        second = part.minus[again] >= 0
+        place = np.concatenate([again, again[second]])
+        column = np.concatenate([first + part.plus[again], (first + part.minus[again])[second]])
+        values = np.concatenate([rows.data, -rows.data[second]])
+        shape = (part.row.size, self.A.shape[1] * self.C)
+        return scipy.sparse.csr_array((values, (place, column)), shape=shape)
+
+    def some(self, which: Any) -> Forms:
+        """These forms alone."""
+        return self._replace(row=self.row[which], plus=self.plus[which], minus=self.minus[which])
+
+    def values(self, product: Any) -> Any:
+        """The forms' values from A W."""
+        second = np.where(self.minus < 0, 0, product[self.row, self.minus])
+        return product[self.row, self.plus] - second
+
+
+def row_forms(A: Any) -> Forms:
+    """<a_i, w> for every row."""
+    m = A.shape[0]
+    return Forms(A, np.arange(m), np.zeros(m, dtype=np.intp), np.full(m, -1), 1)
+
+
+def null_vector(forms: Forms, w: Floats) -> Rational | None:
+    """A vector, nearly a multiple of w, on which all forms vanish; None: none is found.
+
+    Entries that others do not determine are those of w, rounded to FREE_BITS where the columns of A are scaled to 1.
+    """
+    largest = abs(forms.A).max(axis=0)
+    columns = np.frexp(largest.toarray().ravel() if hasattr(largest, "toarray") else largest)[1]
+    exponent = np.repeat(np.where(columns < FAR_DOWN, 0, columns), forms.C).astype(np.int64)
+    scaled = np.ldexp(w, exponent)
+    size = float(np.abs(scaled).max(initial=0.0))
+    if not 0 < size < np.inf:
+        return None
+    up = (exponent.max() - exponent).tolist()
+    v = [int(n) << k for n, k in zip(np.rint(np.ldexp(scaled / size, FREE_BITS)).tolist(), up, strict=True)]
+
+    def right_hand_side(free: Indices, others: Any) -> Any:
+        at_free = _column([v[j] for j in free])
+        return others * at_free
+
+    def completed(part: Solution) -> Vectors:
+        full = [n * part.denominator for n in v]
+        for j, n in zip(part.chosen.tolist(), part.numerators[0], strict=True):
+            full[j] = -n
+        return [full]
+
+    found = _completed(forms, right_hand_side, completed, 1)
+    return None if found is None else Rational(found[0][0], found[1].denominator)
+
+
+def spanning_columns(forms: Forms) -> Indices | None:
+    """Entries of W such that the forms take all their values on matrices that are zero elsewhere; None: no proof.
+
+    Proved by a null vector for each other entry, whose only nonzero entries are that one and the spanning ones.
+    """
+
+    def completed(part: Solution) -> Vectors:
+        vectors = []
+        for j, numerators in zip(part.free.tolist(), part.numerators, strict=True):
+            full = [0] * (forms.A.shape[1] * forms.C)
+            for k, n in zip(part.chosen.tolist(), numerators, strict=True):
+                full[k] = -n
+            full[j] = part.denominator
+            vectors.append(full)
+        return vectors
+
+    found = _completed(forms, lambda free, others: others, completed, None)
+    return None if found is None else found[1].chosen
+
+
+class Solution(NamedTuple):
+    """Entries chosen and free, and for each right-hand side the numerators at the chosen ones."""
+
+    chosen: Indices
+    free: Indices
+    numerators: Vectors
+    denominator: int
+
+
+def _completed(
+    forms: Forms,
+    right_hand_side: Callable[[Indices, Any], Any],
+    completed: Callable[[Solution], Vectors],
+    sides: int | None,
+) -> tuple[Vectors, Solution] | None:
+    """Vectors on which all forms vanish, completed from a square part of some forms that spans the others.
+
+    right_hand_side(free, others): from the part's columns at the free entries; sides: how many there will be, None
+    for as many as free entries.
+    """
+    matrix = forms.matrix()
+    used = np.unique(matrix.indices[matrix.data != 0])
+    shuffled = np.random.default_rng(0).permutation(forms.row.size)
+    active = np.sort(shuffled[: 100 + 2 * used.size])  # some more than there are unknowns
+    for _ in range(ROUNDS):
+        if active.size * used.size > ELIMINATION:
+            return None
+        rows = integers(matrix[active][:, used].toarray()).rows
+        pivots, columns = independent(rows)
+        free = np.setdiff1d(np.arange(used.size), columns)
+        if pivots.size**2 * (pivots.size + 10 * (free.size if sides is None else sides)) > SOLUTION:
+            return None
+        found = _solved([rows[i] for i in pivots], columns, free, partial(right_hand_side, used[free]))
+        if found is None:
+            return None
+        solution = Solution(used[columns], used[free], *found)
+        vectors = completed(solution)
+        failing = np.flatnonzero(~vanishing(forms, vectors))
+        if not failing.size:
+            return vectors, solution
+        active = np.union1d(active[pivots], failing[np.argsort(shuffled[failing])][: 100 + 2 * used.size])
+    return None
+
+
+def _column(entries: list[int]) -> Any:
+    from flint import fmpz_mat
+
+    return fmpz_mat(len(entries), 1, entries)
+
+
+def _solved(
+    rows: Vectors, chosen: Indices, free: Indices, right_hand_side: Callable[[Any], Any]
+) -> tuple[Vectors, int] | None:
+    """(columns of numerators, denominator > 0) of square^-1 rhs; None where the square part is singular."""
+    from flint import fmpz_mat
+
+    n = len(rows)
+    others = fmpz_mat(n, free.size, [row[j] for row in rows for j in free.tolist()])
+    rhs = right_hand_side(others)
+    if not n or not rhs.ncols():
+        return [[] for _ in range(rhs.ncols())], 1
+    try:
+        numerators, denominator = fmpz_mat([[row[j] for j in chosen.tolist()] for row in rows]).solve(rhs).numer_denom()
+    except ZeroDivisionError:
+        return None
+    return [[int(e) for e in column] for column in numerators.transpose().tolist()], int(denominator)
+
+
+def vanishing(forms: Forms, vectors: Vectors) -> Mask:
+    """Which forms vanish on all these vectors of integers, exactly.
+
+    With a_ij = n_ij 2^e_i, n_ij integers, a form's value times 2^-e_i is an integer; it is 0 if it is so modulo
+    primes whose product exceeds it. Powers of two are units modulo odd primes, so e_i is not needed there.
+    """
+    A, used = forms.A, np.unique(forms.row)
+    forms = forms._replace(A=A[used], row=np.searchsorted(used, forms.row))
+    sparse = hasattr(A, "tocsr")
+    entries = forms.A.data if sparse else forms.A
+    mantissa, exponent = np.frexp(entries)
+    whole, exponent = np.ldexp(mantissa, 53).astype(np.int64), exponent.astype(np.int64) - 53
+    if not np.any(whole) or not vectors:
+        return np.ones(forms.row.size, dtype=bool)
+    largest = max((abs(n) for v in vectors for n in v), default=0)
+    # |value| 2^-e_i <= 2 sum_j |a_ij| 2^-e_i |v_j|, with one e for all rows
+    spread = 53 + int(np.ptp(exponent[whole != 0]))
+    bits = spread + largest.bit_length() + math.ceil(math.log2(2 * A.shape[1])) + 1
+    good = np.ones(forms.row.size, dtype=bool)
+    for prime in _primes(bits):
+        residues = _residues(whole, exponent, prime)
+        matrix: Any = residues
+        if sparse:
+            import scipy.sparse
+
+            matrix = scipy.sparse.csr_array((residues, forms.A.indices, forms.A.indptr), shape=forms.A.shape)
+        V = np.array([[n % prime for n in v] for v in vectors], dtype=np.float64)
+        W = V.reshape(len(vectors), A.shape[1], forms.C).transpose(1, 0, 2).reshape(A.shape[1], -1)
+        product = _product(matrix, W, prime).reshape(-1, len(vectors), forms.C)
+        for k in range(len(vectors)):
+            good &= forms.values(product[:, k]) % prime == 0
+    return good
+
+
+def _product(matrix: Any, W: Floats, prime: int) -> Floats:
+    """matrix W modulo the prime, TERMS columns of the matrix at a time."""
+    if hasattr(matrix, "tocsr"):
+        if int(np.diff(matrix.indptr).max(initial=0)) <= TERMS:
+            return (matrix @ W) % prime
+        matrix = matrix.tocsc()
+    product = np.zeros((matrix.shape[0], W.shape[1]))
+    for j in range(0, matrix.shape[1], TERMS):
+        product = (product + matrix[:, j : j + TERMS] @ W[j : j + TERMS]) % prime
+    return product
+
+
+def _residues(whole: NDArray[np.int64], exponent: NDArray[np.int64], prime: int) -> Floats:
+    """whole * 2**exponent modulo the prime."""
+    levels, which = np.unique(exponent, return_inverse=True)
+    powers = np.array([pow(2, int(e), prime) for e in levels], dtype=np.int64)
+    return (((whole % prime) * powers[which.reshape(whole.shape)]) % prime).astype(np.float64)
+
+
+def _primes(bits: int) -> list[int]:
+    """Odd primes below 2^PRIME_BITS, from above, whose product has more than so many bits."""
+    needed = bits // (PRIME_BITS - 1) + 1
+    width = 40 * needed + 200  # primes are 1 in 15 here
+    first = 2**PRIME_BITS - width
+    candidates = np.ones(width, dtype=bool)
+    for d in range(2, 2 ** (PRIME_BITS // 2) + 1):
+        candidates[-first % d :: d] = False
+    found = first + np.flatnonzero(candidates)
+    return found[::-1][:needed].tolist()
+
+
+def positive(forms: Forms, v: Rational) -> Mask:
+    """Which forms are proved to be positive at v."""
+    long = v.long()
+    V = long.reshape(-1, forms.C)
+    columns = [margins(forms.A, w) for w in V.T]
+    value = np.stack([z.value for z in columns], axis=1)
+    # the margins' own error, and that of rounding v
+    error = np.stack([z.error for z in columns], axis=1)
+    error += EPS * OUTWARD * np.asarray(abs(forms.A) @ np.abs(V).astype(np.float64))
+    i = forms.row
+    both = error[i, forms.plus] + np.where(forms.minus < 0, 0.0, error[i, forms.minus])
+    z = forms.values(value)
+    return (z * (1 - 4 * EPS)).astype(np.float64) > both * OUTWARD
