@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from problems.optimum.ball import inside, proved_ball, restricted, value_up
-from problems.optimum.certify import one_index_type
+from problems.optimum.certify import EXACT, one_index_type
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import LOGISTIC, PIECEWISE_LINEAR, objective_up
 from problems.optimum.extended import EPS64
@@ -22,8 +22,6 @@ from problems.problem import LinearModel, Optimum, Problem
 MALFORMED = (AttributeError, ArithmeticError, AssertionError, ImportError, LookupError, TypeError, ValueError)
 # BLAS may sum in another order the second time; norms and radii lose more.
 AGAIN, AGAIN_DISTANCE = 1e-13, 1e-9
-# What is proved in rational arithmetic, or in sums whose order is fixed, comes out the same.
-EXACT = ("exact vertex", "exact minimiser")
 # Roundings of x and of f(x), each of half an ulp, beside the largest terms of the margins.
 ULPS = 2
 # (loss, whether l2 > 0): kinds of certificates that can prove something there, over the whole space.
@@ -39,10 +37,14 @@ KINDS: dict[tuple[str, bool], tuple[str, ...]] = {
 
 def complaints(problem: Problem, optimum: Optimum) -> list[str]:
     """What the certificate does not prove; empty if it proves every number."""
+    import scipy.linalg  # noqa: F401  brings its own BLAS, which the limit reaches only once it is loaded
+    from threadpoolctl import threadpool_limits
+
     assert problem.model is not None
     model = one_index_type(problem.model)
     try:
-        return _complaints(problem, model, optimum)
+        with threadpool_limits(limits=1, user_api="blas"):
+            return _complaints(problem, model, optimum)
     except MALFORMED as error:
         return [f"the certificate of kind {optimum.kind!r} is malformed: {error!r}"]
 

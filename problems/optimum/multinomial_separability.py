@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from problems.optimum.columns import DENSE, independent_columns
+from problems.optimum.columns import independent_columns
 from problems.optimum.extended import EPS64, Floats
 from problems.optimum.linear_program import highs
 from problems.optimum.null_space import Forms, null_vector, positive, spanning_columns
@@ -96,22 +96,19 @@ def coordinates(rows: Rows) -> Indices | None:
 
     With all classes: independent columns of A, and all classes but the last.
     """
-    p = rows.A.shape[1]
     if rows.keep.all():
         J = independent_columns(rows.A).J
         return (J[:, None] * rows.C + np.arange(rows.C - 1)).ravel()
     i, c = pairs(rows)
     if not i.size:
         return np.zeros(0, dtype=np.intp)
-    if p * rows.C > DENSE_UNKNOWNS * 2 and i.size > DENSE:
-        return None
     return spanning_columns(Forms(rows.A, i, rows.y[i], c, rows.C))
 
 
 def split(rows: Rows) -> Split:
     """Find S and prove it, layer by layer."""
     shape = (rows.A.shape[1], rows.C)
-    if rows.A.shape[1] > DENSE:
+    if rows.A.shape[1] * rows.C > DENSE_UNKNOWNS:
         return _wide(rows)
     S, V, W, at = np.zeros(rows.keep.shape, dtype=bool), np.zeros(shape), np.zeros(shape), None
     for _ in range(LAYERS):
@@ -151,9 +148,8 @@ def _layer(
             still[left] = stop.still
             direction = _separating(rows, rows.keep & ~S, still)
         if direction is not None:
-            grows, more = np.zeros_like(S), S.copy()
-            grows[i, c] = ~S[i, c] & ~still[i, c]
-            more |= grows
+            more = S.copy()
+            more[i, c] |= ~still[i, c]
             combined = proved_separation(rows, more, _combined(rows, S, V, direction))
             if combined is not None:
                 return stop, (more, combined)
@@ -227,7 +223,7 @@ def _by_program(rows: Rows) -> Split | None:
 
 
 def _wide(rows: Rows) -> Split:
-    """More columns than a Hessian is formed for: separable as a rule, otherwise all but a few pairs are."""
+    """More unknowns than a Hessian is formed for: separable as a rule; where that fails, nothing is proved."""
     p, C = rows.A.shape[1], rows.C
     everything = np.arange(p * C)
     stop = newton(rows, 0.0, np.zeros((p, C)), everything, patience=WIDE_STEPS)

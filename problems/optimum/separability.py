@@ -59,10 +59,14 @@ def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
         return Separation(S, w, _strict(A, b, w))
     v = null_vector(row_forms(A[np.flatnonzero(R)]), w)
     at_S = np.flatnonzero(S)
-    if v is None or not positive(row_forms(scaled_rows(A[at_S], b[at_S])), v).all():
+    try:
+        if v is None or not positive(row_forms(scaled_rows(A[at_S], b[at_S])), v).all():
+            return Separation(S, w, False)
+        long = v.long()
+    except OverflowError:  # beyond extended precision
         return Separation(S, w, False)
-    long = v.long()
-    return Separation(S, np.asarray(long / np.abs(long).max(), dtype=np.float64), True)
+    with np.errstate(under="ignore"):
+        return Separation(S, np.asarray(long / np.abs(long).max(), dtype=np.float64), True)
 
 
 def _strict(A: Any, b: Floats, w: Floats) -> bool:
