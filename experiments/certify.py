@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 OK, PROBLEM = 0, 1
 SOLVERS = ("cvxpy", "clarabel", "highspy", "scipy.optimize")
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")
-WIDTH = 24  # of a kind or a number in the table
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,15 @@ class Outcome:
 
 def certify(out: Path, data_dir: Path | None = None) -> int:
     """Check every problem of a results directory and print what is proved; the exit code."""
+    if not out.is_dir():
+        raise BadInput(f"{out} is no directory; give one that a suite has written.")
     try:
         results = store.Results.read(out)
         rows = [row for _, row in results.problems.iterrows()]
         missing = set(results.manifest["configuration"]["problems"]) - {str(row["problem"]) for row in rows}
         hashes = results.manifest["configuration"]["problems"]
+    except BadInput:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{out / store.PROBLEMS} or its manifest is damaged: {error!r}; run the suite again.") from None
     if data_dir is not None and not data_dir.is_dir():
@@ -58,6 +61,8 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
 
 
 def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | None) -> Outcome:
+    from problems.data import DataNotFound
+
     begun = time.perf_counter()
     name = str(row["problem"])
     optimum, found = None, []
@@ -65,13 +70,23 @@ def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | No
         optimum, about = store.read_certificate(store.certificate_path(out, name))
         problem = _same_data(name, row, data_dir)
         found.extend(_differences(row, optimum))
+        found.extend(
+            f"{bound} = {row[bound]!r}, but {getattr(problem, bound)!r} is proved"
+            for bound in ("G", "G_inf")  # where the problem is built; sums may round otherwise elsewhere
+            if not math.isclose(float(row[bound]), getattr(problem, bound), rel_tol=1e-9)
+        )
         if about.get("problem") != name or about.get("data_hash") != hashes.get(name):
-            found.append(f"the certificate is that of {about.get('problem')!r}, or of other data")
+            return Outcome(
+                name, optimum, (f"the certificate is that of {about.get('problem')!r}, or of other data",), 0.0
+            )
         if not math.isinf(optimum.radius):
             found.append(f"the certificate speaks of a ball of radius {optimum.radius!r} alone")
         stated = replace(optimum, **{number: float(row[number]) for number in NUMBERS})
         with no_solver():
             found.extend(proof_complaints(problem, stated))
+    except DataNotFound as error:
+        hint = "" if data_dir is not None else "give the folder that has them, --data-dir DIR; "
+        found.append(f"the data are not here: {hint}{' '.join(str(error).split())}")
     except (
         ArithmeticError,
         AttributeError,

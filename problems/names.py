@@ -143,5 +143,13 @@ def _refuse_unknown(parameters: dict[str, Any], accepted: Any, name: str) -> Non
 
 
 def _did_you_mean(name: str) -> str:
-    close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
+    from problems.data.catalogue import catalogue
+
+    loss, colon, data = name.partition(":")
+    known = names()
+    if colon and data in {*catalogue(), *(known_name.partition(":")[2] for known_name in known)}:
+        near = difflib.get_close_matches(loss.partition("[")[0], ["hard", *losses()], n=1, cutoff=0.5)
+        close = [f"{word}:{data}" for word in near]
+    else:
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f" Did you mean {', '.join(close)}?" if close else ""

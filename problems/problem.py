@@ -62,11 +62,11 @@ class Optimum:
 
     def __post_init__(self) -> None:
         if not self.f_lo <= self.f_hi:
-            raise ValueError(f"f_lo = {self.f_lo!r} is not below f_hi = {self.f_hi!r}.")
+            raise ValueError(f"f_lo = {self.f_lo!r} is not at most f_hi = {self.f_hi!r}.")
         if not self.D_lo <= self.D_hi:
-            raise ValueError(f"D_lo = {self.D_lo!r} is not below D_hi = {self.D_hi!r}.")
+            raise ValueError(f"D_lo = {self.D_lo!r} is not at most D_hi = {self.D_hi!r}.")
         if not self.D_inf_lo <= self.D_inf_hi:
-            raise ValueError(f"D_inf_lo = {self.D_inf_lo!r} is not below D_inf_hi = {self.D_inf_hi!r}.")
+            raise ValueError(f"D_inf_lo = {self.D_inf_lo!r} is not at most D_inf_hi = {self.D_inf_hi!r}.")
 
     @property
     def kind(self) -> str:

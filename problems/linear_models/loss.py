@@ -169,7 +169,12 @@ def _spectral_norm(A: Any) -> float:
 
 
 def _checked_targets(b: Any, loss: Loss) -> Vector:
-    b = _real("b", b).copy()
+    what = "labels" if loss.task == "multiclass" else "b"
+    try:
+        b = _real(what, b).copy()
+    except ValueError as error:
+        hint = " Give the classes as numbers, as numpy.unique(labels, return_inverse=True)[1] does."
+        raise ValueError(f"{error}{hint if loss.task != 'regression' else ''}") from None
     if b.ndim != 1 or b.size == 0:
         raise ValueError(f"b must be a non-empty vector, got shape {b.shape}.")
     if not np.all(np.isfinite(b)):

@@ -49,8 +49,37 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
         return [f"the certificate of kind {optimum.kind!r} is malformed: {error!r}"]
 
 
+def check_shapes(problem: Problem, model: LinearModel, optimum: Optimum) -> None:
+    """Raise ValueError for a point or a certificate whose arrays are not what their names say."""
+    m, p = model.b.size, problem.p
+    vectors = {"x": p, "low": p, "w": p, "rest": p, "flat_v": p, "given": model.A.shape[1]}
+    arrays = {"the point x": (optimum.x, p)}
+    arrays |= {k: (v, vectors[k]) for k, v in optimum.certificate.items() if k in vectors}
+    for name, (value, size) in arrays.items():
+        if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != np.float64:
+            raise ValueError(f"{name} must be {size} float64 numbers")
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite")
+    for name in ("u", "S", "rows", "columns", "high", "flat_c"):
+        value = optimum.certificate.get(name, np.zeros(0))
+        if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype.kind not in "iuf":
+            raise ValueError(f"{name} must be a vector of numbers")
+        if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite")
+    if "S" in optimum.certificate and model.loss == LOGISTIC:
+        rows = optimum.certificate["S"]
+        if np.unique(rows).size < rows.size or np.any((rows < 0) | (rows >= m)):
+            raise ValueError("S must hold rows, each once")
+    if not optimum.radius > 0 or (optimum.kind == "ball" and math.isinf(optimum.radius)):
+        raise ValueError(f"radius = {optimum.radius!r} does not go with a certificate of kind {optimum.kind!r}")
+
+
 def _complaints(problem: Problem, model: LinearModel, optimum: Optimum) -> list[str]:
+    check_shapes(problem, model, optimum)
     proof = proved(problem, model, optimum)
+    for low, high in ((proof.f_lo, proof.f_hi), (proof.D_lo, proof.D_hi), (proof.D_inf_lo, proof.D_inf_hi)):
+        if not (low == high or low <= high + AGAIN * abs(high)):
+            return [f"the certificate contradicts itself: it proves {low!r} below and {high!r} above"]
     again, again_distance = (0.0, 0.0) if optimum.kind in EXACT else (AGAIN, AGAIN_DISTANCE)
     found = []
     for name in ("f_lo", "D_lo", "D_inf_lo"):
@@ -65,8 +94,6 @@ def _complaints(problem: Problem, model: LinearModel, optimum: Optimum) -> list[
             found.append(f"{name} = {stated!r}, but {value!r} is proved")
     if optimum.attained is not None and optimum.attained is not proof.attained:
         found.append(f"attained = {optimum.attained}, but {proof.attained} is proved")
-    if optimum.x.shape != problem.x0.shape or not np.all(np.isfinite(optimum.x)):
-        return [*found, f"x must be {problem.p} finite numbers, got shape {optimum.x.shape}"]
     f = value_up(model, optimum.x)
     rounding = 0.0
     if optimum.kind in EXACT:  # an exact minimiser was rounded to x
@@ -79,13 +106,16 @@ def _complaints(problem: Problem, model: LinearModel, optimum: Optimum) -> list[
 
 def proved(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
     """What the certificate proves."""
-    if optimum.kind == "ball":
-        return proved_ball(problem, model, optimum)
     if math.isinf(optimum.radius):
         return _proved_everywhere(problem, model, optimum)
     if not inside(optimum.x, problem.x0, optimum.radius):
         raise ValueError(f"the point x lies outside the ball of radius {optimum.radius!r}")
-    return restricted(_proved_everywhere(problem, model, optimum), problem.p, optimum.radius)
+    if optimum.kind == "ball":
+        return proved_ball(problem, model, optimum)
+    proof = _proved_everywhere(problem, model, optimum)
+    if proof.D_hi > optimum.radius:  # the minimiser may lie outside
+        proof = proof._replace(f_hi=max(proof.f_hi, value_up(model, optimum.x)))
+    return restricted(proof, problem.p, optimum.radius)
 
 
 def _proved_everywhere(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:

@@ -54,6 +54,11 @@ def distance_modulo(optimum: Optimum, x0: Floats, N: Floats, radius: float) -> O
     if "flat_v" not in certificate:
         certificate["flat_v"], certificate["flat_c"] = _flattest(N, d)
     v, c = certificate["flat_v"], certificate["flat_c"]
+    if np.shape(v) != d.shape or np.shape(c) != N.shape[1:]:
+        raise ValueError(f"flat_v and flat_c must have {d.size} and {N.shape[1]} entries")
+    size = float(np.abs(v).max())
+    # any v is allowed, at any scale: at this one nothing underflows
+    v = v / size if 1e-200 < size < 1e200 else np.eye(d.size)[0]
     across = float(np.abs(N.T @ v).sum()) + 2 * (d.size + 2) * EPS64 * float(np.abs(N).sum() * np.abs(v).max())
     below = (float(v @ d) - 2 * across * largest) / float(np.abs(v).sum()) - rounding - radius
     flattest = float(np.abs(d + N @ c).max()) + rounding + 2 * EPS64 * float((np.abs(N) @ np.abs(c)).max() * len(c))

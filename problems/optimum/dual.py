@@ -135,6 +135,8 @@ class Minorant:
 
     def __init__(self, model: LinearModel, u: Any) -> None:
         lo, hi = box(model)
+        if np.shape(u) != lo.shape:
+            raise ValueError(f"u must hold {lo.size} numbers, got shape {np.shape(u)}")
         self.u: Floats = np.clip(np.asarray(u, dtype=np.float64), lo, hi)
         m = model.b.size
         v = combination(model.A, self.u)

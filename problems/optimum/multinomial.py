@@ -21,7 +21,19 @@ import numpy as np
 
 from problems.optimum.columns import independent_columns
 from problems.optimum.distances import distance_modulo, in_ball
-from problems.optimum.extended import ABOVE, BELOW, OUTWARD, Bounded, Floats, distance, down, least_squares, norm_up, up
+from problems.optimum.extended import (
+    ABOVE,
+    BELOW,
+    EPS,
+    OUTWARD,
+    Bounded,
+    Floats,
+    distance,
+    down,
+    least_squares,
+    norm_up,
+    up,
+)
 from problems.optimum.multinomial_separability import (
     Split,
     coordinates,
@@ -45,11 +57,14 @@ from problems.optimum.softmax import (
     softmax,
 )
 from problems.optimum.softmax_enclosure import data_matrix, enclose_rows, polished
-from problems.optimum.softmax_newton import growth, newton
+from problems.optimum.softmax_newton import DENSE_UNKNOWNS, MAX_NEWTON, growth, newton
 from problems.problem import LinearModel, Optimum, Problem
 
 # Margins this large leave a pair's part of its row's loss below 3e-16.
 FAR = 36.0
+# Newton steps where each takes up to CG_STEPS products with the Hessian. Well-scaled data (tf-idf) need about ten; for
+# raw counts it bounds the time, and the interval is what strong convexity gives at the point reached.
+WIDE_NEWTON = 16
 Certificate = Mapping[str, Any]
 
 
@@ -74,7 +89,8 @@ def _rows(model: LinearModel) -> Rows:
 
 def _strongly_convex_point(rows: Rows, l2: float) -> tuple[Floats, dict[str, Any]]:
     everything = np.arange(rows.A.shape[1] * rows.C)
-    W = newton(rows, l2, np.zeros((rows.A.shape[1], rows.C)), everything).W
+    patience = MAX_NEWTON if everything.size <= DENSE_UNKNOWNS else WIDE_NEWTON
+    W = newton(rows, l2, np.zeros((rows.A.shape[1], rows.C)), everything, patience).W
     W, low = _halves(polished(rows, everything, W, l2))
     return W, {"kind": "strong convexity", **({"low": low.ravel()} if low.any() else {})}
 
@@ -214,7 +230,11 @@ def _in_ball_modulo_shifts(
     d = W - W_0; half the range of a row is what remains of its largest absolute entry after the best shift.
     """
     d = center - problem.x0.reshape(center.shape)
-    near = in_ball(problem, f_lo, f_hi, (d - d.mean(axis=1)[:, None]).ravel() + problem.x0, radius, certificate)
+    # the mean and its difference are rounded, each entry by as much as the largest of the row says
+    rounding = (d.shape[1] + 6) * EPS * np.sqrt(np.longdouble(d.size)) * np.abs(d).max(initial=0.0)
+    radius = up(np.longdouble(radius) + rounding)
+    centred = (d - d.mean(axis=1)[:, None]).ravel()
+    near = in_ball(replace(problem, x0=np.zeros(d.size)), f_lo, f_hi, centred, radius, certificate)
     half = np.max(d.max(axis=1) - d.min(axis=1)) / 2
     return replace(
         near,

@@ -54,6 +54,8 @@ def separation(A: Any, b: Floats) -> Separation:
 
 def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
     """Move w so that it is exactly zero on the rows outside S (null_space.py), and prove it if possible."""
+    if not S.any():
+        return Separation(S, w, False)
     R = ~S
     if not R.any():
         return Separation(S, w, _strict(A, b, w))

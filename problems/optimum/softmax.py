@@ -156,7 +156,7 @@ def _absolute(pi: Any, relative: Floats) -> Floats:
     """Absolute errors of probabilities: 1 at most."""
     with np.errstate(invalid="ignore"):
         error = pi.astype(np.float64) * relative + TINY
-    return np.where(pi == 0, TINY, np.where(np.isfinite(relative), np.minimum(error, 1.0), 1.0))
+    return np.where(np.isfinite(relative), np.where(pi == 0, TINY, np.minimum(error, 1.0)), 1.0)
 
 
 def residual(rows: Rows, s: Softmax) -> Bounded:
@@ -180,10 +180,12 @@ def mean_loss(rows: Rows, W: Any, l2: float = 0.0) -> Bounded:
     """f_K(W)."""
     loss = softmax(rows, differences(rows, W)).loss
     mean = total(loss.value, loss.error)
-    square = np.sum(np.square(np.asarray(W, dtype=np.longdouble)))
+    squares = np.square(np.asarray(W, dtype=np.longdouble)).ravel()
+    # in blocks, as in adjoint: W may have millions of entries
+    square = np.add.reduceat(squares, np.arange(0, squares.size, BLOCK)).sum()
     penalty = np.longdouble(l2) / 2 * square
     value = mean.value / rows.m + penalty
-    rounding = (np.size(W) + 4) * EPS * float(penalty) + 4 * EPS * float(value)
+    rounding = (BLOCK + squares.size // BLOCK + 5) * EPS * float(penalty) + 4 * EPS * float(value)
     return Bounded(value, OUTWARD * (mean.error / rows.m + rounding))
 
 
