@@ -120,6 +120,8 @@ def expected_text(file: bytes) -> bytes | None:
     kinds = {b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress, b"\x1f\x8b": gzip.decompress}
     for magic, decompress in kinds.items():
         if file.startswith(magic):
+            if decompress is lzma.decompress:
+                file = file.rstrip(b"\0")  # padding behind a stream, which it takes for the beginning of another
             try:
                 return decompress(file)
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):

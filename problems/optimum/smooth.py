@@ -79,7 +79,7 @@ def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWT
         if p <= DENSE:
             H = weighted_gram(A, weights)
             H[np.diag_indices(p)] += l2
-            step = -_solve(H, g)
+            step = -solve_spd(H, g)
         else:
             step = -_conjugate_gradients(A, weights, l2, g, accuracy)
         decrement = -float(g @ step)
@@ -118,7 +118,7 @@ def sigmoid(t: Floats) -> Floats:
     return np.where(t >= 0, 1.0, e) / (1.0 + e)
 
 
-def _solve(H: Floats, g: Floats) -> Floats:
+def solve_spd(H: Floats, g: Floats) -> Floats:
     """H^-1 g by Cholesky in unit-diagonal scaling; by least squares where H is singular to rounding."""
     import scipy.linalg
 
@@ -196,7 +196,7 @@ def enclose(A_J: Any, b: Floats, z: Bounded) -> Enclosure | None:
     """Prove that the mean logistic loss has a minimiser in the columns A_J near margins z; None where it fails."""
     u, weights = slopes(b, z)
     chart = metric(A_J, weights / b.size, _weight_error(z))
-    return None if chart is None else _enclose(chart, combined(A_J, u), b.size)
+    return None if chart is None else enclose_in(chart, combined(A_J, u), b.size)
 
 
 def enclose_l2(A: Any, b: Floats, l2: float, x: Floats) -> Enclosure | None:
@@ -207,7 +207,7 @@ def enclose_l2(A: Any, b: Floats, l2: float, x: Floats) -> Enclosure | None:
     z = margins(A, x)
     u, weights = slopes(b, z)
     chart = metric(_with_identity(A), np.concatenate([weights / m, np.full(p, l2)]), _weight_error(z))
-    return None if chart is None else _enclose(chart, _gradient(A, u, l2, x), m)
+    return None if chart is None else enclose_in(chart, _gradient(A, u, l2, x), m)
 
 
 def refined(A: Any, b: Floats, l2: float, x: Floats) -> Floats:
@@ -242,7 +242,7 @@ def _weight_error(z: Bounded) -> float:
     return float(-np.expm1(-2 * z.error.max(initial=0.0))) + 1e-14
 
 
-def _enclose(chart: Metric, g: Bounded, m: int) -> Enclosure | None:
+def enclose_in(chart: Metric, g: Bounded, m: int) -> Enclosure | None:
     """Grow a ball until f exceeds f(x) on its sphere. m: the rows of the chart that are rows of data."""
     g_norm = norm_up(transformed(chart.T, g))
     R = float((np.linalg.norm(chart.B[:m], axis=1) + chart.row_errors[:m]).max(initial=0.0)) * OUTWARD

@@ -39,7 +39,7 @@ from problems.optimum.columns import DENSE
 from problems.optimum.extended import EPS64, OUTWARD, Bounded, Floats
 from problems.optimum.metric import Metric, metric
 from problems.optimum.null_space import Forms
-from problems.optimum.smooth import Enclosure, _enclose, _solve
+from problems.optimum.smooth import Enclosure, enclose_in, solve_spd
 from problems.optimum.softmax import Indices, Rows, Softmax, differences, gradient, residual, softmax
 from problems.optimum.softmax_newton import DENSE_UNKNOWNS, hessian
 
@@ -64,7 +64,7 @@ def enclose_rows(rows: Rows, at: Indices, W: Floats, l2: float = 0.0) -> Enclosu
     g = gradient(rows, residual(rows, s), l2, W)
     chart = _small(rows, s, at, l2) if _is_small(rows, at) else _large(rows, s, at, l2)
     g_at = Bounded(g.value.ravel()[at], g.error.ravel()[at])
-    return None if chart is None else _enclose(chart, g_at, chart.B.shape[0] - (at.size if l2 > 0 else 0))
+    return None if chart is None else enclose_in(chart, g_at, chart.B.shape[0] - (at.size if l2 > 0 else 0))
 
 
 def _is_small(rows: Rows, at: Indices) -> bool:
@@ -156,7 +156,7 @@ def polished(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Any:
     g = slope(W)
     for _ in range(POLISH):
         step = np.zeros(W.size)
-        step[at] = _solve(H, g)
+        step[at] = solve_spd(H, g)
         moved = W - step.reshape(W.shape)
         g_moved = slope(moved)
         if not np.linalg.norm(inverse * g_moved) < np.linalg.norm(inverse * g):

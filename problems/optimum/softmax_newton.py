@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.optimum.extended import Floats
-from problems.optimum.smooth import _solve
+from problems.optimum.smooth import solve_spd
 from problems.optimum.softmax import Indices, Mask, Rows
 
 MAX_NEWTON = 300
@@ -109,10 +109,10 @@ def _step(rows: Rows, pi: Floats, l2: float, g: Floats, basis: Any, progress: fl
     """-H^-1 g in the basis; progress: ||g|| beside what it was at first."""
     if basis.ndim == 2:
         H = basis.T @ hessian(rows, pi, l2, np.arange(g.size)) @ basis
-        return -(basis @ _solve(H, basis.T @ g.ravel())).reshape(g.shape)
+        return -(basis @ solve_spd(H, basis.T @ g.ravel())).reshape(g.shape)
     step = np.zeros(g.size)
     if basis.size <= DENSE_UNKNOWNS:
-        step[basis] = -_solve(hessian(rows, pi, l2, basis), g.ravel()[basis])
+        step[basis] = -solve_spd(hessian(rows, pi, l2, basis), g.ravel()[basis])
     else:
         step[basis] = -_conjugate_gradients(rows, pi, l2, g, basis, progress)
     return step.reshape(g.shape)
