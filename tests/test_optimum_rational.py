@@ -325,7 +325,7 @@ def test_a_problem_of_mixed_scale_has_its_exact_minimum(loss: str) -> None:
 
 
 def test_a_rounded_point_is_not_taken_for_an_exact_one() -> None:
-    """x = (2^40, 2^40 - 2^-26/...) is rounded in long double, and its residuals cancel to the last bit."""
+    """The basis has an x near (2^40, 2^40) that long double rounds, and residuals that cancel to the last bit."""
     X, e = 2.0**40, 2.0**-26
     A = np.array([[0.0, 1.0]] * 3 + [[1.0, -1.0]] * 4)
     b = np.array([X] * 3 + [-e / 2, e / 8, e / 4, e])

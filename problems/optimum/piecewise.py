@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -126,15 +127,7 @@ def prove_piecewise(model: LinearModel, x0: Floats, certificate: Mapping[str, An
         # each point and each y bounds both distances
         below = max(end[0][0] for end in ends), max(end[0][1] for end in ends)
         above = min(end[1][0] for end in ends), min(end[1][1] for end in ends)
-    return Proof(
-        f_lo=rounded_down(vertex.value),
-        f_hi=rounded_up(vertex.value),
-        D_lo=below[0],
-        D_hi=above[0],
-        D_inf_lo=below[1],
-        D_inf_hi=above[1],
-        attained=True,
-    )
+    return _proof(vertex.value, below, above)
 
 
 def _distance(
@@ -205,16 +198,12 @@ def prove_piecewise_l2(model: LinearModel, x0: Floats, certificate: Mapping[str,
     found = checked_minimiser(model, certificate["rows"], upper)
     if found is None:
         return NOTHING
-    below, above = distances_down(found.x, x0), distances_up(found.x, x0)
-    return Proof(
-        f_lo=rounded_down(found.value),
-        f_hi=rounded_up(found.value),
-        D_lo=below[0],
-        D_hi=above[0],
-        D_inf_lo=below[1],
-        D_inf_hi=above[1],
-        attained=True,
-    )
+    return _proof(found.value, distances_down(found.x, x0), distances_up(found.x, x0))
+
+
+def _proof(value: Fraction, below: tuple[float, float], above: tuple[float, float]) -> Proof:
+    """From the exact minimum and bounds on the distance in both norms."""
+    return Proof(rounded_down(value), rounded_up(value), below[0], above[0], below[1], above[1], attained=True)
 
 
 def dual_ball(model: LinearModel, x: Floats, u: Floats) -> tuple[float, float]:
