@@ -34,6 +34,7 @@ from problems.optimum.extended import (
     norm_up,
     up,
 )
+from problems.optimum.multinomial_repeated import entropy, repeated
 from problems.optimum.multinomial_separability import (
     Split,
     coordinates,
@@ -162,7 +163,7 @@ def prove(problem: Problem, rows: Rows, l2: float, W: Floats, certificate: dict[
         return _prove_attained(problem, rows, W, f_hi, certificate)
     if kind in ("separable", "quasi-separable"):
         return _prove_no_minimiser(problem, rows, W, f_hi, certificate)
-    return _unproved(problem, W, f_hi, certificate)
+    return _unproved(problem, W, f_hi, certificate, min(entropy(repeated(rows), rows.m), f_hi))
 
 
 def _unproved(problem: Problem, W: Floats, f_hi: float, certificate: Certificate, f_lo: float = 0.0) -> Optimum:
@@ -272,7 +273,7 @@ def _prove_no_minimiser(problem: Problem, rows: Rows, W: Floats, f_hi: float, ce
         return replace(optimum, **nowhere, notes=(note,)) if strictly_separates(rows, W) else optimum
     S = _mask(certificate["S"], rows)
     left = restricted(rows, rows.keep & ~S)
-    f_lo = _least(left, certificate)
+    f_lo = max(_least(left, certificate), entropy(repeated(rows), rows.m))
     optimum = _unproved(problem, W, f_hi, certificate, min(f_lo, f_hi))
     if proved_separation(rows, S, certificate["w"].reshape(W.shape)) is None:
         return optimum
@@ -290,6 +291,8 @@ def _mask(packed: Any, rows: Rows) -> Mask:
 
 def _least(left: Rows, certificate: Certificate) -> float:
     """A lower bound on inf f_K: enclosed near the point "rest", or 0."""
+    if left.A.shape[1] * left.C > DENSE_UNKNOWNS:
+        return 0.0
     center, _ = _center(certificate["rest"].reshape(-1, left.C), certificate)
     at = coordinates(left)
     ball = None if at is None or not left.y.size else enclose_rows(left, at, center)

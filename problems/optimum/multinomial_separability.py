@@ -12,6 +12,8 @@ end is that a matrix near this one separates exactly S. Where Newton finds nothi
 program does
 
     maximise sum t,   0 <= t <= 1,   t_ic <= <a_i, V_y - V_c>.
+
+Data too wide for a Hessian are separable as a rule, but for rows with several labels: multinomial_repeated.py.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 from problems.optimum.columns import independent_columns
 from problems.optimum.extended import EPS64, Floats
 from problems.optimum.linear_program import highs
+from problems.optimum.multinomial_repeated import direction, entropy_point, proved_direction, repeated
 from problems.optimum.null_space import Forms, null_vector, positive, spanning_columns
 from problems.optimum.softmax import Indices, Mask, Rows, differences, pairs, restricted
 from problems.optimum.softmax_newton import DENSE_UNKNOWNS, Newton, growth, newton, separates
@@ -77,6 +80,9 @@ def proved_separation(rows: Rows, S: Mask, V: Floats) -> Floats | None:
     outside[i, c] = ~S[i, c]
     if not outside.any():
         return V if strictly_separates(rows, V) else None
+    if V.size > DENSE_UNKNOWNS:
+        found = repeated(rows)
+        return proved_direction(rows, found, V) if np.array_equal(outside, found.tied(rows)) else None
     v = null_vector(forms_of(rows, outside), V.ravel())
     if v is None or not positive(forms_of(rows, S), v).all():
         return None
@@ -223,8 +229,19 @@ def _by_program(rows: Rows) -> Split | None:
 
 
 def _wide(rows: Rows) -> Split:
-    """More unknowns than a Hessian is formed for: separable as a rule; where that fails, nothing is proved."""
+    """More unknowns than a Hessian is formed for: separable as a rule, except for rows with several labels.
+
+    Where that fails, nothing is proved.
+    """
     p, C = rows.A.shape[1], rows.C
+    found = repeated(rows)
+    if found.first.size:
+        V = direction(rows, found)
+        exact = None if V is None else proved_direction(rows, found, V)
+        if exact is not None:
+            S = rows.keep & ~found.tied(rows)
+            S[np.arange(rows.y.size), rows.y] = False
+            return Split(S, exact, True, None, entropy_point(rows, found), False)
     everything = np.arange(p * C)
     stop = newton(rows, 0.0, np.zeros((p, C)), everything, patience=WIDE_STEPS)
     S = np.zeros(rows.keep.shape, dtype=bool)

@@ -14,7 +14,7 @@ from problems.optimum.extended import Floats
 LARGEST = 5e7
 
 
-def _classes(A: Any) -> NDArray[np.intp]:
+def equal_rows(A: Any) -> NDArray[np.intp]:
     """For each row the index of the first that equals it."""
     first: dict[bytes, int] = {}
     found = np.empty(A.shape[0], dtype=np.intp)
@@ -30,33 +30,54 @@ def _classes(A: Any) -> NDArray[np.intp]:
 
 def first_rows(A: Any) -> NDArray[np.intp]:
     """Indices of rows that differ from all before them."""
-    return np.unique(_classes(A))
+    return np.unique(equal_rows(A))
 
 
 def opposed_rows(A: Any, b: Floats) -> NDArray[np.bool_]:
     """Those that occur with both labels."""
-    index = _classes(A)
+    index = equal_rows(A)
     both = [np.isin(index, index[b == label]) for label in (-1.0, 1.0)]
     return both[0] & both[1]
 
 
 def orthogonal_part(A: Any, rows: Any) -> tuple[Any, Callable[[Floats], Floats]] | None:
-    """(A P, P) as maps, P the projection on the null space of these rows; None where they are too many."""
+    """(A P, P) as maps, P the projection on the null space of these rows; None where they are too many.
+
+    Both take vectors, and matrices column by column.
+    """
     import scipy.sparse.linalg
 
-    rows = rows[first_rows(rows)]
-    if rows.shape[0] * rows.shape[1] > LARGEST:
+    rows, used = distinct(rows)
+    if rows.size > LARGEST:
         return None
-    basis, _ = np.linalg.qr(np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows).T)
-    image = np.asarray(A @ basis)
+    basis, _ = np.linalg.qr(rows.T)
+    image = np.asarray(A[:, used] @ basis)
 
     def onto(v: Floats) -> Floats:
-        return v - basis @ (basis.T @ v)
+        v = v.copy()
+        v[used] -= basis @ (basis.T @ v[used])
+        return v
+
+    def times(v: Floats) -> Floats:
+        return np.asarray(A @ v - image @ (basis.T @ v[used]))
+
+    def transposed_times(u: Floats) -> Floats:
+        return onto(np.asarray(A.T @ u))
 
     operator = scipy.sparse.linalg.LinearOperator(
         A.shape,
-        matvec=lambda v: A @ v - image @ (basis.T @ v),
-        rmatvec=lambda u: onto(A.T @ u),
+        matvec=times,
+        rmatvec=transposed_times,
+        matmat=times,
+        rmatmat=transposed_times,
         dtype=np.float64,
     )
     return operator, onto
+
+
+def distinct(rows: Any) -> tuple[Floats, NDArray[np.intp]]:
+    """(values, used): rows that differ from all before them, dense, in the columns where any of them is not 0."""
+    rows = rows[first_rows(rows)]
+    used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
+    part = rows[:, used]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part), used

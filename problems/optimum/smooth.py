@@ -9,7 +9,8 @@ psi(t) = (exp(-t) + t - 1)/t^2,
     f(y) >= f(x) + <g, y - x> + ||y - x||_H^2 psi(R ||y - x||).
 
 Let mu be the smallest eigenvalue of H. If ||g|| < mu r psi(R r) then f > f(x) on the sphere of radius r, hence
-outside it: a minimiser exists within r of x, all are there, and f* >= f(x) - ||g|| r. This is used in
+outside it: a minimiser exists within r of x, and all are there. Since psi decreases, f is at least
+f(x) - ||g|| t + mu psi(R r) t^2 at a distance t <= r, and f* >= f(x) - ||g||^2 / (4 mu psi(R r)). This is used in
 coordinates y = x + E_J T s, where J are independent columns and T makes H nearly the identity: every value of
 A y is reached, and a step of length r in s moves x by at most ||T||_F r. With l2 > 0 the inequality holds for the
 whole of f and H, psi being at most 1/2; then J are all columns. Where l2 is small beside the curvature of the
@@ -29,6 +30,7 @@ from problems.optimum.columns import DENSE
 from problems.optimum.extended import (
     EPS,
     OUTWARD,
+    TINY,
     Bounded,
     Floats,
     combination,
@@ -247,11 +249,14 @@ def enclose_in(chart: Metric, g: Bounded, m: int) -> Enclosure | None:
     g_norm = norm_up(transformed(chart.T, g))
     R = float((np.linalg.norm(chart.B[:m], axis=1) + chart.row_errors[:m]).max(initial=0.0)) * OUTWARD
     mu = chart.eigenvalue
-    r = 2.5 * g_norm / mu  # psi(0) = 1/2 would need 2
+    numbers = {"g_norm": g_norm, "mu": mu, "R": R}
+    r = 2 * (1 + 1e-6) * g_norm / mu  # psi(0) = 1/2
     for _ in range(60):
-        if g_norm * OUTWARD < mu * r * psi(R * r):
-            return Enclosure(chart.reach * r, g_norm * r * OUTWARD, {"g_norm": g_norm, "mu": mu, "R": R, "r": r})
-        r = max(2 * r, 1e-300)
+        curvature = mu * psi(R * r)
+        if g_norm * OUTWARD < curvature * r:
+            drop = g_norm * min(r, g_norm / (4 * curvature)) * OUTWARD
+            return Enclosure(chart.reach * r, max(drop, TINY), {**numbers, "r": r})
+        r = max(1.5 * r, 1e-300)
     return None
 
 
