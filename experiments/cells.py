@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from experiments import store
 from experiments.selection import MethodConfig
 
 if TYPE_CHECKING:
+    from dadapt_convex import Kernel
     from problems import Problem
 
 NOT_RUN = "not run"
@@ -89,6 +92,27 @@ def load(name: str, data_dir: str | None) -> Problem:
     import problems
 
     return problems.get(name, data_dir=data_dir)
+
+
+def compiled_folder() -> Path:
+    """Where compiled functions are kept, as dadapt_convex.oracle decides."""
+    from problems.data.cache import cache_root
+
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(chosen) if chosen else cache_root() / "numba"
+
+
+def is_compiled(kernel: Kernel) -> bool:
+    """Whether the folder holds an index of this function; one of an older source counts too, and is then replaced."""
+    from dadapt_convex.oracle import fingerprint
+
+    return any((compiled_folder() / fingerprint(kernel)).rglob(f"*.{kernel.python.__qualname__}-*.nbi"))
+
+
+def compile_kernel(kernel: Kernel) -> None:
+    """Compile a function into the folder of compiled functions."""
+    with contextlib.suppress(Exception):  # the cells that need it fail with this exception, and say so
+        kernel.compile()
 
 
 def find_optimum(problem: ProblemKey, out: Path) -> Failure | None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 OK, PROBLEM = 0, 1
 SOLVERS = ("cvxpy", "clarabel", "highspy", "scipy.optimize")
+LEGEND = (
+    "f* lies in [f_lo, f_hi]. D, D_inf: distance from x0 to the minimisers, Euclidean and in the maximum norm; a .. b: "
+    "it lies between. attained: whether there is a minimiser. seconds: to load the data and prove."
+)
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")
 
 
@@ -39,15 +43,16 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
     """Check every problem of a results directory and print what is proved; the exit code."""
     if not out.is_dir():
         raise BadInput(f"{out} is no directory; give one that a suite has written.")
+    from problems.optimum.check import in_words
+
     try:
         results = store.Results.read(out)
         rows = [row for _, row in results.problems.iterrows()]
         missing = set(results.manifest["configuration"]["problems"]) - {str(row["problem"]) for row in rows}
         hashes = results.manifest["configuration"]["problems"]
-    except BadInput:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{out / store.PROBLEMS} or its manifest is damaged: {error!r}; run the suite again.") from None
+    except (KeyError, TypeError) as error:
+        what = f"{store.PROBLEMS} and {store.MANIFEST} in {out} do not say which problems were run"
+        raise BadInput(f"{what}: {in_words(error)}; give the suite's command again, which writes them.") from None
     if data_dir is not None and not data_dir.is_dir():
         raise BadInput(f"--data-dir {data_dir} is no directory.")
     console = terminal.console()
@@ -57,11 +62,13 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
             outcomes.append(_checked(out, row, hashes, data_dir))
             advance()
     console.print(_table(outcomes))
+    console.print(LEGEND, markup=False)
     return _close(console, out, outcomes)
 
 
 def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | None) -> Outcome:
     from problems.data import DataNotFound
+    from problems.optimum.check import in_words
 
     begun = time.perf_counter()
     name = str(row["problem"])
@@ -87,17 +94,10 @@ def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | No
     except DataNotFound as error:
         hint = "" if data_dir is not None else "give the folder that has them, --data-dir DIR; "
         found.append(f"the data are not here: {hint}{' '.join(str(error).split())}")
-    except (
-        ArithmeticError,
-        AttributeError,
-        BadInput,
-        ImportError,
-        LookupError,
-        OSError,
-        TypeError,
-        ValueError,
-    ) as error:
-        found.append(" ".join(str(error).split()) or repr(error))
+    except BadInput as error:
+        found.append(in_words(error))
+    except (ArithmeticError, AttributeError, ImportError, LookupError, OSError, TypeError, ValueError) as error:
+        found.append(f"its row of {store.PROBLEMS} or its certificate does not serve: {in_words(error)}")
     return Outcome(name, optimum, tuple(found), time.perf_counter() - begun)
 
 
@@ -164,15 +164,13 @@ class _Refusal:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Any:
-    from rich.table import Table
-
-    table = Table(title="Certified optima, proved again without a solver", title_justify="left", header_style="bold")
+    table = terminal.table("Certified optima, proved again without a solver")
     table.add_column("problem", overflow="fold")
     table.add_column("certificate")
     for name in ("f_lo", "f_hi - f_lo", "D", "D_inf"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("attained")
-    table.add_column("s", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for outcome in outcomes:
         verdict = "[bold red]refused[/]" if outcome.complaints else "[green]proved[/]"

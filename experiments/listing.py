@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import shutil
 import textwrap
@@ -13,9 +14,11 @@ from typing import NamedTuple
 from experiments.suite import BadInput, suites
 
 INDENT = "  "
+UNKNOWN, NONE = "?", "-"
 CLOSING = (
-    "A file that is not present is downloaded when a problem needs it, as logistic:a8a does; DADAPT_OFFLINE=1 forbids "
-    "that. Names are those of the site's files, without the suffix of a compression."
+    f"DOWNLOAD: size of the file on the site. {UNKNOWN}: not known; {NONE}: there is none. A file that is not present "
+    "is downloaded when a problem, LOSS:DATA, first needs it; DADAPT_OFFLINE=1 forbids that. Names are those of the "
+    "site's files, without the suffix of a compression."
 )
 HEADINGS = ("DATA", "TASK", "ROWS", "COLUMNS", "CLASSES", "DOWNLOAD", "PRESENT")
 # Task, rows, columns and classes of the embedded sets, whose own module reads them from scikit-learn.
@@ -95,7 +98,7 @@ def show_data(patterns: Sequence[str] = (), data_dir: Path | None = None) -> Non
         for name, facts in row.others:
             print(f"{INDENT}{name}  ({facts})")
     print()
-    print(textwrap.fill(CLOSING, _width()))
+    print("\n".join(_wrapped(CLOSING, _width())))
     for label, folder in folders.items():
         print(f"{INDENT}{label}: {folder}")
 
@@ -116,7 +119,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _embedded_rows() -> list[DataRow]:
     return [
-        DataRow((name, task, str(m), str(p), _count(classes), "", "embedded"), [])
+        DataRow((name, task, str(m), str(p), NONE if classes is None else str(classes), NONE, "embedded"), [])
         for name, (task, m, p, classes) in EMBEDDED.items()
     ]
 
@@ -126,8 +129,10 @@ def _catalogue_rows(places: Mapping[str, str]) -> list[DataRow]:
     from problems.data.catalogue import Entry, bytes_text, catalogue
 
     def cells(entry: Entry) -> tuple[str, ...]:
-        counts = (_count(number) for number in (entry.m, entry.p, entry.classes))
-        return (entry.name, entry.task, *counts, bytes_text(entry.bytes), places.get(entry.name, ""))
+        rows, columns, classes = (UNKNOWN if n is None else str(n) for n in (entry.m, entry.p, entry.classes))
+        classes = NONE if entry.task == "regression" else classes
+        size = bytes_text(entry.bytes) or UNKNOWN
+        return (entry.name, entry.task, rows, columns, classes, size, places.get(entry.name, ""))
 
     def facts(entry: Entry) -> str:
         rows = "" if entry.m is None else f"{entry.m} rows"
@@ -178,10 +183,6 @@ def _places(data_dir: Path | None) -> tuple[dict[str, str], dict[str, Path]]:
     return where, folders
 
 
-def _count(number: int | None) -> str:
-    return "" if number is None else str(number)
-
-
 def _grid(name: str) -> str:
     suite = suites()[name]
     if suite.execute is not None:
@@ -216,16 +217,20 @@ def _first_line(function: object) -> str:
     return (getattr(function, "__doc__", None) or "").strip().partition("\n")[0].partition(";")[0]
 
 
+# Names hold hyphens, and some are longer than a narrow terminal is wide.
+_wrapped = functools.partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
+
+
 def _width() -> int:
-    return min(shutil.get_terminal_size().columns, 120)
+    return min(shutil.get_terminal_size(fallback=(120, 24)).columns, 120)
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> None:
-    """Two columns; the lines of the second are wrapped to the terminal."""
+    """Two columns; the lines of the second are wrapped to the terminal, between words: a name is never broken."""
     entries = list(rows)
     left = max((len(name) for name, _ in entries), default=0) + 2
     width = max(40, _width() - left - len(INDENT))
     for name, text in entries:
-        lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width, subsequent_indent=INDENT)]
+        lines = [part for line in text.splitlines() for part in _wrapped(line, width, subsequent_indent=INDENT)]
         for i, line in enumerate(lines or [""]):
             print(f"{INDENT}{name if i == 0 else '':<{left}}{line}")

@@ -51,7 +51,8 @@ def content(out: Path) -> dict[str, Any]:
     """What the template shows."""
     results = store.Results.read(out)
     manifest, verdicts = results.manifest, results.verdicts
-    by_problem = analysis.summary_by_problem(verdicts)
+    rates = analysis.rates(manifest)
+    by_problem = analysis.summary_by_problem(verdicts, rates)
     totals = {v: sum(row[v] for row in by_problem.values()) for v in analysis.VERDICTS}
     sections = [_section(out, row, results, by_problem) for _, row in results.problems.iterrows()]
     return {
@@ -60,7 +61,7 @@ def content(out: Path) -> dict[str, Any]:
         "cells": manifest["cells"],
         "totals": totals,
         "verdicts": analysis.VERDICTS,
-        "by_method": analysis.summary_by_method(verdicts),
+        "by_method": analysis.summary_by_method(verdicts, rates),
         "heat_map": _image(out, HEAT_MAP),
         "failed": manifest["failed"],
         "not_run": manifest["not_run"],

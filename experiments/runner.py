@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dadapt_convex import Kernel
+from dadapt_convex.driver import DRIVE
 from experiments import provenance, store
 from experiments.cells import (
     NOT_RUN,
     Cell,
     Failure,
     ProblemKey,
+    compile_kernel,
+    compiled_folder,
     data_hash,
     find_optimum,
+    is_compiled,
     load,
     run_cell,
 )
@@ -46,6 +51,7 @@ class Plan:
     configs: list[MethodConfig]
     keys: list[ProblemKey]
     facts: dict[str, dict[str, Any]]  # by problem: the columns of problems.csv that need no optimum
+    kernels: list[Kernel]  # what will be compiled: the loop, kernels of the problems, steps of the methods
     out: Path
     cells: list[Cell] = field(default_factory=list)
 
@@ -81,17 +87,19 @@ def plan(suite: Suite, options: Options) -> Plan:
     configs = select_methods(suite, options.methods)
     names = select_problems(suite, options.problems, steps, options.quick, options.data_dir)
     data_dir = None if options.data_dir is None else str(options.data_dir)
-    keys, facts = [], {}
+    keys, facts, oracles = [], {}, []
     for name in names:
         try:
             problem = load(name, data_dir)
         except (ValueError, OSError, EOFError) as error:
-            raise BadInput(f"{name}: {error}") from None
+            raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
         keys.append(ProblemKey(name, data_hash(problem), data_dir))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
+        oracles += [problem.oracle.kernel, problem.oracle.value]
     # a first look has its own directory: it must not stand in the way of the whole suite, nor the suite in its
     out = options.out or store.DEFAULT_PARENT / (suite.name + ("_quick" if options.quick else ""))
-    made = Plan(suite, options, steps, configs, keys, facts, out)
+    kernels = list(dict.fromkeys([DRIVE, *filter(None, oracles), *(config.method.step for config in configs)]))
+    made = Plan(suite, options, steps, configs, keys, facts, kernels, out)
     made.cells = [
         Cell(suite.name, key, config, seed, steps)
         for key in keys
@@ -202,11 +210,24 @@ class _Session:
                 if cell.problem in lost:
                     reason = lost[cell.problem]
                     self.failures[cell] = Failure(f"no certified optimum: {reason.reason}", reason.details)
+            with self._timed("compile"):
+                if cells:
+                    self._compile(work)
             with self._timed("cells"):
                 possible = [cell for cell in cells if cell not in self.failures]
                 arguments = lambda cell: (run_cell, cell, optima[cell.problem], made.out)  # noqa: E731
                 self.failures.update(self._each(work, "cells", possible, arguments))
                 self.ran = len(possible)
+
+    def _compile(self, work: Work) -> None:
+        """Fill the cache of compiled functions, each once; the cells that need one would all wait for it."""
+        missing = [kernel for kernel in self.plan.kernels if not is_compiled(kernel)]
+        if missing:
+            self.out.print(
+                f"compiling {_count(len(missing), 'function')}, once: kept in {compiled_folder()}",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+            self._each(work, "compile", missing, lambda kernel: (compile_kernel, kernel))
 
     def _each(
         self, work: Work, what: str, items: Sequence[Any], task: Callable[[Any], tuple[Any, ...]]
@@ -217,7 +238,7 @@ class _Session:
         pending = dict.fromkeys(range(len(items)))  # begun in this order, as many at a time as there are processes
 
         def waiting() -> str:
-            return ", ".join(getattr(items[i], "name", str(items[i])) for i in list(pending)[: self.plan.jobs])
+            return ", ".join(_name(items[i]) for i in list(pending)[: self.plan.jobs])
 
         with progress(self.out, what, len(items), waiting) as advance:
             for index, failure in work([task(item) for item in items]):
@@ -256,7 +277,8 @@ class _Session:
         for cell, result in results:
             if result.status == "not finite":
                 self.failures[cell] = Failure(result.message)
-        self.seconds["compile"] = round(sum(result.compile_seconds for _, result in results), 3)
+        loading = sum(result.compile_seconds for _, result in results)  # once in each process
+        self.seconds["compile"] = round(self.seconds.get("compile", 0.0) + loading, 3)
         self.seconds["iterations"] = round(sum(result.seconds for _, result in results), 3)
         not_run = [str(cell) for cell, result in results if result.status == NOT_RUN]
         self.write_manifest("finished", not_run)
@@ -265,8 +287,10 @@ class _Session:
         self.write_manifest("finished", not_run)
         report.write(made.out)
 
-        rows = analysis.summary_by_method(store.Results.read(made.out).verdicts)
+        stored = store.Results.read(made.out)
+        rows = analysis.summary_by_method(stored.verdicts, analysis.rates(stored.manifest))
         self.out.print(terminal.summary_table(rows))
+        self.out.print(terminal.LEGEND, markup=False)
         return self._close(rows)
 
     def _close(self, rows: list[dict[str, Any]]) -> int:
@@ -318,16 +342,23 @@ class _Session:
         )
 
 
-def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, str]]:
-    """Statement and source of every theorem claimed, for the report."""
+def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
+    """What tables and report say of every theorem: statement, source, and whether figures draw its bound."""
     import dadapt_convex as dc
 
     known = dc.theorems()
     claimed = {c for config in configs for c in config.method.claims}
-    texts = {}
-    for theorem in [*known.values(), *(c for c in claimed if not isinstance(c, str))]:
-        texts[theorem.name] = {"statement": theorem.statement, "source": theorem.source}
-    return texts
+    return {
+        theorem.name: {"statement": theorem.statement, "source": theorem.source, "figure": theorem.figure}
+        for theorem in [*known.values(), *(c for c in claimed if not isinstance(c, str))]
+    }
+
+
+def _name(item: Any) -> str:
+    """Of a problem, a cell or a kernel, as lines on progress show it."""
+    if isinstance(item, Kernel):
+        return f"{item.python.__module__.rpartition('.')[2]}.{item.python.__name__}"
+    return item.name if isinstance(item, ProblemKey) else str(item)
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dadapt_convex.method import Choice, Method, get_method
+from dadapt_convex.method import Choice, Method, get_method, methods
 from experiments.suite import BadInput, Suite, with_steps
 
 LABEL = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<hyper>[^\[\]]*)\])?")
@@ -40,6 +40,8 @@ def parse_method(label: str) -> MethodConfig:
     match = LABEL.fullmatch(label.strip())
     if match is None:
         raise BadInput(f"a method is written name or name[hyper-parameter=value,...], got {label!r}.")
+    if match["name"] not in methods():
+        raise BadInput(f"unknown method {match['name']!r}; {_nearest(match['name'], methods())} `list` shows them all.")
     hyper: dict[str, Any] = {}
     try:
         method = get_method(match["name"])
@@ -125,6 +127,12 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:
-    known = list(names)
-    close = difflib.get_close_matches(text.replace("*", ""), known, n=3, cutoff=0.3) or known[:3]
-    return f"the nearest are {', '.join(close)}."
+    """A sentence for messages: the names that begin with or hold the text, or else look like it, or else a few."""
+    known, part = list(names), text.strip("*?")
+    holding = [name for name in known if part and part in name]
+    close = (
+        sorted(holding, key=lambda name: not name.startswith(part))
+        or difflib.get_close_matches(part, known, n=3, cutoff=0.3)
+        or known[:3]
+    )
+    return f"the nearest {'are' if len(close) > 1 else 'is'} {', '.join(close)}."

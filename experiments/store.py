@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -40,6 +42,11 @@ CELLS, FIGURES, CERTIFICATES = "cells", "figures", "certificates"
 TEMPORARY = ".unfinished-"
 DEFAULT_PARENT = Path("results")  # made where it is missing
 ROOM = 1 << 20  # bytes that must be writable before work starts: a disk with less is as good as full
+# What zipfile and numpy raise on bytes that are not theirs; a test flips bits to see that the list is complete.
+UNREADABLE = (
+    OSError, EOFError, KeyError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 CELL_FILE = re.compile(r"[0-9a-f]{24}\.parquet")
 
 ITERATES = ("avg", "best", "last")
@@ -209,18 +216,31 @@ def write_certificate(path: Path, optimum: Any, **about: Any) -> None:
 
 def read_certificate(path: Path) -> tuple[Any, dict[str, Any]]:
     """(problems.Optimum, what was stored beside it); BadInput where the file is damaged or of another version."""
+    from problems.optimum.check import in_words
     from problems.optimum.store import FORMAT as LAYOUT
     from problems.optimum.store import from_arrays
 
+    def refused(why: str) -> BadInput:
+        return BadInput(f"{path} holds no certificate: {why}; delete it and give the suite's command again.")
+
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing; give the suite's command again, which writes it.") from None
+    except OSError as error:
+        raise refused(f"it cannot be read ({error.strerror})") from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
+    except UNREADABLE:
+        raise refused("it is no npz archive, or was cut short or changed") from None
+    try:
         meta = json.loads(str(arrays.pop("meta")))
         layout = meta["layout"]
         if layout == LAYOUT:
             return from_arrays(arrays, meta["optimum"]), meta
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadInput(f"{path} holds no certificate: {error!r}; run the suite again with --fresh.") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise refused(in_words(error)) from None
     raise BadInput(
         f"{path} is of version {layout!r}, this program reads {LAYOUT}; run the suite again with --fresh, or check "
         f"it with the version that wrote it."
@@ -292,12 +312,25 @@ class Results:
         missing = [name for name in (RUNS, PROBLEMS, VERDICTS, MANIFEST) if not (out / name).is_file()]
         if missing:
             raise BadInput(f"{out} holds no finished results: {', '.join(missing)} missing; run the suite first.")
+        filters = None if problem is None else [("problem", "==", problem)]
         return cls(
-            runs=pd.read_parquet(out / RUNS, filters=None if problem is None else [("problem", "==", problem)]),
-            problems=read_csv(out / PROBLEMS, PROBLEM_FLOATS),
-            verdicts=read_csv(out / VERDICTS, VERDICT_FLOATS),
+            runs=_table(out / RUNS, lambda path: pd.read_parquet(path, filters=filters)),
+            problems=_table(out / PROBLEMS, lambda path: read_csv(path, PROBLEM_FLOATS)),
+            verdicts=_table(out / VERDICTS, lambda path: read_csv(path, VERDICT_FLOATS)),
             manifest=read_manifest(out) or {},
         )
+
+
+def _table(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    """What `read` makes of a file; BadInput where it is damaged."""
+    try:
+        return read(path)
+    except (OSError, KeyError, TypeError, ValueError) as error:  # those of pandas and pyarrow are ValueErrors
+        from problems.optimum.check import in_words
+
+        raise BadInput(
+            f"{path} is damaged: {in_words(error)}; give the suite's command again, which writes it."
+        ) from None
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -313,7 +346,7 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path}: {error}; use another --out.") from None
-    if not isinstance(manifest, dict) or "configuration" not in manifest:
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("configuration"), dict):
         raise BadInput(f"{path} was not written by this program; use another --out.")
     return manifest
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 # Where nothing can be redrawn, a line now and then.
 SECONDS_BETWEEN_LINES = 5.0
 # So long after something last ended, it is said what is being worked on.
 SECONDS_BETWEEN_LOOKS = 2.0
+# So many must have ended after the first before the time left is told: the first waits for imports and compiled code.
+MEASURED = 5
+# Columns where output is no terminal: more than any table has, so that no name is wrapped or cut.
+UNLIMITED = 10_000
 VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
 HEADINGS = {"NOT_APPLICABLE": "n/a"}
+LEGEND = (
+    "ratio: left side / right side at the worst checkpoint, at most 1 where a theorem holds; the largest among the "
+    "convergence rates, or among what is violated. n/a: an assumption is not met."
+)
 STYLES = {"VERIFIED": "green", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
 
 
@@ -28,9 +38,14 @@ class Advance(Protocol):
 
 
 def console() -> Console:
-    """Standard output; wide enough for a table where it is no terminal."""
+    """Standard output; where it is no terminal, lines are as long as what stands in them."""
     plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=120)
+    return plain if plain.is_terminal else Console(highlight=False, width=UNLIMITED)
+
+
+def table(title: str) -> Table:
+    """An empty table in the style of all tables here: a heading, a rule, no frame."""
+    return Table(title=title, title_justify="left", header_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
 
 
 @contextmanager
@@ -41,30 +56,67 @@ def progress(out: Console, what: str, total: int, waiting: Callable[[], str] = l
     """
     if total == 0:
         yield lambda: None
-    elif out.is_terminal:
-        columns = (
-            TextColumn("{task.description:>8}"), BarColumn(bar_width=40), MofNCompleteColumn(),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-            TextColumn("{task.fields[waiting]}", markup=False),
+        return
+    shown = _Bar(out, what, total) if out.is_terminal else _Lines(out, what, total)
+    with shown, _Watch(lambda: shown.wait(waiting())) as watch:
+
+        def advance() -> None:
+            shown.advance()
+            watch.ended()
+
+        yield advance
+
+
+class _Pace:
+    """How much has ended, and how long the rest will take."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.begun = self.first = time.monotonic()
+
+    def ended(self) -> None:
+        """Count one more."""
+        self.done += 1
+        if self.done == 1:
+            self.first = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self.begun
+
+    def left(self) -> str:
+        """The time left at the pace since the first ended, in words; empty while that is measured on too few."""
+        measured = self.done - 1
+        if measured < max(MEASURED, self.total / 20) or self.done == self.total:
+            return ""
+        return f"about {(time.monotonic() - self.first) / measured * (self.total - self.done):.0f} s left"
+
+
+class _Bar:
+    """In a terminal."""
+
+    def __init__(self, out: Console, what: str, total: int) -> None:
+        self.pace = _Pace(total)
+        self.bar = Progress(
+            TextColumn("{task.description:>8}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"), TextColumn("{task.fields[waiting]}", markup=False), console=out,
         )  # fmt: skip
-        with Progress(*columns, console=out) as bar:
-            task = bar.add_task(what, total=total, waiting="")
-            with _Watch(lambda: bar.update(task, waiting=waiting())) as watch:
+        self.task = self.bar.add_task(what, total=total, waiting="", left="")
 
-                def advance() -> None:
-                    bar.update(task, advance=1, waiting="")
-                    watch.ended()
+    def __enter__(self) -> _Bar:
+        self.bar.start()
+        return self
 
-                yield advance
-    else:
-        lines = _Lines(out, what, total, waiting)
-        with _Watch(lines.wait) as watch:
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
 
-            def say() -> None:
-                lines()
-                watch.ended()
+    def advance(self) -> None:
+        self.pace.ended()
+        self.bar.update(self.task, advance=1, waiting="", left=self.pace.left())
 
-            yield say
+    def wait(self, at: str) -> None:
+        self.bar.update(self.task, waiting=at)
 
 
 class _Watch:
@@ -92,46 +144,46 @@ class _Watch:
 
 
 class _Lines:
-    def __init__(self, out: Console, what: str, total: int, waiting: Callable[[], str]) -> None:
-        self.out, self.what, self.total, self.waiting = out, what, total, waiting
-        self.done, self.begun = 0, time.monotonic()
-        self.said = self.begun
+    """Where nothing can be redrawn."""
 
-    def __call__(self) -> None:
-        self.done += 1
-        now = time.monotonic()
-        if self.done < self.total and now - self.said < SECONDS_BETWEEN_LINES:
-            return
-        self.said, took = now, now - self.begun
-        left = took / self.done * (self.total - self.done)
-        told = self.total / 20 <= self.done < self.total  # the first few say little: they compile
-        ahead = f", about {left:.0f} s left" if told else ""
-        self.out.print(f"{self.what}: {self.done}/{self.total} in {took:.0f} s{ahead}", markup=False)
+    def __init__(self, out: Console, what: str, total: int) -> None:
+        self.out, self.what, self.pace = out, what, _Pace(total)
+        self.said = -math.inf
 
-    def wait(self) -> None:
-        """Say that nothing has ended for a while."""
-        now = time.monotonic()
-        at = self.waiting()
-        if at and (now - self.said >= SECONDS_BETWEEN_LINES or self.said == self.begun):
-            self.said = now
-            self.out.print(
-                f"{self.what}: {self.done}/{self.total} in {now - self.begun:.0f} s, at work on {at}", markup=False
-            )
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def advance(self) -> None:
+        self.pace.ended()
+        if self.pace.done == self.pace.total or self.pace.seconds - max(self.said, 0.0) >= SECONDS_BETWEEN_LINES:
+            self._say(self.pace.left())
+
+    def wait(self, at: str) -> None:
+        if at and self.pace.seconds - self.said >= SECONDS_BETWEEN_LINES:
+            self._say(f"at work on {at}")
+
+    def _say(self, more: str) -> None:
+        self.said, pace = self.pace.seconds, self.pace
+        text = f"{self.what}: {pace.done}/{pace.total} in {pace.seconds:.0f} s"
+        self.out.print(f"{text}, {more}" if more else text, markup=False)
 
 
 def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """The verdicts by method, as analysis.summary_by_method() counts them."""
-    table = Table(title="Verdicts by method: theorems x problems", title_justify="left", header_style="bold")
-    table.add_column("method", overflow="fold")
+    """The verdicts by method, as analysis.summary_by_method() counts them; LEGEND explains it."""
+    shown = table("Verdicts by method: theorems x problems")
+    shown.add_column("method", overflow="fold")
     for verdict in VERDICTS:
-        table.add_column(HEADINGS.get(verdict, verdict.lower()), justify="right", no_wrap=True)
-    table.add_column("ratio", justify="right", no_wrap=True)
-    table.add_column("worst: theorem, problem", overflow="fold")
+        shown.add_column(HEADINGS.get(verdict, verdict.lower()), justify="right", no_wrap=True)
+    shown.add_column("ratio", justify="right", no_wrap=True)
+    shown.add_column("of theorem, on problem", overflow="fold")
     for row in rows:
         counts = [f"[{STYLES[v]}]{row[v]}[/]" if row[v] else "[dim]-[/]" for v in VERDICTS]
         ratio = "-" if row["worst_ratio"] is None else f"{row['worst_ratio']:.4g}"
-        table.add_row(plain(row["label"]), *counts, ratio, plain(row["where"]))
-    return table
+        where = f"{row['theorem']}, {row['problem']}" if row["theorem"] else ""
+        shown.add_row(plain(row["label"]), *counts, ratio, plain(where))
+    return shown
 
 
 def plain(text: str) -> str:

@@ -48,7 +48,9 @@ def get(name: str, data_dir: Any = None) -> Problem:
         raise ValueError(f"a problem's name is a string, got {name!r}; problems.names() lists them.")
     match = NAME.fullmatch(name.strip())
     if match is None:
-        raise ValueError(f"a problem is named loss:dataset or hard:instance, got {name!r}.{_did_you_mean(name)}")
+        raise ValueError(
+            f"a problem is named loss:dataset or hard:instance, got {name!r}.{_did_you_mean(name, data_dir)}"
+        )
     loss_name, data_name = match["loss"], match["data"]
     parameters = _parameters(match["parameters"], name)
     if loss_name == "hard":
@@ -142,14 +144,33 @@ def _refuse_unknown(parameters: dict[str, Any], accepted: Any, name: str) -> Non
             raise ValueError(f"{key} must be {wanted}, got {value!r} in {name!r}.")
 
 
-def _did_you_mean(name: str) -> str:
+def _did_you_mean(name: str, data_dir: Any = None) -> str:
+    """A question for messages that begins with a space; empty where nothing is near."""
     from problems.data.catalogue import catalogue
 
     loss, colon, data = name.partition(":")
-    known = names()
-    if colon and data in {*catalogue(), *(known_name.partition(":")[2] for known_name in known)}:
+    known = names(data_dir)
+    of_data = {*catalogue(), *(known_name.partition(":")[2] for known_name in known)}
+    if not colon and name in of_data:
+        close = _with_data(name, data_dir)
+    elif colon and data in of_data:
         near = difflib.get_close_matches(loss.partition("[")[0], ["hard", *losses()], n=1, cutoff=0.5)
         close = [f"{word}:{data}" for word in near]
     else:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f" Did you mean {', '.join(close)}?" if close else ""
+        if not (close or colon):
+            close = [n for near in difflib.get_close_matches(name, of_data, n=1) for n in _with_data(near, data_dir)]
+    return f" Did you mean {' or '.join(filter(None, [', '.join(close[:-1]), close[-1]]))}?" if close else ""
+
+
+def _with_data(data_name: str, data_dir: Any) -> list[str]:
+    """Every problem this data set makes: hard instances, losses it serves here, and those of its task on the site."""
+    from problems import data
+    from problems.data.catalogue import lookup
+
+    entry = lookup(data_name)
+    published = {"binary": ("binary", "multiclass")}.get(entry.task, (entry.task,)) if entry else ()
+    serving = [
+        loss.short for loss in losses().values() if loss.task in published or data.fits(data_name, loss.task, data_dir)
+    ]
+    return [f"{word}:{data_name}" for word in (["hard"] if data_name in HARD else []) + serving]

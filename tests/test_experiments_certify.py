@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,16 @@ import pytest
 from experiments import analysis, report, store
 from experiments.certify import SOLVERS, no_solver
 from experiments.run import main
+from experiments.suite import BadInput
 
 PROBLEMS = [
     *["logistic:iris", "logistic:wine", "logistic:digits", "hinge:iris", "hinge:digits_bins", "lad:diabetes"],
     *["quantile[tau=0.9]:diabetes", "logistic[l2=1e-3]:iris", "hinge[l2=1e-3]:iris", "hard:abs", "hard:drori_teboulle"],
+]
+
+COMMAND = [
+    *["convex_suite", "--problems", *PROBLEMS, "--methods", "dadapt_dual_averaging"],
+    *["--steps", "5", "--jobs", "1"],
 ]
 
 
@@ -27,11 +34,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with one problem of each kind of certificate; not to be changed."""
     out = tmp_path_factory.mktemp("certify") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
-        patch.setattr(report, "write", lambda out: None)
-        argv = ["convex_suite", "--problems", *PROBLEMS, "--methods", "dadapt_dual_averaging", "--steps", "5"]
-        assert main([*argv, "--jobs", "1", "--out", str(out)]) == 0
+        leave_out_figures(patch)
+        assert main([*COMMAND, "--out", str(out)]) == 0
     return out
+
+
+def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+    patch.setattr(report, "write", lambda out: None)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out figures and report."""
+    leave_out_figures(monkeypatch)
 
 
 @pytest.fixture
@@ -73,6 +89,7 @@ def test_every_interval_of_a_run_is_proved_again(results: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert f"{len(PROBLEMS)} of {len(PROBLEMS)} proved" in said
     assert "refused" not in said
+    assert "seconds: to load the data and prove" in said
     for kind in ("self-concordance", "separable", "quasi-separable", "exact vertex", "strong convexity", "closed form"):
         assert kind in said
 
@@ -145,9 +162,69 @@ def test_damaged_missing_and_foreign_certificates_are_refused(copy: Path, capsys
     said = capsys.readouterr().out
     assert f"{len(PROBLEMS) - 5} of {len(PROBLEMS)} proved" in said
     assert "refused: lad:diabetes" in said
+    assert f"{store.certificate_path(copy, 'hinge:iris')} is missing; give the suite's command again" in said
+    assert "hard_abs.npz holds no certificate: it is no npz archive, or was cut short or changed; delete it" in said
     assert "is of version 0" in said
-    assert "holds no certificate" in said
-    assert "malformed" in said
+    assert "is malformed: it has no entry 'rows'" in said
+    assert_in_words(said)
+
+
+def assert_in_words(said: str) -> None:
+    """No exception by its name, nor as Python writes it."""
+    assert not re.search(r"\w(Error|File|Exception)\b|allow_pickle|Traceback", said), said
+
+
+def test_no_change_of_a_certificate_ends_in_an_exception(results: Path, tmp_path: Path) -> None:
+    """Any byte changed, and any end cut off: it is read as it was, or refused in a sentence."""
+    content = store.certificate_path(results, "lad:diabetes").read_bytes()
+    path, random = tmp_path / "c.npz", np.random.default_rng(0)
+    flips = [(int(i), 1 << int(random.integers(8))) for i in random.integers(len(content), size=600)]
+    header = [(i, 1 << bit) for i in range(len(content) - 90, len(content)) for bit in range(8)]  # the zip's directory
+    changed = [content[:i] + bytes([content[i] ^ flip]) + content[i + 1 :] for i, flip in flips + header]
+    refusals = []
+    for spoiled in [b"", b"PK", *changed, *(content[:i] for i in range(0, len(content), 50))]:
+        path.write_bytes(spoiled)
+        try:
+            store.read_certificate(path)
+        except BadInput as error:
+            refusals.append(str(error))
+    for said in refusals:
+        assert said.startswith(f"{path} holds no certificate: ")
+        assert said.endswith("; delete it and give the suite's command again.")
+        assert_in_words(said)
+    assert len(refusals) > 600  # of about 1400: the rest is dates and attributes of the archive, which nothing reads
+
+
+@pytest.mark.parametrize("meta", ["[]", "{}", '{"layout": [', '{"layout": LAYOUT, "optimum": "x"}', "3"])
+def test_a_certificate_with_other_content_is_refused_in_words(meta: str, copy: Path) -> None:
+    from problems.optimum.store import FORMAT
+
+    path = store.certificate_path(copy, "lad:diabetes")
+    np.savez(path, meta=np.array(meta.replace("LAYOUT", str(FORMAT))))
+    with pytest.raises(BadInput, match="holds no certificate") as caught:
+        store.read_certificate(path)
+    assert_in_words(str(caught.value))
+
+
+def test_a_deleted_certificate_is_made_again_by_the_same_command(
+    copy: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the message says."""
+    store.certificate_path(copy, "lad:diabetes").unlink()
+    assert main([*COMMAND, "--out", str(copy)]) == 0
+    assert certify(copy) == 0
+    assert f"{len(PROBLEMS)} of {len(PROBLEMS)} proved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["problems.csv", "verdicts.csv", "runs.parquet", "manifest.json"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe damaged", b"a,b\n1,2\n", b'{"configuration": []}'])
+def test_damaged_tables_are_named(copy: Path, name: str, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / name).write_bytes(content)
+    assert certify(copy) == 2
+    said = capsys.readouterr().err
+    assert str(copy / name) in said
+    assert len(said.splitlines()) == 1
+    assert_in_words(said)
 
 
 def test_other_data_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +251,8 @@ def test_incomplete_results_are_refused(copy: Path, capsys: pytest.CaptureFixtur
     table["f_lo"] = "abc"
     table.to_csv(copy / "problems.csv", index=False)
     assert certify(copy) == 2
-    assert "damaged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "problems.csv is damaged: could not convert string to float: 'abc'; give the suite's command again" in said
 
 
 def test_an_optimum_over_a_ball_is_not_taken_for_that_of_the_space(

@@ -36,7 +36,23 @@ BAD = {
     "unknown hard instance": (["convex_suite", "--problems", "hard:ab"], "abs"),
     "a pattern without a match": (["convex_suite", "--problems", "hinge:x*"], "nearest"),
     "a shape that does not exist": (["convex_suite", "--problems", "hard[m=0]:drori_teboulle"], "m must be"),
-    "unknown method": (["convex_suite", "--methods", "dadapt_dual"], "dadapt_dual_averaging"),
+    "data without a loss": (
+        ["convex_suite", "--problems", "iris"],
+        "error: a problem is named loss:dataset or hard:instance, got 'iris'. Did you mean hinge:iris, logistic:iris "
+        "or multinomial:iris?",
+    ),
+    "data of the site without a loss": (["convex_suite", "--problems", "mpg"], "Did you mean lad:mpg or quantile:mpg?"),
+    "data of two kinds without a loss": (
+        ["convex_suite", "--problems", "diabetes"],
+        "hinge:diabetes, lad:diabetes, logistic:diabetes, multinomial:diabetes or quantile:diabetes?",
+    ),
+    "an instance without hard": (["convex_suite", "--problems", "abs"], "Did you mean hard:abs?"),
+    "unknown method": (["convex_suite", "--methods", "polyk"], "the nearest is polyak."),
+    "the beginning of a method's name": (["convex_suite", "--methods", "dadapt"], "nearest is dadapt_dual_averaging."),
+    "a part of methods' names": (
+        ["convex_suite", "--methods", "norm"],
+        "the nearest are adagrad_norm, adagrad_norm_dual_averaging.",
+    ),
     "a method pattern without a match": (["convex_suite", "--methods", "x*"], "nearest"),
     "unknown hyper-parameter": (["convex_suite", "--methods", "polyak[d=1]"], "d"),
     "a broken label": (["convex_suite", "--methods", "polyak[f_star=1"], "polyak[f_star=1"),
@@ -81,6 +97,19 @@ def test_bad_input_exits_2_with_one_line_and_leaves_nothing(
     assert expected in said.err
     assert said.out == ""
     assert everything(tmp_path) == before
+
+
+def test_without_network_the_message_takes_four_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 80 columns, beside the name of the cache, which may be long."""
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
+    monkeypatch.delenv("DADAPT_DATA", raising=False)
+    assert main(["convex_suite", "--problems", "logistic:a8a"]) == 2
+    said = capsys.readouterr().err
+    for part in ("a8a", "datasets/binary/a8a", str(tmp_path / "raw"), "--data-dir", "$DADAPT_DATA", "DADAPT_OFFLINE"):
+        assert part in said
+    assert len(said.replace(str(tmp_path), "")) <= 4 * 80
 
 
 def test_full_disk_is_refused_before_work_starts(tmp_path: Path) -> None:
@@ -163,12 +192,13 @@ def test_list_problems_shows_the_catalogue_and_what_is_here(
     assert lines[0].split() == ["DATA", "TASK", "ROWS", "COLUMNS", "CLASSES", "DOWNLOAD", "PRESENT"]
     table = [line.split() for line in lines]
     for row in (
-        ["iris", "multiclass", "150", "4", "3", "embedded"],
+        ["iris", "multiclass", "150", "4", "3", "-", "embedded"],
+        ["diabetes", "regression", "442", "10", "-", "-", "embedded"],
         ["a1a", "binary", "1605", "123", "2", "115", "kB", "--data-dir"],
         ["a1a.t", "(test,", "30956", "rows,", "$DADAPT_DATA)"],
-        ["usps", "multiclass", "7291", "256", "10", "cached"],
+        ["usps", "multiclass", "7291", "256", "10", "?", "cached"],
         ["letter.scale.val", "(validation,", "4500", "rows,", "current", "folder)"],
-        ["mpg_scale", "regression", "392", "7"],
+        ["mpg_scale", "regression", "392", "7", "-", "?"],
         ["cached:", str(data_places["cached"])],
         ["--data-dir:", str(data_places["--data-dir"])],
     ):
@@ -176,6 +206,9 @@ def test_list_problems_shows_the_catalogue_and_what_is_here(
     shown = [line[0] for line in table if line]
     assert all(shown.count(name) == 1 + (name in EMBEDDED) for name in catalogue())
     assert max(map(len, lines)) <= 120
+    closing = " ".join(lines[lines.index("") + 1 :]).partition("  ")[0]
+    assert "?: not known; -: there is none" in closing
+    assert not {word.strip(".,;").rpartition(":")[2] for word in closing.split()} & set(catalogue())
 
 
 def test_list_problems_takes_patterns_of_data_and_of_problems(

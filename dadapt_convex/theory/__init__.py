@@ -23,6 +23,7 @@ from dadapt_convex.theory.theorem import (
     VERIFIED,
     VIOLATED,
     Case,
+    Library,
     Sides,
     Theorem,
     Unmet,
@@ -55,10 +56,10 @@ __all__ = [
 
 @functools.cache
 def theorems() -> dict[str, Theorem]:
-    """All built-in theorems by name."""
+    """All built-in theorems by name; shown at a prompt it is a table of their statements."""
     modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
     found = [t for m in modules for t in getattr(m, "THEOREMS", ())]
-    return {t.name: t for t in found}
+    return Library((t.name, t) for t in found)
 
 
 def claims(run: Run, extra: Iterable[Theorem | str] = ()) -> list[Theorem]:

@@ -125,7 +125,7 @@ class Unmet(NamedTuple):
 Assumption = Callable[[Run, OptimumInterval], Unmet | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Theorem:
     """A statement about every run of some methods.
 
@@ -161,6 +161,17 @@ class Theorem:
     uses_optimum: bool = True
     figure: bool = False
     about: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Theorem {self.name}: {self.statement} [{self.source}]>"
+
+
+class Library(dict[str, Theorem]):
+    """Theorems by name; at a prompt, a line for each."""
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        return "\n".join(f"{name:<{width}}  {theorem.statement}" for name, theorem in self.items())
 
 
 class Verdict(NamedTuple):

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
@@ -20,7 +19,7 @@ from experiments.performance.cases import A9A, BUILT_IN, FURTHER, SEED, Case, bu
 from experiments.performance.measure import SAME_ITERATES, Row, measure
 from experiments.performance.processes import process_rows
 from experiments.suite import BadInput, Options
-from experiments.terminal import console
+from experiments.terminal import console, table
 
 CSV, MARKDOWN = "performance.csv", "performance.md"
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -178,15 +177,13 @@ def _number(value: float | None) -> str:
 
 def terminal_table(rows: Sequence[Row]) -> Table:
     """What has a target, or stands against a reference."""
-    table = Table(
-        title="Performance: medians of interleaved rounds", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0)
-    )
+    shown = table("Performance: medians of interleaved rounds")
     for name in HEADER:
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+        shown.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for row in rows:
         if row.what != SAME_ITERATES and (row.target or row.reference is not None):
-            table.add_row(*cells(row), style={"yes": "green", "no": "yellow"}.get(row.met, ""))
-    return table
+            shown.add_row(*cells(row), style={"yes": "green", "no": "yellow"}.get(row.met, ""))
+    return shown
 
 
 def markdown(rows: Sequence[Row], absent: Sequence[str], manifest: dict[str, Any]) -> str:

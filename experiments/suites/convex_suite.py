@@ -16,6 +16,8 @@ SUITE = Suite(
         "logistic:digits",
         "logistic[l2=1e-3]:breast_cancer",
         "logistic[l2=1e-3]:digits_bins",
+        "multinomial:iris",
+        "multinomial[l2=1e-3]:iris",
         "hinge:iris",
         "hinge:breast_cancer",
         "hinge:digits_bins",

@@ -255,8 +255,8 @@ def _place(url: str, entry: Entry, part: BinaryIO, folder: Path) -> Path:
 def _failed(entry: Entry, data_dir: str | Path | None, reason: str) -> DownloadFailed:
     return DownloadFailed(
         f"{entry.name} is in none of {looked_in(data_dir)}, and could not be downloaded: {reason}; get "
-        f"{_urls(entry)[0]} by other means and put it, as {entry.file_name}, into a folder given by --data-dir "
-        f"(data_dir= in Python) or $DADAPT_DATA, or into {raw_folder()}."
+        f"{_urls(entry)[0]} by other means and put it, as {entry.file_name}, into one of these, or into --data-dir "
+        "or $DADAPT_DATA."
     )
 
 

@@ -46,7 +46,15 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
         with threadpool_limits(limits=1, user_api="blas"):
             return _complaints(problem, model, optimum)
     except MALFORMED as error:
-        return [f"the certificate of kind {optimum.kind!r} is malformed: {error!r}"]
+        return [f"the certificate of kind {optimum.kind!r} is malformed: {in_words(error)}"]
+
+
+def in_words(error: Exception) -> str:
+    """What an exception on reading malformed data says; a key or an empty text alone would say nothing."""
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError):
+        return f"it has no entry {text}"
+    return text or f"reading it ends in {type(error).__name__}"
 
 
 def check_shapes(problem: Problem, model: LinearModel, optimum: Optimum) -> None:
