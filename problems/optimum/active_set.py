@@ -15,22 +15,22 @@ A solver in floating point suggests I and u; the test is exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
-from problems.optimum.dual import PIECEWISE_LINEAR, box, slack, snapped
-from problems.optimum.extended import Floats
-from problems.optimum.linear_program import highs
+from problems.optimum.descent import State, Stationary, descend
+from problems.optimum.dual import PIECEWISE_LINEAR, box
+from problems.optimum.extended import TINY
 from problems.optimum.rational import Indices, Rational, independent, integers, products, solve
 from problems.optimum.vertex import Mask, dense, dual_sums, residual_signs
 from problems.problem import LinearModel
 
 # Beyond so many rows the exact system takes minutes.
 LARGEST = 300
-# Rows whose residual is so small, relatively, may belong to I: a solver's accuracy.
-NEAR = 1e-8
+# Steps that roundings of a solver may leave to do; each costs as much as a test, some minutes all together.
+MAX_STEPS, WORK = 200, 1e8
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,39 @@ class Minimiser:
     value: Fraction
 
 
-def exact_minimiser(model: LinearModel, x: Floats, u: Floats) -> Minimiser | None:
-    """The minimiser, from a solver's x and u; None where none is found."""
-    lo, hi = box(model)
-    r = model.A @ x - model.b
-    near = np.abs(r) <= NEAR * (1 + np.abs(model.b))
-    inside = (slack(lo, hi, u) > 0) & near
-    upper = np.where(near, hi - u < u - lo, r > 0)
-    rows = _independent(model, inside)
-    if rows is None:
-        basic = _basic(model, near, np.where(near, u, np.where(r > 0, hi, lo)))
-        if basic is None:
-            return None
-        inside, upper = slack(lo, hi, basic) > 0, hi - basic < basic - lo
-        rows = np.flatnonzero(inside)
-        rows = rows[independent(integers(dense(model.A[rows])).rows)[0]]
+def exact_minimiser(model: LinearModel, state: State) -> Minimiser | None:
+    """The minimiser, by descent in exact arithmetic from a state near it; None where none is found."""
+
+    def solver(rows: Indices, upper: Mask) -> Stationary | None:
+        return None if rows.size > LARGEST else _stationary(model, rows, upper)
+
     try:
-        return checked_minimiser(model, rows, upper)
+        rows = independent(integers(dense(model.A[state.rows])).rows)[0]
+        steps = int(min(MAX_STEPS, 1 + WORK / (1 + rows.size) ** 3))
+        found = descend(model, replace(state, rows=state.rows[rows]), solver, steps)
     except OverflowError:  # numbers beyond extended precision
         return None
+    if not found.done or found.last is None:
+        return None
+    x, value = found.last.exact
+    return Minimiser(found.rows, found.upper, x, value)
+
+
+def _stationary(model: LinearModel, rows: Indices, upper: Mask) -> Stationary | None:
+    """The exact stationary point; None where the rows are dependent."""
+    found = _solved(model, rows, upper)
+    if found is None:
+        return None
+    lo, hi = box(model)
+    x, u, value = found
+    signs = residual_signs(model, x)[1]
+    ends = [(Fraction(lo[i]), Fraction(hi[i])) for i in rows]
+    excess = [v - min(max(v, low), high) for v, (low, high) in zip(u, ends, strict=True)]
+    # whether an entry is 0 is exact, however small it is
+    size = [np.copysign(max(abs(float(e)), TINY), float(e)) if e else 0.0 for e in excess]
+    inner = np.where(upper, hi, lo)
+    inner[rows] = [float(v) for v in u]
+    return Stationary(x.long(), signs, inner, np.array(size), (x, value))
 
 
 def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimiser | None:
@@ -81,26 +95,6 @@ def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimis
     agree = np.where(upper, signs >= 0, signs <= 0)
     agree[rows] = True
     return Minimiser(rows, upper, x, value) if agree.all() else None
-
-
-def _independent(model: LinearModel, inside: Mask) -> Indices | None:
-    """These rows, if they are few and independent."""
-    rows = np.flatnonzero(inside)
-    few = rows.size <= min(LARGEST, model.A.shape[1])
-    return rows if few and independent(integers(dense(model.A[rows])).rows)[0].size == rows.size else None
-
-
-def _basic(model: LinearModel, near: Mask, u: Floats) -> Floats | None:
-    """u with the same A^T u and as few entries inside their box as a vertex has: those rows are independent."""
-    lo, hi = box(model)
-    rows = np.flatnonzero(near)
-    A_T = model.A[rows].T
-    result = highs(np.zeros(rows.size), A_eq=A_T, b_eq=A_T @ u[rows], bounds=np.column_stack([lo[rows], hi[rows]]))
-    if result.x is None or result.status != 0:
-        return None
-    found = u.copy()
-    found[rows] = snapped(lo[rows], hi[rows], result.x)
-    return found
 
 
 def _solved(model: LinearModel, rows: Indices, upper: Mask) -> tuple[Rational, list[Fraction], Fraction] | None:

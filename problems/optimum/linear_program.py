@@ -117,7 +117,7 @@ def project(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "eucl
     """
     solve = _least_euclidean if norm == "euclidean" else _least_maximum
     m, p = A.shape
-    equal = _independent_rows(A, np.flatnonzero(sense == 0))
+    equal = independent_rows(A, np.flatnonzero(sense == 0))
     inside = np.zeros(0, dtype=np.intp)
     tolerance = 1e-11 * (1 + np.abs(target))
     gap = sense * (A @ x0 - target)
@@ -177,7 +177,7 @@ def least_distance(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str 
     return x0 - residual[:-1] / residual[-1] * scale, y
 
 
-def _independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+def independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """Those of the rows that span the others to working precision: solvers stumble over repeated equations."""
     import scipy.linalg
 

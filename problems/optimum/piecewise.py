@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from problems.optimum.active_set import checked_minimiser, exact_minimiser
+from problems.optimum.coordinate_descent import descent_pair
+from problems.optimum.descent import MANY as MANY_AT_KINKS
+from problems.optimum.descent import QR_ENTRIES, Floating, State, descend, perturbed, settled
+from problems.optimum.descent import independent as span
 from problems.optimum.distances import in_ball
-from problems.optimum.dual import Minorant, box, dual_value, objective, objective_up, slack, snapped
-from problems.optimum.extended import ABOVE, Floats, combination, down, least_squares, up
-from problems.optimum.linear_program import Pair, interior_pair, vertex_pair
+from problems.optimum.dual import Minorant, box, dual_value, objective, objective_up, snapped
+from problems.optimum.exact_gap import Gap, checked_gap, gap_certificate
+from problems.optimum.extended import ABOVE, Floats, down, rounded_margins, up
+from problems.optimum.linear_program import Pair, independent_rows, interior_pair, vertex_pair
 from problems.optimum.polyhedron import (
     NORMS,
     Nearest,
@@ -25,7 +31,7 @@ from problems.optimum.polyhedron import (
     polished,
 )
 from problems.optimum.proof import NOTHING, Proof
-from problems.optimum.rational import Rational, independent, integers, rounded_down, rounded_up
+from problems.optimum.rational import Indices, Rational, independent, integers, rounded_down, rounded_up
 from problems.optimum.vertex import Vertex, checked_vertex, dense, optimal_vertex
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -33,8 +39,16 @@ from problems.problem import LinearModel, Optimum, Problem
 LARGEST = 2e8
 # Up to so many columns x0 is projected on X* in the maximum norm too.
 MANY = 1000
-# The active set method for l2 > 0 is attempted up to so many entries; beyond, strong convexity alone.
+# With l2 > 0 interior points serve up to so many entries; beyond, coordinate descent.
 LARGEST_L2 = 2e7
+# Steps of the descent in floating point, and operations on the factors of all of them.
+STEPS, FLOPS = 1000, 3e10
+# Up to so many rows at their kinks the minimiser itself is found at once; beyond, a point near it comes first.
+FEW = 100
+# Entries of the rows that are sampled, and how many rows they must be for each column.
+SAMPLE, TALL = 2e5, 8
+# What an interval for f* is to be no wider than, relative to max(1, f).
+WIDTH = 1e-14
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
 
@@ -166,39 +180,99 @@ def _reference_pair(model: LinearModel) -> Pair | None:
 
 
 def certify_piecewise_l2(problem: Problem, model: LinearModel) -> Optimum:
-    """l2 > 0: the minimiser in rational arithmetic (active_set.py), or else strong convexity.
-
-    Any u in the box gives f* >= c - ||v||^2 / (2 l2), and ||x - x*||^2 <= 2 (f(x) - f_lo) / l2.
+    """l2 > 0: the minimiser in rational arithmetic (active_set.py), or a point so near that f and D are sharp
+    (exact_gap.py), or else strong convexity in extended precision.
     """
     # any point and any dual prove something: where no solver returns, or none is asked, begin at 0
     m, p = model.A.shape
-    nowhere = np.zeros(p), np.zeros(m)
     few = m * p <= LARGEST_L2
-    pair = (interior_pair(model) or _reference_pair(model) or nowhere) if few else nowhere
-    points, duals = _active_set(model, *pair) if few else ([pair[0]], [pair[1]])
-    f_hi, at = min((objective_up(model, x), k) for k, x in enumerate(points))
-    _, dual_at = max((dual_value(model, Minorant(model, u)), k) for k, u in enumerate(duals))
-    x, u = points[at], duals[dual_at]
-    exact = exact_minimiser(model, x, snapped(*box(model), u)) if few else None
-    if exact is not None:
-        certificate = {"kind": "exact minimiser", "rows": exact.rows, "high": np.flatnonzero(exact.upper)}
-        proof = prove_piecewise_l2(model, problem.x0, certificate)
-        x = exact.x.long().astype(np.float64)
-        return Optimum(x=x, certificate=certificate, D_estimate=proof.D_hi, **proof._asdict())
-    f_lo, radius = dual_ball(model, x, u)
-    notes = () if few else (f"not solved: {m} x {p} entries are too many for the quadratic program",)
-    ball: dict[str, Any] = {"kind": "strong convexity", "x": x, "u": u, "radius": radius}
-    return in_ball(problem, f_lo, f_hi, x, radius, ball, *notes)
+    pair = (interior_pair(model) or _reference_pair(model)) if few else _sampled_pair(model)
+    x, u = pair or descent_pair(model)
+    u = np.clip(u, *box(model))
+    state = descended(model, x, u)
+    try:
+        return _sharp(problem, model, state, (x, u))
+    except OverflowError:  # numbers beyond extended precision
+        f_lo, radius = dual_ball(model, x, u)
+        ball: dict[str, Any] = {"kind": "strong convexity", "x": x, "u": u, "radius": radius}
+        return in_ball(problem, f_lo, objective_up(model, x), x, radius, ball)
+
+
+def _sampled_pair(model: LinearModel) -> Pair | None:
+    """(x, u) for tall data: the minimiser for some of the rows, and the slopes there; None for other data.
+
+    Coordinate descent is slow where many rows share few unknowns; there some rows tell much of the others.
+    """
+    m, p = model.A.shape
+    few = int(SAMPLE // p)
+    if few < TALL * p or few >= m:
+        return None
+    rows = np.random.default_rng(0).permutation(m)[:few]
+    found = interior_pair(replace(model, A=model.A[rows], b=model.b[rows]))
+    if found is None:
+        return None
+    lo, hi = box(model)
+    return found[0], np.where(model.A @ found[0] > model.b, hi, lo)
+
+
+def _sharp(problem: Problem, model: LinearModel, state: State, pair: Pair) -> Optimum:
+    """The minimiser itself where few rows are at their kinks; else a point near it, if that is as good."""
+    certificate: dict[str, Any] = {}
+    proof = NOTHING
+    if state.rows.size > FEW:
+        certificate, proof = _near(model, problem.x0, state, pair)
+    if not (_narrow(proof) and proof.D_hi <= proof.D_lo * (1 + LOOSE)):
+        exact = exact_minimiser(model, state)
+        if exact is not None:
+            certificate = {"kind": "exact minimiser", "rows": exact.rows, "high": np.flatnonzero(exact.upper)}
+            proof = _proof(exact.value, distances_down(exact.x, problem.x0), distances_up(exact.x, problem.x0))
+            x = exact.x.long().astype(np.float64)
+            return Optimum(x=x, certificate=certificate, D_estimate=proof.D_hi, **proof._asdict())
+    if not certificate:
+        certificate, proof = _near(model, problem.x0, state, pair)
+    notes = () if _narrow(proof) else ("neither the solver nor the descent came near enough to the minimiser",)
+    x = certificate["x"]
+    return Optimum(x=x, certificate=certificate, notes=notes, D_estimate=proof.D_hi, **proof._asdict())
+
+
+def _narrow(proof: Proof) -> bool:
+    return math.isfinite(proof.f_hi) and proof.f_hi - proof.f_lo <= WIDTH * max(1.0, proof.f_hi)
+
+
+def _near(model: LinearModel, x0: Floats, state: State, pair: Pair) -> tuple[dict[str, Any], Proof]:
+    """(certificate, what it proves) of the point and dual point of the descent, or the solver's where better."""
+    found = []
+    if state.last is not None:
+        found.append(gap_certificate(model, state.x, state.last.u, corrected=state.done))
+    if not state.done:
+        found.append(gap_certificate(model, pair[0].astype(np.longdouble), pair[1], corrected=False))
+    certificates = [{"kind": "exact minimiser", **c} for c in found]
+    proofs = [prove_piecewise_l2(model, x0, c) for c in certificates]
+    best = min(range(len(proofs)), key=lambda k: proofs[k].f_hi - proofs[k].f_lo)
+    return certificates[best], proofs[best]
 
 
 def prove_piecewise_l2(model: LinearModel, x0: Floats, certificate: Mapping[str, Any]) -> Proof:
     """What a certificate of kind "exact minimiser" proves."""
+    if "x_low" in certificate:
+        return _proof_near(checked_gap(model, certificate), x0)
     upper = np.zeros(model.b.size, dtype=bool)
     upper[certificate["high"]] = True
     found = checked_minimiser(model, certificate["rows"], upper)
     if found is None:
         return NOTHING
     return _proof(found.value, distances_down(found.x, x0), distances_up(found.x, x0))
+
+
+def _proof_near(gap: Gap | None, x0: Floats) -> Proof:
+    """From a point, and the distance within which the minimiser lies."""
+    if gap is None:
+        return NOTHING
+    radius = np.longdouble(gap.radius)
+    below = [max(0.0, down(np.longdouble(d) - radius)) for d in distances_down(gap.x, x0)]
+    above = [up(np.longdouble(d) + radius) for d in distances_up(gap.x, x0)]
+    f_lo = max(0.0, rounded_down(gap.q))
+    return Proof(f_lo, rounded_up(gap.f), below[0], above[0], below[1], above[1], attained=True)
 
 
 def _proof(value: Fraction, below: tuple[float, float], above: tuple[float, float]) -> Proof:
@@ -214,32 +288,44 @@ def dual_ball(model: LinearModel, x: Floats, u: Floats) -> tuple[float, float]:
     return down(lower), up(np.sqrt(2 * gap / np.longdouble(model.l2) * ABOVE))
 
 
-def _active_set(model: LinearModel, x: Floats, u: Floats) -> tuple[list[Floats], list[Floats]]:
-    """Points and duals: the solver's, and those that solve the optimality conditions with the solver's active set.
+def descended(model: LinearModel, x: Floats, u: Floats) -> State:
+    """Descent in floating point from a solver's x and u."""
+    solver = Floating(model)
+    state = _start(model, solver, x, u)
+    if state.rows.size > FEW:
+        state = settled(model, state, solver)
+    if not state.done:
+        steps = int(min(STEPS, 10 + FLOPS / (1 + state.rows.size) ** 3))
+        state = descend(model, state, solver, steps)
+        if not state.done:
+            other = perturbed(model)
+            state = descend(other, state, Floating(other), steps)
+            state = descend(model, state, solver, steps)
+    return state
 
-    With u fixed outside the rows I whose u is inside the box, q = A_N^T u_N / m: minimise l2/2 ||x||^2 + <q, x>
-    subject to A_I x = b_I; then A_I^T u_I / m = -(l2 x + q).
-    """
+
+def _start(model: LinearModel, solver: Floating, x: Floats, u: Floats) -> State:
+    """The rows with u well inside the box, as far as they are independent, and x moved to where r is 0 on them."""
     lo, hi = box(model)
-    A, b, m, l2 = model.A, model.b, model.b.size, model.l2
-    points, duals = [x], [np.clip(u, lo, hi)]
-    for threshold in (1e-6, 1e-4, 1e-8):
-        v = snapped(lo, hi, u, threshold)
-        for _ in range(12):
-            inside = slack(lo, hi, v) > 0
-            rows = np.flatnonzero(inside)
-            q = (combination(A, np.where(inside, 0.0, v)).value / m).astype(np.float64)
-            y = polished(model, b, inside, -q / l2)
-            fixed = v.copy()
-            if rows.size:
-                # where rows are dependent, u stays near where it was
-                missing = -m * (l2 * y + q) - A[rows].T @ v[rows]
-                fixed[rows] += least_squares(A[rows].T, missing)
-            points.append(y)
-            duals.append(np.clip(fixed, lo, hi))
-            r = A @ y - b
-            wrong = ((v == hi) & (r < -1e-12)) | ((v == lo) & (r > 1e-12))
-            if not wrong.any() and np.all((fixed >= lo) & (fixed <= hi)):
-                return points, duals
-            v = np.where(wrong, (lo + hi) / 2, duals[-1])
-    return points, duals
+    depth = np.minimum(u - lo, hi - u)
+    upper = hi - u < u - lo
+    starts: list[tuple[float, int, Indices, Floats]] = []
+    for threshold in (1e-6, 1e-3, np.inf):
+        rows = np.flatnonzero(depth > threshold)
+        if rows.size * x.size <= QR_ENTRIES:
+            rows = independent_rows(model.A, rows)
+            there = polished(model, model.b, np.isin(np.arange(u.size), rows), x)
+        else:
+            if rows.size > MANY_AT_KINKS:
+                continue
+            rows = rows[span(model.A[rows])]
+            found = solver(rows, upper)
+            if found is None:
+                continue
+            there = found.x.astype(np.float64)
+        r = model.A @ there - model.b
+        f = np.maximum(lo * r, hi * r).mean() + model.l2 / 2 * (there @ there)
+        starts.append((f, len(starts), rows, there))
+    _, _, rows, there = min(starts)
+    r = rounded_margins(model.A, there).value - model.b
+    return State(rows, np.where(r == 0, upper, r > 0), there.astype(np.longdouble))

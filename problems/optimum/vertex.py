@@ -19,6 +19,8 @@ rows of I stay; the basis then grows. All of this can be wrong without harm but 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -51,6 +53,9 @@ CANDIDATES = 4
 
 # Below, products with the data may underflow where rounding is bounded.
 SMALLEST = 1e-290
+
+# Entries of data taken at a time as Python integers, which are large.
+BLOCK = 1_000_000
 
 Signs = NDArray[np.int8]
 Mask = NDArray[np.bool_]
@@ -290,9 +295,36 @@ def residual_signs(model: LinearModel, x: Rational) -> tuple[Bounded, Signs]:
 
 def exact_signs(model: LinearModel, x: Rational, rows: Indices) -> Signs:
     """The signs of <a_i, x> - b_i for these rows."""
-    scaled = integers(np.column_stack([dense(model.A[rows]), model.b[rows]]))
-    found = products(scaled.rows, [*x.numerators, -x.denominator])
-    return np.array([(n > 0) - (n < 0) for n in found], dtype=np.int8)
+    return np.array([(n > 0) - (n < 0) for n, _ in _residuals(model, x, rows)], dtype=np.int8)
+
+
+def exact_residuals(model: LinearModel, x: Rational, rows: Indices) -> list[Fraction]:
+    """<a_i, x> - b_i for these rows."""
+    return [Fraction(n, x.denominator) * Fraction(2) ** e for n, e in _residuals(model, x, rows)]
+
+
+def _residuals(model: LinearModel, x: Rational, rows: Indices) -> Iterator[tuple[int, int]]:
+    """(n, e) with <a_i, x> - b_i = n 2^e / denominator of x, row by row."""
+    for at, columns, part in blocks(model.A[rows]):
+        scaled = integers(np.column_stack([part, model.b[rows[at]]]))
+        found = products(scaled.rows, [*(x.numerators[j] for j in columns), -x.denominator])
+        yield from zip(found, scaled.exponents.tolist(), strict=True)
+
+
+def blocks(A: Any) -> Iterator[tuple[slice, Indices, Floats]]:
+    """(rows, columns, entries) of consecutive rows as arrays, without columns of zeros where A is sparse."""
+    m, p = A.shape
+    sparse = hasattr(A, "tocsr")
+    size = max(1, BLOCK // (int(np.diff(A.indptr).max(initial=1)) if sparse else p))
+    if sparse and size > 1:  # the columns in use grow with the rows
+        size = max(1, min(size, math.isqrt(size)))
+    for first in range(0, m, size):
+        at = slice(first, min(first + size, m))
+        if sparse:
+            columns = np.unique(A[at].indices).astype(np.intp)
+            yield at, columns, A[at][:, columns].toarray()
+        else:
+            yield at, np.arange(p), A[at]
 
 
 def dual_sums(model: LinearModel, upper: Mask, rows: Mask) -> tuple[list[Fraction], Fraction]:
