@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Kernel, Vector
+from dadapt_convex.schedules import as_schedule
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Real:
 
     default None: it must be known, see `known`. known: where it comes from when the caller gives none: "D"
     or "f_star" (the problem's certified optimum), "G" (the problem), "steps" (the number of steps).
-    when: (name, option): in use only with that option of a Choice declared before it; None otherwise.
+    when: (name, option): in use only with that value of a Choice declared before it; None otherwise.
+    unless: (name, value): not in use with that value of a hyper-parameter declared before it.
     """
 
     name: str
@@ -36,10 +38,11 @@ class Real:
     closed: bool = False
     known: str | None = None
     when: tuple[str, str] | None = None
+    unless: tuple[str, str] | None = None
 
     def encode(self, value: Any) -> float:
         """The number that compiled steps read (0 for one not in use); ValueError where it is out of range."""
-        if value is None and self.when is not None:
+        if value is None and (self.when is not None or self.unless is not None):
             return 0.0
         try:
             if isinstance(value, bool | np.bool | str):  # float() would take them
@@ -86,7 +89,32 @@ class Choice:
         return " or ".join(self.options)
 
 
-Hyper = Real | Choice
+@dataclass(frozen=True)
+class Scheduled:
+    """The learning-rate schedule: the driver writes gamma_k to its place in `hyper` before step k.
+
+    Values are what dadapt_convex.schedules.as_schedule takes; runs record the text.
+    """
+
+    name: str = "schedule"
+    meaning: str = "the factor gamma_k of the step at k"
+    default: str = "constant"
+
+    known: None = None
+    when: None = None
+
+    def encode(self, value: Any) -> float:
+        """gamma_0 of a constant schedule; ValueError for what is no schedule."""
+        as_schedule(value)
+        return 1.0
+
+    def range(self) -> str:
+        """The admissible values in words."""
+        return "a schedule, such as 'cosine' or 'stagewise(60 80 95)'"
+
+
+SCHEDULE = Scheduled()
+Hyper = Real | Choice | Scheduled
 Known = Callable[[str], tuple[float, str]]
 Init = Callable[[Vector, Vector, Vector], None]
 
@@ -170,9 +198,10 @@ class Method:
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
         for h in self.hyper:
-            if h.when is not None and values[h.when[0]] != h.when[1]:
+            unused = _unused(h, values)
+            if unused:
                 if given.get(h.name) is not None:
-                    raise ValueError(f"{self.name} reads {h.name} only with {h.when[0]}={h.when[1]!r}; leave it out.")
+                    raise ValueError(f"{self.name} reads {h.name} {unused}; leave it out.")
                 values[h.name] = None
                 continue
             if h.name in given:
@@ -184,12 +213,33 @@ class Method:
             if value is None:
                 raise ValueError(f"{h.name} must be {h.range()}, got None; it is {h.meaning}.")
             h.encode(value)
-            values[h.name] = float(value) if isinstance(h, Real) else value
+            values[h.name] = _canonical(h, value)
         return values, origins
+
+    @property
+    def scheduled(self) -> int:
+        """Where gamma_k stands in `hyper`; -1 for a method without a schedule."""
+        return next((i for i, h in enumerate(self.hyper) if isinstance(h, Scheduled)), -1)
 
     def encode(self, values: Mapping[str, Any]) -> Vector:
         """The float64 array that compiled steps read."""
         return np.array([h.encode(values[h.name]) for h in self.hyper], dtype=np.float64)
+
+
+def _unused(h: Hyper, values: Mapping[str, Any]) -> str:
+    """In words, where this hyper-parameter counts, if it does not with these values of earlier ones; else ''."""
+    if isinstance(h, Real) and h.when is not None and values[h.when[0]] != h.when[1]:
+        return f"only with {h.when[0]}={h.when[1]!r}"
+    if isinstance(h, Real) and h.unless is not None and values[h.unless[0]] == h.unless[1]:
+        return f"only without {h.unless[0]}={h.unless[1]!r}"
+    return ""
+
+
+def _canonical(h: Hyper, value: Any) -> Any:
+    """What a run records."""
+    if isinstance(h, Real):
+        return float(value)
+    return str(as_schedule(value)) if isinstance(h, Scheduled) else value
 
 
 # ---------------------------------------------------------------------------------------------------------

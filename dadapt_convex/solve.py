@@ -15,6 +15,17 @@ from dadapt_convex import run as statuses
 from dadapt_convex.method import Known, Method, get_method
 from dadapt_convex.oracle import Objective, Vector
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
+from dadapt_convex.stochastic import (
+    COUNTED,
+    N_STOCHASTIC,
+    Sampling,
+    batches_loop,
+    measured,
+    noise_loop,
+    sampling,
+)
+from dadapt_convex.stochastic import rows as rows_of
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
@@ -30,13 +41,17 @@ def solve(
     problem: Objective,
     method: str | Method,
     *,
-    steps: int,
-    checkpoints: str | Iterable[int] = "log",
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    noise: Any = None,
+    seed: int = 0,
+    checkpoints: str | Iterable[int] | None = None,
     optimum: OptimumInterval | None = None,
     progress: Progress | None = None,
     **hyper: Any,
 ) -> Run:
-    """Run a method for `steps` subgradients.
+    """Run a method for `steps` subgradients, or `epochs` passes over the rows.
 
     Parameters
     ----------
@@ -46,15 +61,24 @@ def solve(
         A name from methods(), or a method of one's own.
     steps : int >= 1
         The number of subgradients, n + 1 in the papers' notation.
-    checkpoints : "log", "all" or integers in 1..steps
-        Where the trace gets a row: about 40 per decade, everywhere, or there. The last step always has one.
+    epochs : int >= 1
+        In place of steps: passes over the rows, of ceil(m / batch_size) steps each (of one without mini-batches).
+    batch_size : int in 1..m, optional
+        Mini-batches of the rows without replacement, the last of an epoch smaller; see dadapt_convex.stochastic.
+    noise : str or Noise, optional
+        "gaussian(sigma)", "sign(sigma)" or "skewed(sigma)": noise added to every subgradient.
+    seed : int >= 0
+        Of mini-batches or noise; not used otherwise.
+    checkpoints : "log", "epochs", "all" or integers in 1..steps
+        Where the trace gets a row: about 40 per decade, after each epoch, everywhere, or there. The last step always
+        has one. Default: "epochs" with mini-batches, else "log".
     optimum : Optimum, optional
         Where D and f_star come from for methods that need them and were not given them; default
         problem.optimum(), asked only then.
     progress : callable (k) -> None, optional
         Called about ten times a second; may raise KeyboardInterrupt.
     **hyper
-        The method's hyper-parameters; see get_method(name).hyper.
+        The method's hyper-parameters; see get_method(name).hyper. Among them `schedule`: see dadapt_convex.schedules.
 
     Returns
     -------
@@ -70,15 +94,22 @@ def solve(
     if not isinstance(problem, Objective):
         raise ValueError(f"problem must have name, oracle, x0 and G, got {problem!r}; problems.get(name) makes one.")
     chosen = get_method(method)
-    steps = _positive_int("steps", steps)
-    marks = checkpoint_steps(checkpoints, steps)
+    drawn = sampling(problem, batch_size, noise, seed)
+    per_epoch = drawn.per_epoch(rows_of(problem)) if drawn else 1
+    steps = _steps(steps, epochs, per_epoch)
+    marks = checkpoint_steps(checkpoints or ("epochs" if per_epoch > 1 else "log"), steps, per_epoch)
     x0 = np.array(problem.x0, dtype=np.float64)
     if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
         raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
     values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen))
+    schedule = as_schedule(hyper.get("schedule")) if chosen.scheduled >= 0 else Constant()
+    check_factors(schedule, steps, per_epoch)
+    if drawn:
+        values.update(drawn.recorded())
 
     compiled = time.perf_counter()
-    state = _State.start(problem, chosen, x0, chosen.encode(values))
+    gamma = _Factors(schedule, steps, per_epoch)
+    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn)
     compile_seconds = time.perf_counter() - compiled
 
     rows: list[dict[str, float]] = []
@@ -103,17 +134,25 @@ def solve(
     return state.finish(problem, chosen, values, given, steps, rows, status, message, compile_seconds)
 
 
-def checkpoint_steps(checkpoints: str | Iterable[int], steps: int) -> np.ndarray:
+def _steps(steps: Any, epochs: Any, per_epoch: int) -> int:
+    if (steps is None) == (epochs is None):
+        raise ValueError("give either steps, the number of subgradients, or epochs, of passes over the rows.")
+    return _positive_int("steps", steps) if epochs is None else _positive_int("epochs", epochs) * per_epoch
+
+
+def checkpoint_steps(checkpoints: str | Iterable[int], steps: int, per_epoch: int = 1) -> np.ndarray:
     """The rows of the trace: increasing integers in 1..steps, the last of them steps."""
     if isinstance(checkpoints, str):
         if checkpoints == "all":
             return np.arange(1, steps + 1)
+        if checkpoints == "epochs":
+            return np.union1d(np.arange(per_epoch, steps + 1, per_epoch), [steps])
         if checkpoints == "log":
             count = 2 + int(CHECKPOINTS_PER_DECADE * math.log10(steps))
             return np.unique(np.round(np.geomspace(1, steps, count)).astype(np.int64))
-        raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
+        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {checkpoints!r}.')
     if not isinstance(checkpoints, Iterable):
-        raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
+        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {checkpoints!r}.')
     marks = np.unique(np.asarray(list(checkpoints)))
     if marks.size == 0 or not np.issubdtype(marks.dtype, np.integer) or marks[0] < 1 or marks[-1] > steps:
         raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {marks[:5].tolist()}.")
@@ -161,6 +200,23 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
     return known
 
 
+@dataclass(frozen=True)
+class _Factors:
+    """The schedule of a run of this many steps, and as many in an epoch."""
+
+    schedule: Schedule
+    steps: int
+    per_epoch: int
+
+    def __call__(self, k: int, k_stop: int) -> Vector:
+        """gamma_k, ..., gamma_{k_stop - 1}; empty where all are 1."""
+        if self.schedule.constant:
+            return np.zeros(0)
+        return np.ascontiguousarray(
+            self.schedule.factors(np.arange(k, k_stop), self.steps, self.per_epoch), dtype=np.float64
+        )
+
+
 @dataclass
 class _State:
     """Everything that changes during a run, and how to go on from it."""
@@ -181,13 +237,19 @@ class _State:
     scalars: Vector
     totals: Vector
     select: int
+    factors: _Factors
+    scheduled: int
+    drawn: Sampling | None
     loop: Callable[[int, int], tuple[int, int]]
     k: int = 0
     seconds: float = 0.0
     pace: int = field(default=1)  # iterations per chunk, adapted to CHUNK_SECONDS
+    best: tuple[float, int] = (math.inf, 0)  # with stochastic gradients: the least f at a checkpoint, and its k
 
     @classmethod
-    def start(cls, problem: Objective, method: Method, x0: Vector, hyper: Vector) -> _State:
+    def start(
+        cls, problem: Objective, method: Method, x0: Vector, hyper: Vector, factors: _Factors, drawn: Sampling | None
+    ) -> _State:
         """Allocate, initialise, and compile what will run."""
         p, m = x0.size, problem.oracle.margins
         vectors = np.zeros((len(method.vectors), p))
@@ -212,11 +274,18 @@ class _State:
             z_sel=np.zeros(m if method.select else 0),
             vectors=vectors,
             scalars=scalars,
-            totals=np.zeros(driver.N_TOTALS),
+            totals=np.zeros(N_STOCHASTIC if drawn else driver.N_TOTALS),
             select=method.scalars.index(method.select) if method.select else -1,
+            factors=factors,
+            scheduled=method.scheduled,
+            drawn=drawn,
             loop=lambda k, k_stop: (k, k_stop),
         )
-        state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
+        if drawn is not None:
+            make = batches_loop if drawn.noise is None else noise_loop
+            state.loop = make(problem, method.step, drawn, state)
+        else:
+            state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
         if problem.oracle.value is not None:
             problem.oracle.value.compile()
         return state
@@ -230,20 +299,26 @@ class _State:
     def _compiled_loop(self) -> Callable[[int, int], tuple[int, int]]:
         oracle = self.problem.oracle
         assert oracle.kernel is not None
-        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.compile(), self.method.step.compile()
+        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.argument, self.method.step.argument
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
-            return drive(kernel, step, k, k_stop, oracle.data, self.x0, self.iterates, self.g, self.z, *self._books())
+            return drive(
+                kernel, step, k, k_stop, oracle.data, self.x0, self.iterates, self.g, self.z, *self._books(),
+                self.factors(k, k_stop), self.scheduled,
+            )  # fmt: skip
 
         return loop
 
     def _python_loop(self) -> Callable[[int, int], tuple[int, int]]:
         """The same iterations around an objective written in Python."""
-        iterate, step = driver.ITERATE.compile(), self.method.step.compile()
+        iterate, step = driver.ITERATE.compile(), self.method.step.argument
         evaluate = self.problem.oracle.evaluate
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
+            first, gamma = k, self.factors(k, k_stop)
             while k < k_stop:
+                if gamma.size:
+                    self.hyper[self.scheduled] = gamma[k - first]
                 x, x_next = self.iterates[k % 2], self.iterates[(k + 1) % 2]
                 f = evaluate(x.copy(), self.g, self.z)
                 status = iterate(step, k, f, self.x0, x, self.g, self.z, x_next, *self._books())
@@ -280,6 +355,43 @@ class _State:
 
     def row(self) -> dict[str, float]:
         """A row of the trace at the present k."""
+        return self._deterministic_row() if self.drawn is None else self._stochastic_row()
+
+    def _named_scalars(self) -> dict[str, float]:
+        pairs = zip(self.method.scalars, self.scalars.tolist(), strict=True)
+        return {name: v for name, v in pairs if name[0] != "_"}
+
+    def _stochastic_row(self) -> dict[str, float]:
+        """x_k, after k steps, and what was seen of stochastic gradients since the row before."""
+        t, x = self.totals, self.iterates[self.k % 2]
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = float(np.linalg.norm(x - self.x0))
+            now = measured(self.problem, x, self.z)
+        weight = t[driver.WEIGHT]
+        self.best = min(self.best, (now["f"], self.k))
+        if self.best[1] == self.k:
+            self.x_best = x.copy()
+        row = {
+            "k": self.k,
+            "epoch": self.k / self.factors.per_epoch,
+            "f": now["f"],
+            "f_avg": measured(self.problem, self.x_avg, self.z)["f"] if weight > 0 else now["f"],
+            "f_best": self.best[0],
+            "f_batch": t[driver.F_MEAN],
+            **{name: v for name, v in now.items() if name != "f"},
+            "g_norm": math.sqrt(t[driver.G2]),
+            "g_max": math.sqrt(t[driver.G2_MAX]),
+            "g0_norm": math.sqrt(t[driver.G0_2]),
+            "x_dist": distance,
+            "S": t[driver.S],
+            "weight_sum": weight,
+            **self._named_scalars(),
+            "seconds": self.seconds,
+        }
+        t[driver.F_MEAN] = t[COUNTED] = 0.0
+        return row
+
+    def _deterministic_row(self) -> dict[str, float]:
         t, at = self.totals, self.problem.oracle.value_at
         with np.errstate(over="ignore", invalid="ignore"):  # x_{k+1} may be infinite; step k + 1 will say so
             x_next_dist = float(np.linalg.norm(self.iterates[self.k % 2] - self.x0))
@@ -296,7 +408,7 @@ class _State:
             "x_next_dist": x_next_dist,
             "S": t[driver.S],
             "weight_sum": t[driver.WEIGHT],
-            **{name: v for name, v in zip(self.method.scalars, self.scalars.tolist(), strict=True) if name[0] != "_"},
+            **self._named_scalars(),
         }
         if self.select >= 0 and self.k and t[driver.S] > 0:
             row["f_selected"] = at(self.x_sel, self.z_sel)
@@ -319,6 +431,10 @@ class _State:
     ) -> Run:
         """The Run, with copies that nothing else holds."""
         last = (self.k - 1) % 2 if self.k else 0
+        if self.drawn is not None:  # x_k: no gradient at x_{k-1} is known that would make it preferable
+            last = self.k % 2
+            if not self.totals[driver.WEIGHT] > 0:
+                self.x_avg = self.iterates[last]
         return Run(
             problem=problem.name,
             method=method,
@@ -329,13 +445,15 @@ class _State:
             rows=rows,
             x0=self.x0,
             x=self.iterates[last].copy(),
-            x_next=self.iterates[1 - last].copy() if self.k else self.x0.copy(),
+            x_next=self.iterates[self.k % 2].copy(),
             x_avg=self.x_avg.copy() if self.k else self.x0.copy(),
             x_best=self.x_best.copy(),
             x_selected=self.x_sel.copy() if method.select else None,
             status=status,
             message=message,
             G=float(problem.G),
+            sampling=self.drawn,
+            per_epoch=self.factors.per_epoch,
             seconds=self.seconds,
             compile_seconds=compile_seconds,
         )

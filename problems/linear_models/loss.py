@@ -100,7 +100,14 @@ def linear_problem(
         )
     else:
         data = pack(dense=matrix, b=b, params=params)
-    oracle = Oracle(kernel=loss.csr if sparse else loss.dense, value=loss.value, data=data, margins=m * (classes or 1))
+    oracle = Oracle(
+        kernel=loss.csr if sparse else loss.dense,
+        value=loss.value,
+        data=data,
+        margins=m * (classes or 1),
+        predict=Margins(matrix, classes),
+        classes=None if loss.task == "regression" else classes,
+    )
     model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept, classes=classes)
     problem = Problem(
         name=name or loss.short,
@@ -115,6 +122,18 @@ def linear_problem(
     )
     slope = loss.slope(tau)
     return _with_bounds(problem, slope, slope if loss.slope_inf is None else loss.slope_inf)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """x -> A x, or (A W).ravel() for C classes."""
+
+    A: Any
+    classes: int
+
+    def __call__(self, x: Vector) -> Vector:
+        """Row by row."""
+        return np.ascontiguousarray(self.A @ x.reshape(-1, self.classes or 1)).ravel()
 
 
 def _certified(problem: Problem) -> Any:
