@@ -97,7 +97,9 @@ def solve(
     drawn = sampling(problem, batch_size, noise, seed)
     per_epoch = drawn.per_epoch(rows_of(problem)) if drawn else 1
     steps = _steps(steps, epochs, per_epoch)
-    marks = checkpoint_steps(checkpoints or ("epochs" if per_epoch > 1 else "log"), steps, per_epoch)
+    if checkpoints is None:
+        checkpoints = "epochs" if per_epoch > 1 else "log"
+    marks = checkpoint_steps(checkpoints, steps, per_epoch)
     x0 = np.array(problem.x0, dtype=np.float64)
     if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
         raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
@@ -178,13 +180,14 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
     def known(what: str) -> tuple[float, str]:
         if what == "steps":
             return steps, "the number of steps"
-        if what == "G":
-            if not (math.isfinite(problem.G) and problem.G > 0):
+        if what in ("G", "G_inf"):
+            bound = getattr(problem, what, math.inf)
+            if not (math.isfinite(bound) and bound > 0):
                 raise ValueError(
-                    f"{method.name} needs G, a bound on the subgradients, and that of {problem.name} is "
-                    f"{problem.G}; pass G=..."
+                    f"{method.name} needs {what}, a bound on the subgradients, and that of {problem.name} is "
+                    f"{bound}; pass {what}=..."
                 )
-            return problem.G, f"the problem's G ({getattr(problem, 'G_note', '')})"
+            return bound, f"the problem's {what} ({getattr(problem, 'G_note', '')})"
         best = certified()
         if what == "f_star":
             return best.f_lo, "f_lo of the certified optimum"
