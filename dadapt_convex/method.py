@@ -190,12 +190,11 @@ class Scheduled:
     width: ClassVar[int] = 1
 
     def encode(self, value: Any) -> float:
-        """gamma_0 of a constant schedule; ValueError for what is no schedule."""
-        as_schedule(value)
+        """What stands there until the driver writes gamma_k."""
         return 1.0
 
     def recorded(self, value: Any) -> str:
-        """What a run records."""
+        """What a run records; ValueError for what is no schedule."""
         return str(as_schedule(value))
 
     def range(self) -> str:

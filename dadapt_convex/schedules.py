@@ -42,6 +42,11 @@ class Schedule:
         """Whether it is 1 throughout."""
         return False
 
+    @property
+    def certain(self) -> bool:
+        """Whether all factors are known to be nonnegative and finite, without a look at them."""
+        return False
+
 
 @dataclass(frozen=True)
 class Constant(Schedule):
@@ -56,6 +61,11 @@ class Constant(Schedule):
         """It is."""
         return True
 
+    @property
+    def certain(self) -> bool:
+        """They are 1."""
+        return True
+
     def __str__(self) -> str:
         return "constant"
 
@@ -68,19 +78,30 @@ class Stagewise(Schedule):
     divide_by: float = 10.0
 
     def __post_init__(self) -> None:
-        if not self.epochs or any(not (e > 0 and math.isfinite(e)) for e in self.epochs):
-            raise ValueError(f"stagewise takes positive numbers of epochs, got {list(self.epochs)}.")
-        if not (self.divide_by > 0 and math.isfinite(self.divide_by)):
-            raise ValueError(f"divide_by must be positive and finite, got {self.divide_by!r}.")
+        try:
+            epochs = tuple(float(e) for e in self.epochs)
+        except (TypeError, ValueError):
+            epochs = ()
+        if not epochs or not all(e > 0 and math.isfinite(e) for e in epochs):
+            raise ValueError(f"stagewise takes positive numbers of epochs, got {self.epochs!r}.")
+        object.__setattr__(self, "epochs", epochs)
+        _check_positive("divide_by", self.divide_by)
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """1 / divide_by^(number of stages that are over)."""
         over = np.searchsorted(np.sort(self.epochs), np.asarray(k) / per_epoch, side="right")
-        return 1.0 / self.divide_by ** over.astype(np.float64)
+        with np.errstate(over="ignore", divide="ignore"):  # a power out of range: 0, or infinite and refused
+            return 1.0 / self.divide_by ** over.astype(np.float64)
+
+    @property
+    def certain(self) -> bool:
+        """Where they decrease."""
+        return self.divide_by >= 1
 
     def __str__(self) -> str:
-        epochs = " ".join(f"{e:g}" for e in self.epochs)
-        return f"stagewise({epochs})" if self.divide_by == 10 else f"stagewise({epochs}, divide_by={self.divide_by!r})"
+        epochs = " ".join(map(_text, self.epochs))
+        divide_by = "" if self.divide_by == 10 else f", divide_by={_text(self.divide_by)}"
+        return f"stagewise({epochs}{divide_by})"
 
 
 @dataclass(frozen=True)
@@ -92,15 +113,20 @@ class Polynomial(Schedule):
 
     def __post_init__(self) -> None:
         _check_end(self.end)
-        if not (self.power > 0 and math.isfinite(self.power)):
-            raise ValueError(f"power must be positive and finite, got {self.power!r}.")
+        _check_positive("power", self.power)
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
         return self.end + (1 - self.end) * (1 - np.asarray(k) / steps) ** self.power
 
+    @property
+    def certain(self) -> bool:
+        """They lie between end and 1."""
+        return True
+
     def __str__(self) -> str:
-        return f"polynomial({self.power:g})" if self.end == 0 else f"polynomial({self.power:g}, end={self.end!r})"
+        end = "" if self.end == 0 else f", end={_text(self.end)}"
+        return f"polynomial({_text(self.power)}{end})"
 
 
 @dataclass(frozen=True)
@@ -116,8 +142,13 @@ class Linear(Schedule):
         """As above."""
         return self.end + (1 - self.end) * (1 - np.asarray(k) / steps)
 
+    @property
+    def certain(self) -> bool:
+        """They lie between end and 1."""
+        return True
+
     def __str__(self) -> str:
-        return "linear" if self.end == 0 else f"linear({self.end!r})"
+        return "linear" if self.end == 0 else f"linear({_text(self.end)})"
 
 
 @dataclass(frozen=True)
@@ -133,8 +164,13 @@ class Cosine(Schedule):
         """As above."""
         return self.end + (1 - self.end) * (1 + np.cos(np.pi * np.asarray(k) / steps)) / 2
 
+    @property
+    def certain(self) -> bool:
+        """They lie between end and 1."""
+        return True
+
     def __str__(self) -> str:
-        return "cosine" if self.end == 0 else f"cosine({self.end!r})"
+        return "cosine" if self.end == 0 else f"cosine({_text(self.end)})"
 
 
 @dataclass(frozen=True)
@@ -144,6 +180,11 @@ class InverseSqrt(Schedule):
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
         return 1 / np.sqrt(np.asarray(k) + 1.0)
+
+    @property
+    def certain(self) -> bool:
+        """They lie between 0 and 1."""
+        return True
 
     def __str__(self) -> str:
         return "inverse_sqrt"
@@ -157,8 +198,8 @@ class Warmup(Schedule):
     then: Schedule = Constant()
 
     def __post_init__(self) -> None:
-        if not (self.epochs > 0 and math.isfinite(self.epochs)):
-            raise ValueError(f"warmup takes a positive number of epochs, got {self.epochs!r}.")
+        _check_positive("the epochs of warmup", self.epochs)
+        object.__setattr__(self, "then", as_schedule(self.then))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
@@ -166,8 +207,14 @@ class Warmup(Schedule):
         after = self.then.factors(np.maximum(k - w, 0), max(steps - w, 1), per_epoch)
         return np.where(k < w, (k + 1) / w, after)
 
+    @property
+    def certain(self) -> bool:
+        """Where those of `then` are."""
+        return self.then.certain
+
     def __str__(self) -> str:
-        return f"warmup({self.epochs:g})" if self.then.constant else f"warmup({self.epochs:g}, {self.then})"
+        then = "" if self.then.constant else f", {self.then}"
+        return f"warmup({_text(self.epochs)}{then})"
 
 
 @dataclass(frozen=True)
@@ -184,9 +231,23 @@ class Custom(Schedule):
         return f"custom({getattr(self.function, '__name__', type(self.function).__name__)})"
 
 
-def _check_end(end: float) -> None:
-    if not (0 <= end <= 1):
+def _check_end(end: Any) -> None:
+    if not (_is_number(end) and 0 <= end <= 1):
         raise ValueError(f"end, the factor at the end, must be in [0, 1], got {end!r}.")
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not (_is_number(value) and 0 < value < math.inf):
+        raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _text(number: float) -> str:
+    """The shortest text that reads back as this number."""
+    return repr(float(number)).removesuffix(".0")
 
 
 KINDS: dict[str, type[Any]] = {
@@ -231,6 +292,8 @@ def _parsed(text: str) -> Schedule:
     for part in _arguments(match["inside"] or ""):
         key, equals, value = part.partition("=")
         if equals and key.strip().isidentifier():
+            if key.strip() in named:
+                raise ValueError(f"{key.strip()} stands twice in the schedule {text!r}.")
             named[key.strip()] = _number(value, text)
         elif part[:1].isalpha():
             given.append(_parsed(part))
@@ -267,9 +330,13 @@ def _number(word: str, text: str) -> float:
 
 def check_factors(schedule: Schedule, steps: int, per_epoch: int) -> None:
     """ValueError where a factor of the run is negative or not finite, before any work."""
+    if schedule.certain:
+        return
     for first in range(0, steps, CHECKED_AT_ONCE):
         k = np.arange(first, min(first + CHECKED_AT_ONCE, steps))
         found = np.asarray(schedule.factors(k, steps, per_epoch))
+        if found.shape != k.shape:
+            raise ValueError(f"schedule must give a factor for each k, got shape {found.shape} for {k.shape}.")
         good = np.isfinite(found) & (found >= 0)
         if not good.all():
             i = int(np.argmin(good))
