@@ -67,14 +67,18 @@ def grown(d, d_hat, growth_rate):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def dadapt_gradient_descent(gradient, x0, steps, *, G, d0=1e-6, growth_rate=math.inf):
-    """Gradient descent with D-Adaptation [1, Algorithm 2]; the output is weighted by lambda_k."""
+def dadapt_gradient_descent(gradient, x0, steps, *, G, gamma=1.0, d0=1e-6, growth_rate=math.inf):
+    """Gradient descent with D-Adaptation [1, Algorithm 2]; the output is weighted by lambda_k.
+
+    The paper has gamma_k = 1.
+    """
+    gamma = np.broadcast_to(gamma, steps)
     x, s, d = [x0.copy()], np.zeros_like(x0), [d0]
     S, sum_lambda2_g2, d_hat, weights = 0.0, 0.0, [], []
     for k in range(steps):
         g = gradient(k, x[k])
         S += inner(g, g)
-        lam = d[k] / math.sqrt(G**2 + S)
+        lam = d[k] * float(gamma[k]) / math.sqrt(G**2 + S)
         s = s + lam * g
         sum_lambda2_g2 += lam**2 * inner(g, g)
         d_hat.append((inner(s, s) - sum_lambda2_g2) / (2 * norm(s)))
@@ -84,10 +88,12 @@ def dadapt_gradient_descent(gradient, x0, steps, *, G, d0=1e-6, growth_rate=math
     return Trajectory(np.array(x), np.array(d), np.array(d_hat), np.array(weights))
 
 
-def dadapt_adagrad(gradient, x0, steps, *, G_inf, gamma=1.0, d0=1e-6, growth_rate=math.inf, weight_decay=0.0):
+def dadapt_adagrad(
+    gradient, x0, steps, *, G_inf, gamma=1.0, momentum=0.0, d0=1e-6, growth_rate=math.inf, weight_decay=0.0
+):
     """AdaGrad with D-Adaptation, coordinate-wise [1, Algorithm 3]; the output is weighted by d_k gamma_k.
 
-    The paper has gamma_k = 1 and no weight decay.
+    The paper has gamma_k = 1, no momentum and no weight decay.
     """
     gamma = np.broadcast_to(gamma, steps)
     x, s, d = [x0.copy()], np.zeros_like(x0), [d0]
@@ -102,7 +108,7 @@ def dadapt_adagrad(gradient, x0, steps, *, G_inf, gamma=1.0, d0=1e-6, growth_rat
         A = np.sqrt(a2)
         d_hat.append((inner(s, s / A) - sum_d2_g2) / (2 * norm1(s)))
         d.append(grown(d[k], d_hat[k], growth_rate))
-        x.append(x0 - s / A)
+        x.append(momentum * x[k] + (1 - momentum) * (x0 - s / A))
         weights.append(lam)
     return Trajectory(np.array(x), np.array(d), np.array(d_hat), np.array(weights))
 
