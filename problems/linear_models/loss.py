@@ -38,6 +38,8 @@ class Loss:
     dense: Kernel
     csr: Kernel
     value: Kernel
+    batch: Kernel
+    work: Callable[[int, int, int], int]
     parameters: Mapping[str, float] = field(default_factory=dict)
     slope_inf: float | None = None
 
@@ -105,6 +107,8 @@ def linear_problem(
         value=loss.value,
         data=data,
         margins=m * (classes or 1),
+        batch=loss.batch,
+        work=Work(loss.work, p, classes),
         predict=Margins(matrix, classes),
         classes=None if loss.task == "regression" else classes,
     )
@@ -134,6 +138,19 @@ class Margins:
     def __call__(self, x: Vector) -> Vector:
         """Row by row."""
         return np.ascontiguousarray(self.A @ x.reshape(-1, self.classes or 1)).ravel()
+
+
+@dataclass(frozen=True)
+class Work:
+    """How many numbers of scratch a batch of so many rows needs."""
+
+    size: Callable[[int, int, int], int]
+    p: int
+    classes: int
+
+    def __call__(self, rows: int) -> int:
+        """Entries."""
+        return self.size(rows, self.p, self.classes)
 
 
 def _certified(problem: Problem) -> Any:
