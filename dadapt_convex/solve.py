@@ -16,20 +16,15 @@ from dadapt_convex.method import Known, Method, get_method
 from dadapt_convex.oracle import Objective, Vector
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
-from dadapt_convex.stochastic import (
-    COUNTED,
-    N_STOCHASTIC,
-    Sampling,
-    batches_loop,
-    measured,
-    noise_loop,
-    sampling,
-)
+from dadapt_convex.stochastic import Sampling, sampling
 from dadapt_convex.stochastic import rows as rows_of
+from dadapt_convex.stochastic_driver import N_STOCHASTIC, TAKEN, Evaluation, Snapshots, keep, stochastic_loop
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
 CHUNK_SECONDS = 0.1
+# Seconds per number that a step reads or writes, for the length of the first chunk: more than it takes.
+COST = 4e-9
 Progress = Callable[[int], None]
 
 
@@ -111,29 +106,24 @@ def solve(
 
     compiled = time.perf_counter()
     gamma = _Factors(schedule, steps, per_epoch)
-    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn)
+    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks)
     compile_seconds = time.perf_counter() - compiled
 
-    rows: list[dict[str, float]] = []
     status, message = statuses.COMPLETED, f"all {steps} steps done"
     try:
-        for mark in marks:
-            outcome = state.advance(int(mark), progress)
-            if outcome == driver.NOT_FINITE:
-                status = statuses.NOT_FINITE
-                message = f"f, its subgradient or the iterate is not finite at step {state.k} (k = {state.k})"
-            elif outcome == driver.CONVERGED:
-                status = statuses.CONVERGED
-                message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
-            if state.k and (not rows or rows[-1]["k"] != state.k):
-                rows.append(state.row())
-            if outcome != driver.GOES_ON:
-                break
+        outcome = driver.GOES_ON
+        while state.k < steps and outcome == driver.GOES_ON:
+            outcome = state.advance(progress)
+        if outcome == driver.NOT_FINITE:
+            status = statuses.NOT_FINITE
+            message = f"f, its subgradient or the iterate is not finite at step {state.k} (k = {state.k})"
+        elif outcome == driver.CONVERGED:
+            status = statuses.CONVERGED
+            message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
     except KeyboardInterrupt:
         status, message = statuses.INTERRUPTED, f"interrupted after {state.k} of {steps} steps"
-        if state.k and (not rows or rows[-1]["k"] != state.k):
-            rows.append(state.row())
-    return state.finish(problem, chosen, values, given, steps, rows, status, message, compile_seconds)
+    state.last_row()
+    return state.finish(problem, chosen, values, given, steps, status, message, compile_seconds)
 
 
 def _steps(steps: Any, epochs: Any, per_epoch: int) -> int:
@@ -220,6 +210,17 @@ class _Factors:
         )
 
 
+def _first_pace(problem: Objective, p: int, drawn: Sampling | None) -> int:
+    """How many iterations the first chunk has; a single one where nothing is known of the cost."""
+    data, margins = problem.oracle.data, problem.oracle.margins
+    if data is None or problem.oracle.kernel is None:
+        return 1
+    read = (data.dense.size + 2 * data.values.size) * max(1.0, margins / max(1, data.b.size))
+    if drawn is not None and drawn.batch_size is not None:
+        read *= drawn.batch_size / data.b.size
+    return max(1, int(CHUNK_SECONDS / (COST * (read + 10 * p + 100))))
+
+
 @dataclass
 class _State:
     """Everything that changes during a run, and how to go on from it."""
@@ -244,14 +245,26 @@ class _State:
     scheduled: int
     drawn: Sampling | None
     loop: Callable[[int, int], tuple[int, int]]
+    marks: Any  # checkpoints
+    kept: Snapshots  # with stochastic gradients
+    evaluation: Evaluation
+    rows: list[dict[str, float]] = field(default_factory=list)
+    passed: int = 0  # checkpoints
     k: int = 0
     seconds: float = 0.0
-    pace: int = field(default=1)  # iterations per chunk, adapted to CHUNK_SECONDS
-    best: tuple[float, int] = (math.inf, 0)  # with stochastic gradients: the least f at a checkpoint, and its k
+    pace: int = 1  # iterations per chunk, adapted to CHUNK_SECONDS
+    best: float = math.inf  # with stochastic gradients: the least f at a checkpoint
 
     @classmethod
     def start(
-        cls, problem: Objective, method: Method, x0: Vector, hyper: Vector, factors: _Factors, drawn: Sampling | None
+        cls,
+        problem: Objective,
+        method: Method,
+        x0: Vector,
+        hyper: Vector,
+        factors: _Factors,
+        drawn: Sampling | None,
+        marks: Any,
     ) -> _State:
         """Allocate, initialise, and compile what will run."""
         p, m = x0.size, problem.oracle.margins
@@ -283,10 +296,14 @@ class _State:
             scheduled=method.scheduled,
             drawn=drawn,
             loop=lambda k, k_stop: (k, k_stop),
+            marks=np.ascontiguousarray(marks, dtype=np.int64),
+            kept=Snapshots.of(len(marks) if drawn else 0, p, len(method.scalars)),
+            evaluation=Evaluation(problem),
+            pace=_first_pace(problem, p, drawn),
         )
         if drawn is not None:
-            make = batches_loop if drawn.noise is None else noise_loop
-            state.loop = make(problem, method.step, drawn, state)
+            state.loop = stochastic_loop(problem, method.step, drawn, state)
+            state.evaluation(state.kept.x[:0])  # compiles
         else:
             state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
         if problem.oracle.value is not None:
@@ -334,65 +351,94 @@ class _State:
 
         return loop
 
-    def advance(self, mark: int, progress: Progress | None) -> int:
-        """Iterate up to k = mark, in chunks of about CHUNK_SECONDS."""
-        outcome = driver.GOES_ON
-        while self.k < mark and outcome == driver.GOES_ON:
-            stop = min(mark, self.k + self.pace)
-            begun = time.perf_counter()
-            try:
-                self.k, outcome = self.loop(self.k, stop)
-            except KeyboardInterrupt:  # raised once the compiled loop has ended, before k is assigned
-                self.k = int(self.totals[driver.DONE])
-                raise
-            finally:
-                took = time.perf_counter() - begun
-                self.seconds += took
-            if took < CHUNK_SECONDS / 4:
-                self.pace *= 2
-            elif took > CHUNK_SECONDS and self.pace > 1:
-                self.pace //= 2
-            if progress is not None:
-                progress(self.k)
+    def advance(self, progress: Progress | None) -> int:
+        """Iterate for about CHUNK_SECONDS, or as far as checkpoints allow; rows for those that were passed."""
+        self.kept.marks = self.marks[self.passed : self.passed + (len(self.kept) or 1)]
+        before, stop = self.k, min(int(self.kept.marks[-1]), self.k + self.pace)
+        begun = time.perf_counter()
+        try:
+            self.k, outcome = self.loop(self.k, stop)
+        except KeyboardInterrupt:  # raised once the compiled loop has ended, before k is assigned
+            self.k = int(self.totals[driver.DONE])
+            raise
+        finally:
+            took = time.perf_counter() - begun
+            self.seconds += took
+            self._rows_of_passed(before, took)
+        if took < CHUNK_SECONDS / 4:
+            self.pace *= 2
+        elif took > CHUNK_SECONDS and self.pace > 1:
+            self.pace //= 2
+        if progress is not None:
+            progress(self.k)
         return outcome
 
-    def row(self) -> dict[str, float]:
-        """A row of the trace at the present k."""
-        return self._deterministic_row() if self.drawn is None else self._stochastic_row()
+    def _rows_of_passed(self, before: int, took: float) -> None:
+        """Rows for the checkpoints passed in a chunk; the time that each was passed at is interpolated."""
+        if self.drawn is not None:
+            count = int(self.totals[TAKEN])
+            ks = self.kept.marks[:count]
+            self._append_stochastic(ks, self.seconds - took * (self.k - ks) / max(1, self.k - before))
+        else:
+            count = int(self.kept.marks[0] == self.k)
+            if count:
+                self.rows.append(self._deterministic_row())
+        self.passed += count
+
+    def last_row(self) -> None:
+        """A row where the run ended, if that is no checkpoint."""
+        if not self.k or (self.rows and self.rows[-1]["k"] == self.k):
+            return
+        if self.drawn is None:
+            self.rows.append(self._deterministic_row())
+        else:
+            keep(self, self.k)
+            self._append_stochastic(np.array([self.k]), np.array([self.seconds]))
 
     def _named_scalars(self) -> dict[str, float]:
         pairs = zip(self.method.scalars, self.scalars.tolist(), strict=True)
         return {name: v for name, v in pairs if name[0] != "_"}
 
-    def _stochastic_row(self) -> dict[str, float]:
-        """x_k, after k steps, and what was seen of stochastic gradients since the row before."""
-        t, x = self.totals, self.iterates[self.k % 2]
-        with np.errstate(over="ignore", invalid="ignore"):
-            distance = float(np.linalg.norm(x - self.x0))
-            now = measured(self.problem, x, self.z)
-        weight = t[driver.WEIGHT]
-        self.best = min(self.best, (now["f"], self.k))
-        if self.best[1] == self.k:
-            self.x_best = x.copy()
-        row = {
-            "k": self.k,
-            "epoch": self.k / self.factors.per_epoch,
-            "f": now["f"],
-            "f_avg": measured(self.problem, self.x_avg, self.z)["f"] if weight > 0 else now["f"],
-            "f_best": self.best[0],
+    def _append_stochastic(self, ks: Vector, seconds: Vector) -> None:
+        """Rows from the first snapshots: x_k, after k steps, and what was seen since the row before."""
+        n = len(ks)
+        self.totals[TAKEN] = 0.0
+        if n == 0:
+            return
+        x, t, scalars = self.kept.x[:n], self.kept.numbers[:n].T, self.kept.numbers[:n, N_STOCHASTIC:].T
+        f, accuracy = self.evaluation(x)
+        averaged = t[driver.WEIGHT] > 0.0
+        f_avg = f.copy()
+        if averaged.any():
+            f_avg[averaged] = self.evaluation(self.kept.x_avg[:n][averaged])[0]
+        columns = {
+            "k": ks,
+            "epoch": ks / self.factors.per_epoch,
+            "f": f,
+            "f_avg": f_avg,
+            "f_best": self._best_so_far(ks, f, x),
             "f_batch": t[driver.F_MEAN],
-            **{name: v for name, v in now.items() if name != "f"},
-            "g_norm": math.sqrt(t[driver.G2]),
-            "g_max": math.sqrt(t[driver.G2_MAX]),
-            "g0_norm": math.sqrt(t[driver.G0_2]),
-            "x_dist": distance,
+            **({} if accuracy is None else {"accuracy": accuracy}),
+            "g_norm": np.sqrt(t[driver.G2]),
+            "g_max": np.sqrt(t[driver.G2_MAX]),
+            "g0_norm": np.sqrt(t[driver.G0_2]),
+            "x_dist": np.sqrt(t[driver.X_DIST2]),
             "S": t[driver.S],
-            "weight_sum": weight,
-            **self._named_scalars(),
-            "seconds": self.seconds,
+            "weight_sum": t[driver.WEIGHT],
+            **{name: v for name, v in zip(self.method.scalars, scalars, strict=True) if name[0] != "_"},
+            "seconds": seconds,
         }
-        t[driver.F_MEAN] = t[COUNTED] = 0.0
-        return row
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        self.rows += [dict(zip(columns, row, strict=True)) for row in values]
+
+    def _best_so_far(self, ks: Vector, f: Vector, x: Vector) -> Vector:
+        """The least f at a checkpoint up to each of these; the point is kept."""
+        best = np.empty(len(f))
+        for i, value in enumerate(f.tolist()):
+            if value < self.best:
+                self.best, self.x_best = value, x[i].copy()
+            best[i] = self.best
+        return best
 
     def _deterministic_row(self) -> dict[str, float]:
         t, at = self.totals, self.problem.oracle.value_at
@@ -427,7 +473,6 @@ class _State:
         values: dict[str, Any],
         given: dict[str, str],
         steps: int,
-        rows: list[dict[str, float]],
         status: str,
         message: str,
         compile_seconds: float,
@@ -445,7 +490,7 @@ class _State:
             given=given,
             steps=steps,
             k=self.k,
-            rows=rows,
+            rows=self.rows,
             x0=self.x0,
             x=self.iterates[last].copy(),
             x_next=self.iterates[self.k % 2].copy(),

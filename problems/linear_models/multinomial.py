@@ -57,6 +57,8 @@ def log1p_and_reciprocal_beyond_1(t: Any) -> tuple[Any, Any]:
 def softmax(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale: float) -> None:
     """The losses of rows first, ..., last - 1 of the order; `scale` times their derivatives in place of their margins.
 
+    Without derivatives where scale is 0.
+
     With z_t the largest margin and s = sum_{c != t} exp(z_c - z_t), the loss is log(1 + s) + (z_t - z_y): both terms
     are nonnegative, so that a tiny loss keeps its digits. So does the derivative: p_c = exp(z_c - z_t) / (1 + s), and
     p_y - 1 = -s / (1 + s) where y = t. Nothing overflows; a margin that is NaN makes the loss NaN. Must not be
@@ -72,13 +74,13 @@ def softmax(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale:
         work[LABELS + i] = b[row_of(order, first + i)]
         work[LOSSES + i] = work[MARGINS + ROWS * y + i]
     for h in range(0, ROWS, HALF):
-        softmax_of_eight(work, C, h)
+        softmax_of_eight(work, C, h, scale > 0.0)
     for i in range(last - first):
         work[CORRECT] += 1.0 if work[TOP + i] == work[LABELS + i] else 0.0
 
 
 @exact_helper
-def softmax_of_eight(work: Any, C: int, h: int) -> None:
+def softmax_of_eight(work: Any, C: int, h: int, derivatives: bool) -> None:
     """Of eight columns; their z_y is where their losses will be, and the scale of their derivatives in its place."""
     z, y = MARGINS + h, load(work, LABELS + h)
     largest, top = load(work, z), splat(0.0)
@@ -94,7 +96,7 @@ def softmax_of_eight(work: Any, C: int, h: int) -> None:
     log1p, reciprocal = log1p_and_reciprocal_beyond_1(s)
     scale = load(work, SCALES + h)
     q = scale * reciprocal
-    for c in range(C):
+    for c in range(C if derivatives else 0):
         e = load(work, z + ROWS * c)
         of_class = where_equal(top, c, 0.0 - s * q, e * q - scale)
         store(work, z + ROWS * c, where_equal(y, c, of_class, e * q))
@@ -133,7 +135,7 @@ def dense_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: i
         margins(work, columns, p, x, C, work, MARGINS)
         if z.size > 0:
             to_rows(work, MARGINS, C, last - first, z, first - begin)
-        total += block_loss(work, C, b, order, first, last, scale)
+        total += block_loss(work, C, b, order, first, last, scale if g.size > 0 else 0.0)
         if g.size > 0:
             add_products(work, columns, p, work, MARGINS, C, g, first == begin and not l2 > 0.0)
     return regularised(total * scale, x, l2)
@@ -209,7 +211,7 @@ def csr_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int
     for first in range(begin, end, ROWS):
         last = min(first + ROWS, end)
         to_columns(z, C, order[:0], first - begin, last - begin, work, MARGINS)
-        total += block_loss(work, C, b, order, first, last, scale)
+        total += block_loss(work, C, b, order, first, last, scale if g.size > 0 else 0.0)
         if g.size > 0:
             to_rows(work, MARGINS, C, last - first, R, 0)
             for i in range(first, last):
@@ -262,7 +264,7 @@ def from_margins(z: Any, x: Any, data: Any) -> float:
     for first in range(0, m, ROWS):
         last = min(first + ROWS, m)
         to_columns(z, C, order, first, last, work, MARGINS)
-        total += block_loss(work, C, b, order, first, last, 1.0)
+        total += block_loss(work, C, b, order, first, last, 0.0)
     return regularised(total / m, x, data.params[0])
 
 
