@@ -171,7 +171,8 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
         if what == "steps":
             return steps, "the number of steps"
         if what in ("G", "G_inf"):
-            bound = getattr(problem, what, math.inf)
+            # |g_i| <= ||g|| <= G for every entry, where nothing better is known
+            bound = min(problem.G, getattr(problem, "G_inf", math.inf)) if what == "G_inf" else problem.G
             if not (math.isfinite(bound) and bound > 0):
                 raise ValueError(
                     f"{method.name} needs {what}, a bound on the subgradients, and that of {problem.name} is "
