@@ -116,9 +116,17 @@ def drive(
     hyper: Any,
     select: int,
     totals: Any,
+    factors: Any,
+    scheduled: int,
 ) -> tuple[int, int]:
-    """Iterations k .. k_stop - 1; returns (the number of iterations done so far, why it returned)."""
+    """Iterations k .. k_stop - 1; returns (the number of iterations done so far, why it returned).
+
+    factors: gamma_k from this k on, for hyper[scheduled]; empty where it does not change.
+    """
+    first = k
     while k < k_stop:
+        if factors.size > 0:
+            hyper[scheduled] = factors[k - first]
         x, x_next = iterates[k % 2], iterates[(k + 1) % 2]
         f = oracle(x, g, z, data)
         status = iterate(
@@ -147,7 +155,7 @@ def _drive_signature() -> Any:
     oracle, step = t.FunctionType(signature("oracle")), t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
     data = signature("oracle").args[-1]
-    state = [vector, matrix, *[vector] * 7, matrix, vector, vector, t.int64, vector]
+    state = [vector, matrix, *[vector] * 7, matrix, vector, vector, t.int64, vector, vector, t.int64]
     return t.UniTuple(t.int64, 2)(oracle, step, t.int64, t.int64, data, *state)
 
 

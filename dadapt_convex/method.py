@@ -12,11 +12,12 @@ import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dadapt_convex.oracle import Kernel, Vector
+from dadapt_convex.schedules import as_schedule
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,10 @@ class Real:
     """A real hyper-parameter with low < value (or low <= value where closed) < high.
 
     default None: it must be known, see `known`. known: where it comes from when the caller gives none: "D"
-    or "f_star" (the problem's certified optimum), "G" (the problem), "steps" (the number of steps).
-    when: (name, option): in use only with that option of a Choice declared before it; None otherwise.
+    or "f_star" (the problem's certified optimum), "G" or "G_inf" (the problem), "steps" (the number of steps).
+    when: (name, option): in use only with that value of a Choice declared before it; None otherwise.
+    unless: (name, value): not in use with that value of a hyper-parameter declared before it.
+    infinite: whether the value may be infinite, which then means that it sets no bound.
     """
 
     name: str
@@ -36,10 +39,14 @@ class Real:
     closed: bool = False
     known: str | None = None
     when: tuple[str, str] | None = None
+    unless: tuple[str, str] | None = None
+    infinite: bool = False
+
+    width: ClassVar[int] = 1
 
     def encode(self, value: Any) -> float:
         """The number that compiled steps read (0 for one not in use); ValueError where it is out of range."""
-        if value is None and self.when is not None:
+        if value is None and (self.when is not None or self.unless is not None):
             return 0.0
         try:
             if isinstance(value, bool | np.bool | str):  # float() would take them
@@ -48,12 +55,19 @@ class Real:
         except (TypeError, ValueError):
             raise ValueError(f"{self.name} must be a number, got {value!r}; it is {self.meaning}.") from None
         above = number >= self.low if self.closed else number > self.low
-        if not (math.isfinite(number) and above and number < self.high):
+        inside = self.infinite if number == math.inf else above and number < self.high
+        if not inside:
             raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; it is {self.meaning}.")
         return number
 
+    def recorded(self, value: Any) -> float:
+        """What a run records."""
+        return float(value)
+
     def range(self) -> str:
         """The admissible range in words."""
+        if self.infinite:
+            return f"{'at least' if self.closed else 'above'} {self.low:g}, or inf"
         if self.low == 0 and self.high == math.inf:
             return "nonnegative and finite" if self.closed else "positive and finite"
         if self.low == -math.inf and self.high == math.inf:
@@ -73,6 +87,8 @@ class Choice:
     known: None = None
     when: None = None
 
+    width: ClassVar[int] = 1
+
     def encode(self, value: Any) -> float:
         """The index of the option as a float; ValueError where there is no such option."""
         if value not in self.options:
@@ -81,12 +97,113 @@ class Choice:
             )
         return float(self.options.index(value))
 
+    def recorded(self, value: Any) -> str:
+        """What a run records."""
+        return str(value)
+
     def range(self) -> str:
         """The admissible values in words."""
         return " or ".join(self.options)
 
 
-Hyper = Real | Choice
+@dataclass(frozen=True)
+class Flag:
+    """A hyper-parameter that is True or False, or the texts "true" and "false" of a label; steps read 1 or 0."""
+
+    name: str
+    meaning: str
+    default: bool = False
+
+    known: None = None
+    when: None = None
+
+    width: ClassVar[int] = 1
+
+    def encode(self, value: Any) -> float:
+        """1 or 0; ValueError for anything else."""
+        return float(self.recorded(value))
+
+    def recorded(self, value: Any) -> bool:
+        """What a run records."""
+        if isinstance(value, bool | np.bool):
+            return bool(value)
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+        raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; it is {self.meaning}.")
+
+    def range(self) -> str:
+        """The admissible values in words."""
+        return "True or False"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two numbers in [low, high) under one name, as Adam's betas: a pair, or the text "0.9 0.999" of a label.
+
+    Compiled steps read two entries; runs record the tuple.
+    """
+
+    name: str
+    meaning: str
+    default: tuple[float, float]
+    low: float
+    high: float
+
+    known: None = None
+    when: None = None
+
+    width: ClassVar[int] = 2
+
+    def encode(self, value: Any) -> tuple[float, float]:
+        """The two numbers; ValueError where they are not two, or one is out of range."""
+        return self.recorded(value)
+
+    def recorded(self, value: Any) -> tuple[float, float]:
+        """What a run records."""
+        try:
+            numbers = tuple(float(part) for part in (value.split() if isinstance(value, str) else value))
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != 2 or not all(self.low <= number < self.high for number in numbers):
+            raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; they are {self.meaning}.")
+        return numbers[0], numbers[1]
+
+    def range(self) -> str:
+        """The admissible values in words."""
+        return f"two numbers in [{self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """The learning-rate schedule: the driver writes gamma_k to its place in `hyper` before step k.
+
+    Values are what dadapt_convex.schedules.as_schedule takes; runs record the text.
+    """
+
+    name: str = "schedule"
+    meaning: str = "the factor gamma_k of the step at k"
+    default: str = "constant"
+
+    known: None = None
+    when: None = None
+
+    width: ClassVar[int] = 1
+
+    def encode(self, value: Any) -> float:
+        """What stands there until the driver writes gamma_k."""
+        return 1.0
+
+    def recorded(self, value: Any) -> str:
+        """What a run records; ValueError for what is no schedule."""
+        return str(as_schedule(value))
+
+    def range(self) -> str:
+        """The admissible values in words."""
+        return "a schedule, such as 'cosine' or 'stagewise(60 80 95)'"
+
+
+SCHEDULE = Scheduled()
+Hyper = Real | Choice | Flag | Pair | Scheduled
 Known = Callable[[str], tuple[float, str]]
 Init = Callable[[Vector, Vector, Vector], None]
 
@@ -110,8 +227,8 @@ class Method:
     ----------
     name : str
         The published name; also the file's.
-    hyper : tuple of Real or Choice
-        Encoded in this order into the float64 array `hyper` that the step reads.
+    hyper : tuple of Real, Choice, Flag, Pair or SCHEDULE
+        Encoded in this order (two entries for a Pair) into the float64 array `hyper` that the step reads.
     vectors : tuple of str
         Names of the rows of `vectors`, (len(vectors), p) float64. Row "x0" is filled by the driver.
     scalars : tuple of str
@@ -170,9 +287,10 @@ class Method:
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
         for h in self.hyper:
-            if h.when is not None and values[h.when[0]] != h.when[1]:
+            unused = _unused(h, values)
+            if unused:
                 if given.get(h.name) is not None:
-                    raise ValueError(f"{self.name} reads {h.name} only with {h.when[0]}={h.when[1]!r}; leave it out.")
+                    raise ValueError(f"{self.name} reads {h.name} {unused}; leave it out.")
                 values[h.name] = None
                 continue
             if h.name in given:
@@ -184,12 +302,31 @@ class Method:
             if value is None:
                 raise ValueError(f"{h.name} must be {h.range()}, got None; it is {h.meaning}.")
             h.encode(value)
-            values[h.name] = float(value) if isinstance(h, Real) else value
+            values[h.name] = h.recorded(value)
         return values, origins
+
+    @property
+    def scheduled(self) -> int:
+        """Where gamma_k stands in `hyper`; -1 for a method without a schedule."""
+        at = 0
+        for h in self.hyper:
+            if isinstance(h, Scheduled):
+                return at
+            at += h.width
+        return -1
 
     def encode(self, values: Mapping[str, Any]) -> Vector:
         """The float64 array that compiled steps read."""
-        return np.array([h.encode(values[h.name]) for h in self.hyper], dtype=np.float64)
+        return np.array([number for h in self.hyper for number in np.atleast_1d(h.encode(values[h.name]))])
+
+
+def _unused(h: Hyper, values: Mapping[str, Any]) -> str:
+    """In words, where this hyper-parameter counts, if it does not with these values of earlier ones; else ''."""
+    if isinstance(h, Real) and h.when is not None and values[h.when[0]] != h.when[1]:
+        return f"only with {h.when[0]}={h.when[1]!r}"
+    if isinstance(h, Real) and h.unless is not None and values[h.unless[0]] == h.unless[1]:
+        return f"only without {h.unless[0]}={h.unless[1]!r}"
+    return ""
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,10 @@ cost of compiling is (methods + problems), never their product, and the disk cac
 
     oracle(x, g, z, data) -> f              f(x); writes a subgradient to g and the margins A x to z
     value(z, x, data) -> f                  f from the margins z (and x, for what is not a function of A x)
+    batch(x, g, data, order, begin, end, work) -> f
+                                            the mean over the rows order[begin:end] (an empty order: rows begin, ...,
+                                            end - 1) and its subgradient to g, unless g is empty; how many of the rows
+                                            are predicted right to work[0]
     step(k, f, g2, g, x, x_next, vectors, scalars, hyper) -> w
                                             reads x_k, f = f(x_k), g = g_k, g2 = ||g_k||^2; writes x_{k+1};
                                             returns the weight of x_k in the averaged iterate
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import os
 import types
 import warnings
@@ -90,15 +95,22 @@ def _read_only(array: Any, dtype: Any = np.float64) -> Any:
 class Oracle:
     """How f and a subgradient are computed: compiled kernels with their data, or a Python function.
 
-    kernel, value: compiled functions of the signatures above; data: what they read; margins: the length of z.
+    kernel, value, batch: compiled functions of the signatures above; data: what they read; margins: the length of z;
+    work: the number of rows -> how many numbers of scratch, aligned to 64 bytes, a batch of them needs.
     function: x -> (f, g) in plain Python, used when kernel is None; then margins is 0.
+    predict: x -> z, the margins alone, where that is cheaper than an evaluation; classes: what the labels are, None for
+    targets, 0 for signs, or the number of classes: margins then say what is predicted.
     """
 
     kernel: Kernel | None = None
     value: Kernel | None = None
+    batch: Kernel | None = None
+    work: Callable[[int], int] | None = None
     data: Data | None = None
     margins: int = 0
     function: FunctionAndSubgradient | None = None
+    predict: Callable[[Vector], Vector] | None = None
+    classes: int | None = None
 
     def evaluate(self, x: Vector, g: Vector, z: Vector) -> float:
         """f(x), with a subgradient written to g and the margins to z."""
@@ -136,7 +148,7 @@ class Objective(Protocol):
 
 @functools.cache
 def signature(kind: str) -> Any:
-    """The explicit Numba signature of "oracle", "value" or "step"."""
+    """The explicit Numba signature of "oracle", "value", "batch" or "step"."""
     from numba import types as t
 
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
@@ -149,6 +161,7 @@ def signature(kind: str) -> Any:
     return {
         "oracle": t.float64(vector, vector, vector, data),
         "value": t.float64(vector, vector, data),
+        "batch": t.float64(vector, vector, data, t.Array(t.int64, 1, "C"), t.int64, t.int64, vector),
         "step": t.float64(t.int64, t.float64, t.float64, vector, vector, vector, matrix, vector, vector),
     }[kind]
 
@@ -175,6 +188,42 @@ class Helper:
         # the process that compiled it, by itself, optimised without the kernel. That process would then sum in
         # another order than every later one, which loads the kernel from the cache.
         return numba.njit(fastmath=set(self.fastmath), error_model=ERROR_MODEL, forceinline=True)(self.python)
+
+
+class Instruction:
+    """A function that kernels call and LLVM knows as an instruction or a few; see dadapt_convex.lanes.
+
+    python: the same for Python; module: where its code is, by the same name, imported when a kernel is compiled.
+    """
+
+    def __init__(self, python: Callable[..., Any], module: str) -> None:
+        self.python, self.module = python, module
+        functools.update_wrapper(self, python)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.python(*args)
+
+    @functools.cached_property
+    def numba_type(self) -> Any:
+        import importlib
+
+        from numba.core import types as t
+        from numba.core.typing.templates import make_intrinsic_template
+
+        name, code = self.python.__name__, importlib.import_module(self.module)
+
+        def define(context: Any, *given: Any) -> Any:
+            return code.signature(name, given), code.CODE[name]
+
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        named = inspect.signature(self.python).parameters.values()  # Numba would make a tuple of *given
+        define.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
+        return t.Function(make_intrinsic_template(self, define, name))
+
+    @property
+    def source(self) -> bytes:
+        """What the code depends on: the whole file, and with it the arithmetic of lanes."""
+        return _file_bytes(self.module)
 
 
 class Kernel:
@@ -210,10 +259,37 @@ class Kernel:
         """The compiled function, for callers that must keep compilation out of a timed region."""
         return self._dispatcher
 
+    @functools.cached_property
+    def argument(self) -> Any:
+        """The compiled function, to be passed to another: looking up its address takes Numba 0.3 ms each time."""
+        return _address_kept()(self._dispatcher)
+
     def __reduce__(self) -> Any:
         if self.python.__module__ == "__main__":  # a user's script: other processes cannot import it by name
             return (Kernel, (self.python, self.kind, self.fastmath))
         return (_kernel_by_name, (self.python.__module__, self.python.__qualname__))
+
+
+@functools.cache
+def _address_kept() -> Any:
+    from numba.core import types as t
+
+    class AddressKept(t.WrapperAddressProtocol):
+        """A function with one signature as Numba's first-class function."""
+
+        def __init__(self, dispatcher: Any) -> None:
+            compiled = dispatcher.overloads[dispatcher.signatures[0]]
+            self.dispatcher = dispatcher  # keeps the machine code alive
+            self._signature = compiled.signature
+            self._address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+
+        def __wrapper_address__(self) -> int:
+            return self._address
+
+        def signature(self) -> Any:
+            return self._signature
+
+    return AddressKept
 
 
 def _kernel_by_name(module: str, qualname: str) -> Any:
@@ -230,6 +306,11 @@ def oracle(function: Callable[..., float]) -> Kernel:
 def value(function: Callable[..., float]) -> Kernel:
     """Decorate `value(z, x, data) -> f`."""
     return Kernel(function, "value", FASTMATH)
+
+
+def batch(function: Callable[..., float]) -> Kernel:
+    """Decorate `batch(x, g, data, order, begin, end, work) -> f`."""
+    return Kernel(function, "batch", FASTMATH)
 
 
 def step(function: Callable[..., float]) -> Kernel:
@@ -272,6 +353,10 @@ def _teach_numba_helpers() -> None:
     def _typeof(value: Helper, context: Any) -> Any:
         return HelperType(value.dispatcher)
 
+    @typeof_impl.register(Instruction)
+    def _typeof_instruction(value: Instruction, context: Any) -> Any:
+        return value.numba_type
+
 
 CONSTANTS = (int, float, complex, str, tuple, np.generic, np.ndarray)
 
@@ -295,12 +380,24 @@ def fingerprint(kernel: Kernel) -> str:
                 options = (target.python.__defaults__, sorted(target.fastmath))
                 digest.update(_code_bytes(target.python.__code__) + repr(options).encode())
                 visit(target.python)
+            elif isinstance(target, Instruction):
+                digest.update(name.encode() + target.source)
             elif isinstance(target, CONSTANTS):  # frozen into the machine code
                 content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()
                 digest.update(name.encode() + b"=" + content)
 
     visit(kernel.python)
     return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _file_bytes(module: str) -> bytes:
+    import importlib.util
+
+    found = importlib.util.find_spec(module)
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).read_bytes()
 
 
 def _global_names(code: types.CodeType) -> set[str]:

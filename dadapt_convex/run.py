@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dadapt_convex.method import Method
 from dadapt_convex.oracle import Vector
+from dadapt_convex.stochastic import Sampling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,9 +64,12 @@ class Run:
         best of them; `f_mean` is sum w_i f(x_i) / sum w_i, never below f_avg; `S`, `weight_sum`, `g_max`, `g0_norm`
         as their names say; the method's own scalars (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the papers' index
         n + 1. `seconds` is the time spent in iterations so far, without compilation and without evaluating f at the
-        average.
+        average. With stochastic gradients row k describes x_k, after k steps: `f`, `f_avg` and `accuracy` (the share of
+        rows whose label is predicted) count all rows, `f_best` is the least f at a checkpoint, `f_batch` the mean f of
+        the mini-batches since the row before, `g_norm` that of the last mini-batch, `epoch` = k / per_epoch.
     x0, x, x_next : (p,) float64
-        The starting point; x_n, the last point where a subgradient was taken, and x_{n+1}.
+        The starting point; x_n, the last point where a subgradient was taken (with stochastic gradients: x_{n+1}),
+        and x_{n+1}.
     x_avg, x_best, x_selected : (p,) float64
         The weighted average, the best iterate, and the average at the method's `select` (else None).
     status : str
@@ -76,6 +80,10 @@ class Run:
         The problem's bound on the subgradients; infinite where it has none.
     seconds, compile_seconds : float
         Time in iterations, and time spent compiling or loading compiled functions.
+    sampling : Sampling or None
+        Mini-batches or noise, and the seed; None for the deterministic oracle.
+    per_epoch : int
+        Steps in an epoch; 1 without mini-batches.
     """
 
     problem: str
@@ -96,6 +104,8 @@ class Run:
     G: float
     seconds: float
     compile_seconds: float
+    sampling: Sampling | None = None
+    per_epoch: int = 1
 
     def __repr__(self) -> str:
         """One line, without the iterates."""

@@ -15,10 +15,16 @@ from dadapt_convex import run as statuses
 from dadapt_convex.method import Known, Method, get_method
 from dadapt_convex.oracle import Objective, Vector
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
+from dadapt_convex.stochastic import Sampling, sampling
+from dadapt_convex.stochastic import rows as rows_of
+from dadapt_convex.stochastic_driver import N_STOCHASTIC, TAKEN, Evaluation, Snapshots, keep, stochastic_loop
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
 CHUNK_SECONDS = 0.1
+# Seconds per number that a step reads or writes, for the length of the first chunk: more than it takes.
+COST = 4e-9
 Progress = Callable[[int], None]
 
 
@@ -30,13 +36,17 @@ def solve(
     problem: Objective,
     method: str | Method,
     *,
-    steps: int,
-    checkpoints: str | Iterable[int] = "log",
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    noise: Any = None,
+    seed: int = 0,
+    checkpoints: str | Iterable[int] | None = None,
     optimum: OptimumInterval | None = None,
     progress: Progress | None = None,
     **hyper: Any,
 ) -> Run:
-    """Run a method for `steps` subgradients.
+    """Run a method for `steps` subgradients, or `epochs` passes over the rows.
 
     Parameters
     ----------
@@ -46,15 +56,24 @@ def solve(
         A name from methods(), or a method of one's own.
     steps : int >= 1
         The number of subgradients, n + 1 in the papers' notation.
-    checkpoints : "log", "all" or integers in 1..steps
-        Where the trace gets a row: about 40 per decade, everywhere, or there. The last step always has one.
+    epochs : int >= 1
+        In place of steps: passes over the rows, of ceil(m / batch_size) steps each (of one without mini-batches).
+    batch_size : int in 1..m, optional
+        Mini-batches of the rows without replacement, the last of an epoch smaller; see dadapt_convex.stochastic.
+    noise : str or Noise, optional
+        "gaussian(sigma)", "sign(sigma)" or "skewed(sigma)": noise added to every subgradient.
+    seed : int >= 0
+        Of mini-batches or noise; not used otherwise.
+    checkpoints : "log", "epochs", "all" or integers in 1..steps
+        Where the trace gets a row: about 40 per decade, after each epoch, everywhere, or there. The last step always
+        has one. Default: "epochs" with mini-batches, else "log".
     optimum : Optimum, optional
         Where D and f_star come from for methods that need them and were not given them; default
         problem.optimum(), asked only then.
     progress : callable (k) -> None, optional
         Called about ten times a second; may raise KeyboardInterrupt.
     **hyper
-        The method's hyper-parameters; see get_method(name).hyper.
+        The method's hyper-parameters; see get_method(name).hyper. Among them `schedule`: see dadapt_convex.schedules.
 
     Returns
     -------
@@ -70,50 +89,62 @@ def solve(
     if not isinstance(problem, Objective):
         raise ValueError(f"problem must have name, oracle, x0 and G, got {problem!r}; problems.get(name) makes one.")
     chosen = get_method(method)
-    steps = _positive_int("steps", steps)
-    marks = checkpoint_steps(checkpoints, steps)
+    drawn = sampling(problem, batch_size, noise, seed)
+    per_epoch = drawn.per_epoch(rows_of(problem)) if drawn else 1
+    steps = _steps(steps, epochs, per_epoch)
+    if checkpoints is None:
+        checkpoints = "epochs" if per_epoch > 1 else "log"
+    marks = checkpoint_steps(checkpoints, steps, per_epoch)
     x0 = np.array(problem.x0, dtype=np.float64)
     if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
         raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
     values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen))
+    schedule = as_schedule(hyper.get("schedule")) if chosen.scheduled >= 0 else Constant()
+    check_factors(schedule, steps, per_epoch)
+    if drawn:
+        values.update(drawn.recorded())
 
     compiled = time.perf_counter()
-    state = _State.start(problem, chosen, x0, chosen.encode(values))
+    gamma = _Factors(schedule, steps, per_epoch)
+    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks)
     compile_seconds = time.perf_counter() - compiled
 
-    rows: list[dict[str, float]] = []
     status, message = statuses.COMPLETED, f"all {steps} steps done"
     try:
-        for mark in marks:
-            outcome = state.advance(int(mark), progress)
-            if outcome == driver.NOT_FINITE:
-                status = statuses.NOT_FINITE
-                message = f"f, its subgradient or the iterate is not finite at step {state.k} (k = {state.k})"
-            elif outcome == driver.CONVERGED:
-                status = statuses.CONVERGED
-                message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
-            if state.k and (not rows or rows[-1]["k"] != state.k):
-                rows.append(state.row())
-            if outcome != driver.GOES_ON:
-                break
+        outcome = driver.GOES_ON
+        while state.k < steps and outcome == driver.GOES_ON:
+            outcome = state.advance(progress)
+        if outcome == driver.NOT_FINITE:
+            status = statuses.NOT_FINITE
+            message = f"f, its subgradient or the iterate is not finite at step {state.k} (k = {state.k})"
+        elif outcome == driver.CONVERGED:
+            status = statuses.CONVERGED
+            message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
     except KeyboardInterrupt:
         status, message = statuses.INTERRUPTED, f"interrupted after {state.k} of {steps} steps"
-        if state.k and (not rows or rows[-1]["k"] != state.k):
-            rows.append(state.row())
-    return state.finish(problem, chosen, values, given, steps, rows, status, message, compile_seconds)
+    state.last_row()
+    return state.finish(problem, chosen, values, given, steps, status, message, compile_seconds)
 
 
-def checkpoint_steps(checkpoints: str | Iterable[int], steps: int) -> np.ndarray:
+def _steps(steps: Any, epochs: Any, per_epoch: int) -> int:
+    if (steps is None) == (epochs is None):
+        raise ValueError("give either steps, the number of subgradients, or epochs, of passes over the rows.")
+    return _positive_int("steps", steps) if epochs is None else _positive_int("epochs", epochs) * per_epoch
+
+
+def checkpoint_steps(checkpoints: str | Iterable[int], steps: int, per_epoch: int = 1) -> np.ndarray:
     """The rows of the trace: increasing integers in 1..steps, the last of them steps."""
     if isinstance(checkpoints, str):
         if checkpoints == "all":
             return np.arange(1, steps + 1)
+        if checkpoints == "epochs":
+            return np.union1d(np.arange(per_epoch, steps + 1, per_epoch), [steps])
         if checkpoints == "log":
             count = 2 + int(CHECKPOINTS_PER_DECADE * math.log10(steps))
             return np.unique(np.round(np.geomspace(1, steps, count)).astype(np.int64))
-        raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
+        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {checkpoints!r}.')
     if not isinstance(checkpoints, Iterable):
-        raise ValueError(f'checkpoints must be "log", "all" or integers, got {checkpoints!r}.')
+        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {checkpoints!r}.')
     marks = np.unique(np.asarray(list(checkpoints)))
     if marks.size == 0 or not np.issubdtype(marks.dtype, np.integer) or marks[0] < 1 or marks[-1] > steps:
         raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {marks[:5].tolist()}.")
@@ -139,13 +170,15 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
     def known(what: str) -> tuple[float, str]:
         if what == "steps":
             return steps, "the number of steps"
-        if what == "G":
-            if not (math.isfinite(problem.G) and problem.G > 0):
+        if what in ("G", "G_inf"):
+            # |g_i| <= ||g|| <= G for every entry, where nothing better is known
+            bound = min(problem.G, getattr(problem, "G_inf", math.inf)) if what == "G_inf" else problem.G
+            if not (math.isfinite(bound) and bound > 0):
                 raise ValueError(
-                    f"{method.name} needs G, a bound on the subgradients, and that of {problem.name} is "
-                    f"{problem.G}; pass G=..."
+                    f"{method.name} needs {what}, a bound on the subgradients, and that of {problem.name} is "
+                    f"{bound}; pass {what}=..."
                 )
-            return problem.G, f"the problem's G ({getattr(problem, 'G_note', '')})"
+            return bound, f"the problem's {what} ({getattr(problem, 'G_note', '')})"
         best = certified()
         if what == "f_star":
             return best.f_lo, "f_lo of the certified optimum"
@@ -159,6 +192,34 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
         raise NotAvailable(f"{method.name} needs D, and {problem.name} {why}; pass D=...")
 
     return known
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """The schedule of a run of this many steps, and as many in an epoch."""
+
+    schedule: Schedule
+    steps: int
+    per_epoch: int
+
+    def __call__(self, k: int, k_stop: int) -> Vector:
+        """gamma_k, ..., gamma_{k_stop - 1}; empty where all are 1."""
+        if self.schedule.constant:
+            return np.zeros(0)
+        return np.ascontiguousarray(
+            self.schedule.factors(np.arange(k, k_stop), self.steps, self.per_epoch), dtype=np.float64
+        )
+
+
+def _first_pace(problem: Objective, p: int, drawn: Sampling | None) -> int:
+    """How many iterations the first chunk has; a single one where nothing is known of the cost."""
+    data, margins = problem.oracle.data, problem.oracle.margins
+    if data is None or problem.oracle.kernel is None:
+        return 1
+    read = (data.dense.size + 2 * data.values.size) * max(1.0, margins / max(1, data.b.size))
+    if drawn is not None and drawn.batch_size is not None:
+        read *= drawn.batch_size / data.b.size
+    return max(1, int(CHUNK_SECONDS / (COST * (read + 10 * p + 100))))
 
 
 @dataclass
@@ -181,13 +242,31 @@ class _State:
     scalars: Vector
     totals: Vector
     select: int
+    factors: _Factors
+    scheduled: int
+    drawn: Sampling | None
     loop: Callable[[int, int], tuple[int, int]]
+    marks: Any  # checkpoints
+    kept: Snapshots  # with stochastic gradients
+    evaluation: Evaluation
+    rows: list[dict[str, float]] = field(default_factory=list)
+    passed: int = 0  # checkpoints
     k: int = 0
     seconds: float = 0.0
-    pace: int = field(default=1)  # iterations per chunk, adapted to CHUNK_SECONDS
+    pace: int = 1  # iterations per chunk, adapted to CHUNK_SECONDS
+    best: float = math.inf  # with stochastic gradients: the least f at a checkpoint
 
     @classmethod
-    def start(cls, problem: Objective, method: Method, x0: Vector, hyper: Vector) -> _State:
+    def start(
+        cls,
+        problem: Objective,
+        method: Method,
+        x0: Vector,
+        hyper: Vector,
+        factors: _Factors,
+        drawn: Sampling | None,
+        marks: Any,
+    ) -> _State:
         """Allocate, initialise, and compile what will run."""
         p, m = x0.size, problem.oracle.margins
         vectors = np.zeros((len(method.vectors), p))
@@ -212,11 +291,22 @@ class _State:
             z_sel=np.zeros(m if method.select else 0),
             vectors=vectors,
             scalars=scalars,
-            totals=np.zeros(driver.N_TOTALS),
+            totals=np.zeros(N_STOCHASTIC if drawn else driver.N_TOTALS),
             select=method.scalars.index(method.select) if method.select else -1,
+            factors=factors,
+            scheduled=method.scheduled,
+            drawn=drawn,
             loop=lambda k, k_stop: (k, k_stop),
+            marks=np.ascontiguousarray(marks, dtype=np.int64),
+            kept=Snapshots.of(len(marks) if drawn else 0, p, len(method.scalars)),
+            evaluation=Evaluation(problem),
+            pace=_first_pace(problem, p, drawn),
         )
-        state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
+        if drawn is not None:
+            state.loop = stochastic_loop(problem, method.step, drawn, state)
+            state.evaluation(state.kept.x[:0])  # compiles
+        else:
+            state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
         if problem.oracle.value is not None:
             problem.oracle.value.compile()
         return state
@@ -230,20 +320,26 @@ class _State:
     def _compiled_loop(self) -> Callable[[int, int], tuple[int, int]]:
         oracle = self.problem.oracle
         assert oracle.kernel is not None
-        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.compile(), self.method.step.compile()
+        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.argument, self.method.step.argument
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
-            return drive(kernel, step, k, k_stop, oracle.data, self.x0, self.iterates, self.g, self.z, *self._books())
+            return drive(
+                kernel, step, k, k_stop, oracle.data, self.x0, self.iterates, self.g, self.z, *self._books(),
+                self.factors(k, k_stop), self.scheduled,
+            )  # fmt: skip
 
         return loop
 
     def _python_loop(self) -> Callable[[int, int], tuple[int, int]]:
         """The same iterations around an objective written in Python."""
-        iterate, step = driver.ITERATE.compile(), self.method.step.compile()
+        iterate, step = driver.ITERATE.compile(), self.method.step.argument
         evaluate = self.problem.oracle.evaluate
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
+            first, gamma = k, self.factors(k, k_stop)
             while k < k_stop:
+                if gamma.size:
+                    self.hyper[self.scheduled] = gamma[k - first]
                 x, x_next = self.iterates[k % 2], self.iterates[(k + 1) % 2]
                 f = evaluate(x.copy(), self.g, self.z)
                 status = iterate(step, k, f, self.x0, x, self.g, self.z, x_next, *self._books())
@@ -256,30 +352,96 @@ class _State:
 
         return loop
 
-    def advance(self, mark: int, progress: Progress | None) -> int:
-        """Iterate up to k = mark, in chunks of about CHUNK_SECONDS."""
-        outcome = driver.GOES_ON
-        while self.k < mark and outcome == driver.GOES_ON:
-            stop = min(mark, self.k + self.pace)
-            begun = time.perf_counter()
-            try:
-                self.k, outcome = self.loop(self.k, stop)
-            except KeyboardInterrupt:  # raised once the compiled loop has ended, before k is assigned
-                self.k = int(self.totals[driver.DONE])
-                raise
-            finally:
-                took = time.perf_counter() - begun
-                self.seconds += took
-            if took < CHUNK_SECONDS / 4:
-                self.pace *= 2
-            elif took > CHUNK_SECONDS and self.pace > 1:
-                self.pace //= 2
-            if progress is not None:
-                progress(self.k)
+    def advance(self, progress: Progress | None) -> int:
+        """Iterate for about CHUNK_SECONDS, or as far as checkpoints allow; rows for those that were passed."""
+        self.kept.marks = self.marks[self.passed : self.passed + (len(self.kept) or 1)]
+        before, stop = self.k, min(int(self.kept.marks[-1]), self.k + self.pace)
+        begun = time.perf_counter()
+        try:
+            self.k, outcome = self.loop(self.k, stop)
+        except KeyboardInterrupt:  # raised once the compiled loop has ended, before k is assigned
+            self.k = int(self.totals[driver.DONE])
+            raise
+        finally:
+            took = time.perf_counter() - begun
+            self.seconds += took
+            self._rows_of_passed(before, took)
+        if took < CHUNK_SECONDS / 4:
+            self.pace *= 2
+        elif took > CHUNK_SECONDS and self.pace > 1:
+            self.pace //= 2
+        if progress is not None:
+            progress(self.k)
         return outcome
 
-    def row(self) -> dict[str, float]:
-        """A row of the trace at the present k."""
+    def _rows_of_passed(self, before: int, took: float) -> None:
+        """Rows for the checkpoints passed in a chunk; the time that each was passed at is interpolated."""
+        if self.drawn is not None:
+            count = int(self.totals[TAKEN])
+            ks = self.kept.marks[:count]
+            self._append_stochastic(ks, self.seconds - took * (self.k - ks) / max(1, self.k - before))
+        else:
+            count = int(self.kept.marks[0] == self.k)
+            if count:
+                self.rows.append(self._deterministic_row())
+        self.passed += count
+
+    def last_row(self) -> None:
+        """A row where the run ended, if that is no checkpoint."""
+        if not self.k or (self.rows and self.rows[-1]["k"] == self.k):
+            return
+        if self.drawn is None:
+            self.rows.append(self._deterministic_row())
+        else:
+            keep(self, self.k)
+            self._append_stochastic(np.array([self.k]), np.array([self.seconds]))
+
+    def _named_scalars(self) -> dict[str, float]:
+        pairs = zip(self.method.scalars, self.scalars.tolist(), strict=True)
+        return {name: v for name, v in pairs if name[0] != "_"}
+
+    def _append_stochastic(self, ks: Vector, seconds: Vector) -> None:
+        """Rows from the first snapshots: x_k, after k steps, and what was seen since the row before."""
+        n = len(ks)
+        self.totals[TAKEN] = 0.0
+        if n == 0:
+            return
+        x, t, scalars = self.kept.x[:n], self.kept.numbers[:n].T, self.kept.numbers[:n, N_STOCHASTIC:].T
+        f, accuracy = self.evaluation(x)
+        averaged = t[driver.WEIGHT] > 0.0
+        f_avg = f.copy()
+        if averaged.any():
+            f_avg[averaged] = self.evaluation(self.kept.x_avg[:n][averaged])[0]
+        columns = {
+            "k": ks,
+            "epoch": ks / self.factors.per_epoch,
+            "f": f,
+            "f_avg": f_avg,
+            "f_best": self._best_so_far(ks, f, x),
+            "f_batch": t[driver.F_MEAN],
+            **({} if accuracy is None else {"accuracy": accuracy}),
+            "g_norm": np.sqrt(t[driver.G2]),
+            "g_max": np.sqrt(t[driver.G2_MAX]),
+            "g0_norm": np.sqrt(t[driver.G0_2]),
+            "x_dist": np.sqrt(t[driver.X_DIST2]),
+            "S": t[driver.S],
+            "weight_sum": t[driver.WEIGHT],
+            **{name: v for name, v in zip(self.method.scalars, scalars, strict=True) if name[0] != "_"},
+            "seconds": seconds,
+        }
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        self.rows += [dict(zip(columns, row, strict=True)) for row in values]
+
+    def _best_so_far(self, ks: Vector, f: Vector, x: Vector) -> Vector:
+        """The least f at a checkpoint up to each of these; the point is kept."""
+        best = np.empty(len(f))
+        for i, value in enumerate(f.tolist()):
+            if value < self.best:
+                self.best, self.x_best = value, x[i].copy()
+            best[i] = self.best
+        return best
+
+    def _deterministic_row(self) -> dict[str, float]:
         t, at = self.totals, self.problem.oracle.value_at
         with np.errstate(over="ignore", invalid="ignore"):  # x_{k+1} may be infinite; step k + 1 will say so
             x_next_dist = float(np.linalg.norm(self.iterates[self.k % 2] - self.x0))
@@ -296,7 +458,7 @@ class _State:
             "x_next_dist": x_next_dist,
             "S": t[driver.S],
             "weight_sum": t[driver.WEIGHT],
-            **{name: v for name, v in zip(self.method.scalars, self.scalars.tolist(), strict=True) if name[0] != "_"},
+            **self._named_scalars(),
         }
         if self.select >= 0 and self.k and t[driver.S] > 0:
             row["f_selected"] = at(self.x_sel, self.z_sel)
@@ -312,13 +474,16 @@ class _State:
         values: dict[str, Any],
         given: dict[str, str],
         steps: int,
-        rows: list[dict[str, float]],
         status: str,
         message: str,
         compile_seconds: float,
     ) -> Run:
         """The Run, with copies that nothing else holds."""
         last = (self.k - 1) % 2 if self.k else 0
+        if self.drawn is not None:  # x_k: no gradient at x_{k-1} is known that would make it preferable
+            last = self.k % 2
+            if not self.totals[driver.WEIGHT] > 0:
+                self.x_avg = self.iterates[last]
         return Run(
             problem=problem.name,
             method=method,
@@ -326,16 +491,18 @@ class _State:
             given=given,
             steps=steps,
             k=self.k,
-            rows=rows,
+            rows=self.rows,
             x0=self.x0,
             x=self.iterates[last].copy(),
-            x_next=self.iterates[1 - last].copy() if self.k else self.x0.copy(),
+            x_next=self.iterates[self.k % 2].copy(),
             x_avg=self.x_avg.copy() if self.k else self.x0.copy(),
             x_best=self.x_best.copy(),
             x_selected=self.x_sel.copy() if method.select else None,
             status=status,
             message=message,
             G=float(problem.G),
+            sampling=self.drawn,
+            per_epoch=self.factors.per_epoch,
             seconds=self.seconds,
             compile_seconds=compile_seconds,
         )

@@ -140,7 +140,7 @@ def draw_all(out: Path, jobs: int, console: Any) -> None:
 
 def draw_heat_map(out: Path) -> None:
     """Draw the verdicts of the whole suite."""
-    _save(heat_map(store.Results.read(out).verdicts), out, HEAT_MAP)
+    save_figure(heat_map(store.Results.read(out).verdicts), out, HEAT_MAP)
 
 
 def draw_problem(out: Path, problem: str) -> None:
@@ -148,12 +148,13 @@ def draw_problem(out: Path, problem: str) -> None:
     results = store.Results.read(out, problem)
     row = results.problems[results.problems["problem"] == problem].iloc[0]
     runs, order = results.runs, results.manifest["configuration"]["methods"]
-    _save(suboptimality_figure(runs, row, order), out, figure_name("suboptimality", problem))
+    save_figure(suboptimality_figure(runs, row, order), out, figure_name("suboptimality", problem))
     if "d" in runs.columns and runs["d"].notna().any():
-        _save(dadaptation_figure(runs[runs["d"].notna()], row), out, figure_name("dadaptation", problem))
+        save_figure(dadaptation_figure(runs[runs["d"].notna()], row), out, figure_name("dadaptation", problem))
 
 
-def _save(figure: Any, out: Path, name: str) -> None:
+def save_figure(figure: Any, out: Path, name: str) -> None:
+    """Write a figure into a results directory in all formats."""
     import matplotlib
 
     if figure.get_layout_engine() is not None:
@@ -166,7 +167,8 @@ def _save(figure: Any, out: Path, name: str) -> None:
             figure.savefig(path, format=form, dpi=DPI, metadata={"CreationDate": None} if form == "pdf" else None)
 
 
-def _figure(width: float, height: float, layout: Any = None) -> Any:
+def new_figure(width: float, height: float, layout: Any = None) -> Any:
+    """An empty figure, in inches, that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -251,7 +253,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
     main_adaptive = [label for label in labels if label in adaptive]
     styles = _styles([label for label in order if label in labels or label not in adaptive], main_adaptive)
     with matplotlib.rc_context(STYLE):
-        figure = _figure(WIDTH, PANEL_HEIGHT)
+        figure = new_figure(WIDTH, PANEL_HEIGHT)
         axes = figure.subplots(1, 3, sharey=True, sharex=True)
         width = _interval(facts)
         limits = _limits([rows for label, rows in _labelled(runs) if label in labels], facts)
@@ -282,7 +284,7 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
     labels = [label for label, _ in _labelled(runs)]
     styles = _styles(labels, labels)
     with matplotlib.rc_context(STYLE):
-        figure = _figure(WIDTH, PANEL_HEIGHT)
+        figure = new_figure(WIDTH, PANEL_HEIGHT)
         left, right = figure.subplots(1, 2)
         limits = _limits([rows for _, rows in _labelled(runs)], facts, ("avg",), bounds=True)
         handles: dict[str, Any] = {}
@@ -485,7 +487,7 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
 
     problems, theorems, cells = heat(verdicts)
     with matplotlib.rc_context(STYLE):
-        figure = _figure(2.4 + 0.44 * len(problems), 2.4 + 0.21 * len(theorems), layout="constrained")
+        figure = new_figure(2.4 + 0.44 * len(problems), 2.4 + 0.21 * len(theorems), layout="constrained")
         ax = figure.subplots()
         for (problem, theorem), cell in cells.items():
             x, y = problems.index(problem), theorems.index(theorem)

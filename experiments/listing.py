@@ -209,7 +209,9 @@ def _default(hyper: object) -> str:
         return " or ".join(options)
     if known is not None:
         return f"known: {known}"
-    return "needed" if default is None else f"{default:g}"
+    if isinstance(default, tuple):
+        return " ".join(f"{number:g}" for number in default)
+    return "needed" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _first_line(function: object) -> str:

@@ -33,8 +33,8 @@ def redraw(out: Path) -> None:
     console.print(f"report: {out / store.REPORT}", markup=False, soft_wrap=True)
 
 
-def write(out: Path) -> None:
-    """Write report.html from the stored files and figures."""
+def templates() -> Any:
+    """The templates, with the filters they use."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -43,7 +43,12 @@ def write(out: Path) -> None:
     )  # fmt: skip
     environment.filters["number"] = number
     environment.filters["verdict"] = lambda verdict: verdict.replace("_", " ").lower()
-    text = environment.get_template("report.html.j2").render(**content(out))
+    return environment
+
+
+def write(out: Path) -> None:
+    """Write report.html from the stored files and figures."""
+    text = templates().get_template("report.html.j2").render(**content(out))
     store.write_text(out / store.REPORT, text)
 
 

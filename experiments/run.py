@@ -49,7 +49,8 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
     options = parser.add_argument_group("options of a suite" if suite is None else "options")
 
     def add(flag: str, **how: object) -> None:
-        if suite is None or suite.accepts is None or flag in suite.accepts:
+        grid = suite is not None and suite.accepts is None and flag != "--epochs"
+        if suite is None or grid or flag in (suite.accepts or ()):
             options.add_argument(flag, **how)  # type: ignore[arg-type]
 
     add("--quick", action="store_true", help="fewer problems and steps, for a first look")
@@ -60,7 +61,9 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
         help="names, patterns, or names with hyper-parameters, as 'dadapt_dual_averaging[option=II,d0=1e-8]'; "
              "default: the suite's")  # fmt: skip
     add("--steps", type=positive, metavar="N", help="subgradients per run (default: the suite's)")
-    add("--seeds", type=positive, metavar="K", default=1, help="seeds 0 .. K-1 for methods that use chance (default 1)")
+    add("--epochs", type=positive, metavar="N", help="passes over the rows, in the suites of the paper (default 100)")
+    usual = "the suite's" if suite is None else suite.seeds
+    add("--seeds", type=positive, metavar="K", help=f"seeds 0 .. K-1 for methods that use chance (default {usual})")
     add("--data-dir", type=Path, metavar="DIR",
         help="where data files are looked for first; then $DADAPT_DATA, then the cache")  # fmt: skip
     add("--jobs", type=positive, metavar="J", help="processes (default: one per core); the numbers do not depend on it")
@@ -142,12 +145,14 @@ def _run(arguments: list[str]) -> int:
 
         return certify(given.directory, given.data_dir)
     if given.command == "report":
-        from experiments import report
+        from experiments import report, store
 
-        report.redraw(given.directory)
+        written_by = (store.read_manifest(given.directory) or {"configuration": {}})["configuration"].get("suite")
+        suite = suites().get(written_by)
+        (suite.redraw if suite and suite.redraw else report.redraw)(given.directory)
         return OK
     suite = suites()[given.command]
-    options = _options(given, arguments)
+    options = _options(given, arguments, suite)
     if suite.execute is not None:
         return suite.execute(options)
     from experiments.runner import run_suite
@@ -155,8 +160,10 @@ def _run(arguments: list[str]) -> int:
     return run_suite(suite, options)
 
 
-def _options(given: argparse.Namespace, arguments: list[str]) -> Options:
+def _options(given: argparse.Namespace, arguments: list[str], suite: Suite) -> Options:
     values = {name: value for name, value in vars(given).items() if name != "command"}
+    if values.get("seeds") is None:
+        values["seeds"] = suite.quick_seeds if given.quick else suite.seeds
     for name in ("problems", "methods"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])

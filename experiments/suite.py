@@ -27,6 +27,7 @@ class Options:
     methods: tuple[str, ...] | None = None
     steps: int | None = None
     seeds: int = 1
+    epochs: int | None = None
     data_dir: Path | None = None
     jobs: int | None = None
     out: Path | None = None
@@ -53,7 +54,11 @@ class Suite:
         In place of the grid. It is called with what the command line was given and owns everything else;
         import what is heavy inside it.
     accepts : tuple of str or None
-        The options that `execute` reads, as "--quick"; the command line refuses others. None: all.
+        The options that `execute` reads, as "--quick"; the command line refuses others. None: those of a grid.
+    seeds, quick_seeds : int
+        How many where --seeds is not given.
+    redraw : callable (results directory) -> None, optional
+        What the command `report` does with a directory that `execute` has written.
     """
 
     name: str
@@ -65,6 +70,9 @@ class Suite:
     quick_steps: int = 1_000
     execute: Callable[[Options], int] | None = None
     accepts: tuple[str, ...] | None = None
+    seeds: int = 1
+    quick_seeds: int = 1
+    redraw: Callable[[Path], None] | None = None
 
     def problem_names(self, steps: int, quick: bool = False) -> list[str]:
         """The problems of a run of this many steps."""

@@ -12,6 +12,7 @@ import transcriptions
 import dadapt_convex as dc
 import problems
 from dadapt_convex.method import Choice, Real
+from dadapt_convex.schedules import as_schedule
 
 # F_STAR lies above the minimum of the logistic problem here, where Polyak's step converges to a level set and is
 # stable. At or below the minimum its trajectories are chaotic on smooth functions: no two orders of summation
@@ -19,26 +20,42 @@ from dadapt_convex.method import Choice, Real
 D, G, F_STAR = 3.0, 2.5, 0.45
 
 
-def configurations():
-    """Every method with every combination of its named options."""
-    for name in dc.methods():
+SCHEDULES = ("constant", "warmup(5, cosine(0.1))")
+
+
+def configurations(names, schedules=SCHEDULES):
+    """These methods with every combination of their named options and these schedules."""
+    for name in names:
         choices = [h for h in dc.get_method(name).hyper if isinstance(h, Choice)]
-        for options in itertools.product(*(c.options for c in choices)):
-            chosen = dict(zip((c.name for c in choices), options, strict=True))
-            yield pytest.param(name, chosen, id="-".join([name, *options]))
+        own = ("inverse_sqrt",) if name == "subgradient" else ()
+        for *options, schedule in itertools.product(*(c.options for c in choices), (*schedules, *own)):
+            chosen = dict(zip((c.name for c in choices), options, strict=True), schedule=schedule)
+            yield pytest.param(name, chosen, id="-".join([name, *options, schedule]))
 
 
-CONFIGURATIONS = list(configurations())
+# those of tests/transcriptions.py; the family of Algorithms 2 to 5 and its baselines have tests of their own
+TRANSCRIBED = list(configurations(transcriptions.NAMES))
+CONFIGURATIONS = list(configurations(dc.methods(), ["constant"]))
 
 
 def known(problem, name, options, steps):
     """The hyper-parameters that a method must be given, at values that need no optimum."""
-    values = {"D": D, "G": G, "f_star": F_STAR, "steps": steps}
+    values = {"D": D, "G": G, "G_inf": G, "f_star": F_STAR, "steps": steps}
     given = dict(options)
     for h in dc.get_method(name).hyper:
         if isinstance(h, Real) and h.known is not None and (h.when is None or options[h.when[0]] == h.when[1]):
             given[h.name] = values[h.known]
+    if given["schedule"] == "inverse_sqrt":
+        del given["N"]
     return given
+
+
+def transcribed(name, oracle, problem, steps, given):
+    """What the transcription makes of the same."""
+    factors = as_schedule(given["schedule"]).factors(np.arange(steps), steps, 1)
+    hyper = {key: value for key, value in given.items() if key != "schedule"}
+    records, values = transcriptions.run(name, oracle, problem.x0, steps, factors, **hyper)
+    return records, values, transcriptions.weights(name, records[:-1], factors)
 
 
 def data(sparse, seed=0, m=120, p=7):
@@ -59,20 +76,19 @@ def logistic_by_numpy(A, b):
 
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
-@pytest.mark.parametrize(("name", "options"), CONFIGURATIONS)
+@pytest.mark.parametrize(("name", "options"), TRANSCRIBED)
 def test_compiled_method_agrees_with_the_transcription_over_1000_steps(name, options, sparse):
     A, b = data(sparse)
-    problem, steps = problems.logistic(A, b), 1000
+    problem, steps = problems.logistic(A, b), 1000 if options["schedule"] == "constant" else 200
     given = known(problem, name, options, steps)
     run = dc.solve(problem, name, steps=steps, checkpoints="all", **given)
-    records, values = transcriptions.run(name, logistic_by_numpy(A, b), problem.x0, steps, **given)
+    records, values, w = transcribed(name, logistic_by_numpy(A, b), problem, steps, given)
 
     # 1e-12 relative to the size of each quantity: rounding of the same recursion in another order
     close = {"rtol": 1e-12, "atol": 1e-12}
     np.testing.assert_allclose(run.trace["f"], values, **close)
     np.testing.assert_allclose(run.x, records[-2]["x"], **close)
     np.testing.assert_allclose(run.x_next, records[-1]["x"], **close)
-    w = transcriptions.weights(name, records[:-1], {**options})
     average = sum(wi * r["x"] for wi, r in zip(w, records[:-1], strict=True)) / w.sum()
     np.testing.assert_allclose(run.x_avg, average, **close)
     np.testing.assert_allclose(run.trace["f_avg"].iloc[-1], logistic_by_numpy(A, b)(0, average)[0], **close)
@@ -89,6 +105,7 @@ def compiled_steps(problem, name, steps, given):
     if "x0" in method.vectors:
         vectors[method.vectors.index("x0")] = problem.x0
     values, _ = method.complete(given, lambda what: pytest.fail(f"{what} was not given"))
+    factors = as_schedule(values["schedule"]).factors(np.arange(steps), steps, 1)
     hyper, scalars = method.encode(values), np.zeros(len(method.scalars))
     method.init(vectors, scalars, hyper)
     points, answers = [np.array(problem.x0)], []
@@ -96,6 +113,7 @@ def compiled_steps(problem, name, steps, given):
         g, z, x_next = np.zeros(problem.p), np.zeros(problem.oracle.margins), np.zeros(problem.p)
         f = problem.oracle.evaluate(points[-1], g, z)
         answers.append((f, g.copy()))
+        hyper[method.scheduled] = factors[k]
         method.step(k, f, float(g @ g), g, points[-1], x_next, vectors, scalars, hyper)
         points.append(x_next)
     return points, answers, dict(zip(method.scalars, scalars, strict=True))
@@ -106,13 +124,13 @@ KINKED = [problems.hinge, problems.least_absolute_deviation, problems.quantile]
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 @pytest.mark.parametrize("loss", KINKED, ids=lambda f: f.__name__)
-@pytest.mark.parametrize(("name", "options"), CONFIGURATIONS)
+@pytest.mark.parametrize(("name", "options"), TRANSCRIBED)
 def test_each_step_agrees_with_the_transcription_on_losses_with_kinks(name, options, loss, sparse):
     """Both see the same subgradients: at a kink rounding decides which one an oracle returns."""
     problem, steps = loss(*data(sparse, seed=1)), 150
     given = known(problem, name, options, steps)
     points, answers, scalars = compiled_steps(problem, name, steps, given)
-    records, _ = transcriptions.run(name, lambda k, x: answers[k], problem.x0, steps, **given)
+    records, _, _ = transcribed(name, lambda k, x: answers[k], problem, steps, given)
     np.testing.assert_allclose(points, [r["x"] for r in records], rtol=1e-12, atol=1e-12)
     if "d" in scalars:
         np.testing.assert_allclose(scalars["d"], records[-1]["d"], rtol=1e-12)
@@ -139,7 +157,8 @@ def test_step_reads_but_does_not_write_its_inputs(name, options):
     method, p = dc.get_method(name), 5
     rng = np.random.default_rng(2)
     hyper = method.encode(method.complete(known(None, name, options, 10), None)[0])
-    vectors, scalars = rng.standard_normal((len(method.vectors), p)), np.zeros(len(method.scalars))
+    # nonnegative: among the vectors are sums of squares
+    vectors, scalars = np.abs(rng.standard_normal((len(method.vectors), p))), np.zeros(len(method.scalars))
     method.init(vectors, scalars, hyper)
     x, g = rng.standard_normal(p), rng.standard_normal(p)
     before = x.copy(), g.copy(), hyper.copy()

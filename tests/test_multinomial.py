@@ -24,7 +24,7 @@ import problems
 from dadapt_convex.method import Real
 from dadapt_convex.oracle import pack
 from problems.linear_models import multinomial as file
-from problems.linear_models.multinomial import BLOCK
+from problems.linear_models.tiles import ROWS as BLOCK
 
 EPS = np.finfo(np.float64).eps
 ROUNDING = 400 * EPS

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for package in ("dadapt_convex", "problems", "experiments") for path in (ROOT / package).rglob("*.py")]
 METHOD_FILES = [path for path in (ROOT / "dadapt_convex" / "methods").glob("*.py") if not path.stem.startswith("_")]
 HEAVY = ("numba", "cvxpy", "scipy", "pandas", "sklearn", "matplotlib")
-# What problems may use of dadapt_convex: the contract, and the vector formulas that kernels call.
-CONTRACT = {"dadapt_convex.oracle", "dadapt_convex.vector"}
+# What problems may use of dadapt_convex: the contract, and the formulas and instructions that kernels call.
+CONTRACT = {"dadapt_convex.oracle", "dadapt_convex.vector", "dadapt_convex.lanes"}
 
 
 def relative(path: Path) -> str:

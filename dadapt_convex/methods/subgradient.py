@@ -2,8 +2,8 @@
 
     for k = 0 .. n,  N = n + 1:
         x_{k+1} = x_k - h_k g_k
-        h_k = D / (G sqrt(N))         schedule="constant"
-        h_k = D / (G sqrt(k + 1))     schedule="inverse_sqrt"
+        h_k = gamma_k D / (G sqrt(N))     gamma_k the schedule, 1 by default
+        h_k = D / (G sqrt(k + 1))         schedule="inverse_sqrt"
     Output the average of x_0 .. x_n weighted by h_k
 
 Guarantee, for dist(x_0, X*) <= D: f(output) - f* <= D G / sqrt(n + 1) with the constant step, which no method
@@ -18,16 +18,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dadapt_convex.method import Choice, Method, Real
+from dadapt_convex.method import SCHEDULE, Method, Real
 from dadapt_convex.oracle import step
 from dadapt_convex.vector import move_from
 
 D = Real("D", "an upper bound on dist(x0, X*), in units of ||x||", low=0.0, known="D")
 G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G")
-N = Real(
-    "N", "the number of steps the constant step is made for", low=0.0, known="steps", when=("schedule", "constant")
-)
-SCHEDULE = Choice("schedule", "how the step changes", options=("constant", "inverse_sqrt"), default="constant")
+N = Real("N", "the number of steps the step is made for", low=0.0, known="steps", unless=("schedule", "inverse_sqrt"))
 
 
 @step
@@ -35,9 +32,9 @@ def subgradient(
     k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
 ) -> float:
     """Iteration k; the weight of x_k is h_k."""
-    D, G, constant, N = hyper[0], hyper[1], hyper[2] == 0.0, hyper[3]
+    D, G, gamma, N = hyper[0], hyper[1], hyper[2], hyper[3]
 
-    h = D / (G * math.sqrt(N)) if constant else D / (G * math.sqrt(k + 1.0))
+    h = gamma * (D / (G * math.sqrt(N)) if N > 0.0 else D / G)
     move_from(x, h, g, x_next)
 
     scalars[0] = h

@@ -161,7 +161,7 @@ class _Loops:
         seen: list[tuple[int, float]] = []
         steps = self.steps + 1
         self.run = dc.solve(
-            self.problem, METHOD, steps=steps, checkpoints=[steps], d0=D0,
+            self.problem, METHOD, steps=steps, checkpoints=[1, steps], d0=D0,
             progress=lambda k: seen.append((k, time.thread_time())),
         )  # fmt: skip
         (first, begun), (last, ended) = seen[0], seen[-1]

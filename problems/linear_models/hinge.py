@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.oracle import helper, oracle, value
+from dadapt_convex.oracle import batch, helper, oracle, value
 from problems.linear_models.loss import Loss
-from problems.linear_models.passes import csr_pass, dense_pass, value_pass
+from problems.linear_models.passes import csr_pass, dense_pass, rows_work, some_rows, value_pass
 
 
 @helper
@@ -30,6 +30,12 @@ def csr(x: Any, g: Any, z: Any, data: Any) -> float:
     return csr_pass(x, g, z, data, loss)
 
 
+@batch
+def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
+    """Oracle for some rows of either."""
+    return some_rows(x, g, data, order, begin, end, work, loss)
+
+
 @value
 def from_margins(z: Any, x: Any, data: Any) -> float:
     """f from z = A x."""
@@ -44,4 +50,6 @@ LOSS = Loss(
     dense=dense,
     csr=csr,
     value=from_margins,
+    batch=rows,
+    work=rows_work,
 )

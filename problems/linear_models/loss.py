@@ -38,6 +38,8 @@ class Loss:
     dense: Kernel
     csr: Kernel
     value: Kernel
+    batch: Kernel
+    work: Callable[[int, int, int], int]
     parameters: Mapping[str, float] = field(default_factory=dict)
     slope_inf: float | None = None
 
@@ -100,7 +102,16 @@ def linear_problem(
         )
     else:
         data = pack(dense=matrix, b=b, params=params)
-    oracle = Oracle(kernel=loss.csr if sparse else loss.dense, value=loss.value, data=data, margins=m * (classes or 1))
+    oracle = Oracle(
+        kernel=loss.csr if sparse else loss.dense,
+        value=loss.value,
+        data=data,
+        margins=m * (classes or 1),
+        batch=loss.batch,
+        work=Work(loss.work, p, classes),
+        predict=Margins(matrix, classes),
+        classes=None if loss.task == "regression" else classes,
+    )
     model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept, classes=classes)
     problem = Problem(
         name=name or loss.short,
@@ -115,6 +126,31 @@ def linear_problem(
     )
     slope = loss.slope(tau)
     return _with_bounds(problem, slope, slope if loss.slope_inf is None else loss.slope_inf)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """x -> A x, or (A W).ravel() for C classes."""
+
+    A: Any
+    classes: int
+
+    def __call__(self, x: Vector) -> Vector:
+        """Row by row."""
+        return np.ascontiguousarray(self.A @ x.reshape(-1, self.classes or 1)).ravel()
+
+
+@dataclass(frozen=True)
+class Work:
+    """How many numbers of scratch a batch of so many rows needs."""
+
+    size: Callable[[int, int, int], int]
+    p: int
+    classes: int
+
+    def __call__(self, rows: int) -> int:
+        """Entries."""
+        return self.size(rows, self.p, self.classes)
 
 
 def _certified(problem: Problem) -> Any:

@@ -6,9 +6,9 @@ x holds W, (p, C), row by row; params[2] is C. The derivative in z is p - e_y wi
 
 which are slope and slope_inf below; both are approached where another class is far ahead of y.
 
-Rows are taken BLOCK at a time and laid out as columns, so that every loop that counts has a length known to the
-compiler and vectorises over rows, however few classes there are; the rows are still in cache for the subgradient.
-CSR rows stay rows: each of their elements touches C neighbouring entries of x, and later of the subgradient.
+Rows are taken 16 at a time and laid out as columns, see tiles.py: loops over rows are then two vectors long, however
+few classes there are, and sums are added in one order. CSR rows stay rows: each of their elements touches C
+neighbouring entries of x, and later of the subgradient.
 """
 
 from __future__ import annotations
@@ -18,246 +18,253 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import exact_helper, helper, oracle, value
-from problems.linear_models.elementary import LN2, exp_of_negative, log1p_and_reciprocal
+from dadapt_convex.lanes import LANES, exponent, load, power_of_2, splat, store, where_equal, where_greater
+from dadapt_convex.oracle import batch, exact_helper, helper, oracle, value
+from problems.linear_models.elementary import LN2, exp_of_negative_lanes, log1p_and_reciprocal_lanes
 from problems.linear_models.loss import Loss
 from problems.linear_models.passes import regularised
+from problems.linear_models.tiles import (
+    HALF,
+    ROWS,
+    add_products,
+    load_some,
+    margins,
+    rounded_up,
+    row_of,
+    store_some,
+    to_columns,
+    to_rows,
+)
 
-BLOCK = 64
+# With more classes than this, what a CSR row adds up does not stay in registers.
+MANY = 4 * LANES
+# Where things stand in `work`: the number of rows whose class has the largest margin; of each row of a block its loss,
+# its class, the class of the largest margin, and what its derivative is scaled by; the margins (C, 16), which become
+# derivatives; and what else a pass needs.
+CORRECT, LOSSES, LABELS, TOP, SCALES, MARGINS = 0, *range(LANES, LANES + 5 * ROWS, ROWS)
 
 
 @exact_helper
-def log1p_and_reciprocal_beyond_1(t: float) -> tuple[float, float]:
-    """(log(1 + t), 1/(1 + t)) for t >= 0: 1 + t = 2^n (1 + e) with 0 <= e < 1, and e = t where n = 0."""
-    n = (np.float64(1.0 + t).view(np.int64) >> 52) - 1023
-    scale = np.int64((1023 - n) << 52).view(np.float64)  # 2^-n
-    log1p, reciprocal = log1p_and_reciprocal(t if n == 0 else (1.0 + t) * scale - 1.0)
+def log1p_and_reciprocal_beyond_1(t: Any) -> tuple[Any, Any]:
+    """(log(1 + t), 1/(1 + t)) for eight t >= 0: 1 + t = 2^n (1 + e) with 0 <= e < 1, and e = t where n = 0."""
+    n = exponent(1.0 + t)
+    scale = power_of_2(0.0 - n)
+    log1p, reciprocal = log1p_and_reciprocal_lanes(where_equal(n, 0.0, t, (1.0 + t) * scale - 1.0))
     return n * LN2 + log1p, reciprocal * scale
 
 
 @exact_helper
-def softmax(Z: Any, y: Any, scale: float, work: Any, losses: Any) -> None:
-    """The loss of each column of margins Z, (C, BLOCK), to `losses`; `scale` times its derivative in their place.
+def softmax(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale: float) -> None:
+    """The losses of rows first, ..., last - 1 of the order; `scale` times their derivatives in place of their margins.
+
+    Without derivatives where scale is 0.
 
     With z_t the largest margin and s = sum_{c != t} exp(z_c - z_t), the loss is log(1 + s) + (z_t - z_y): both terms
     are nonnegative, so that a tiny loss keeps its digits. So does the derivative: p_c = exp(z_c - z_t) / (1 + s), and
     p_y - 1 = -s / (1 + s) where y = t. Nothing overflows; a margin that is NaN makes the loss NaN. Must not be
     reassociated: log(1 + s) added to z_t before z_y is subtracted would be lost.
 
-    y: (BLOCK,) int64, the classes; work: (4, BLOCK), overwritten.
+    Columns beyond the last row get the derivative 0.
     """
-    C = Z.shape[0]
-    top, at, s, q = work[0], work[1], work[2], work[3]
-    for i in range(BLOCK):
-        top[i], at[i], s[i] = Z[0, i], 0.0, 0.0
+    for i in range(last - first, ROWS):
+        work[SCALES + i] = 0.0
+    for i in range(last - first):
+        y = np.int64(b[row_of(order, first + i)])
+        work[SCALES + i] = scale
+        work[LABELS + i] = b[row_of(order, first + i)]
+        work[LOSSES + i] = work[MARGINS + ROWS * y + i]
+    for h in range(0, ROWS, HALF):
+        softmax_of_eight(work, C, h, scale > 0.0)
+    for i in range(last - first):
+        work[CORRECT] += 1.0 if work[TOP + i] == work[LABELS + i] else 0.0
+
+
+@exact_helper
+def softmax_of_eight(work: Any, C: int, h: int, derivatives: bool) -> None:
+    """Of eight columns; their z_y is where their losses will be, and the scale of their derivatives in its place."""
+    z, y = MARGINS + h, load(work, LABELS + h)
+    largest, top = load(work, z), splat(0.0)
     for c in range(1, C):
-        for i in range(BLOCK):
-            larger = Z[c, i] > top[i]
-            top[i] = Z[c, i] if larger else top[i]
-            at[i] = c if larger else at[i]
-    for i in range(BLOCK):
-        losses[i] = top[i] - Z[y[i], i]
+        zc = load(work, z + ROWS * c)
+        top = where_greater(zc, largest, c, top)
+        largest = where_greater(zc, largest, zc, largest)
+    s = splat(0.0)
     for c in range(C):
-        for i in range(BLOCK):
-            below = top[i] - Z[c, i]
-            e = exp_of_negative(below) if below >= 0.0 else below  # NaN stays NaN
-            Z[c, i] = e
-            s[i] += 0.0 if at[i] == c else e
-    for i in range(BLOCK):
-        log1p, reciprocal = log1p_and_reciprocal_beyond_1(s[i])
-        losses[i] += log1p
-        q[i] = scale * reciprocal
-    for c in range(C):
-        for i in range(BLOCK):
-            Z[c, i] *= q[i]
-    for i in range(BLOCK):
-        Z[y[i], i] = -s[i] * q[i] if at[i] == y[i] else Z[y[i], i] - scale
+        e = exp_of_negative_lanes(largest - load(work, z + ROWS * c))
+        store(work, z + ROWS * c, e)
+        s = s + where_equal(top, c, 0.0, e)
+    log1p, reciprocal = log1p_and_reciprocal_beyond_1(s)
+    scale = load(work, SCALES + h)
+    q = scale * reciprocal
+    for c in range(C if derivatives else 0):
+        e = load(work, z + ROWS * c)
+        of_class = where_equal(top, c, 0.0 - s * q, e * q - scale)
+        store(work, z + ROWS * c, where_equal(y, c, of_class, e * q))
+    store(work, TOP + h, top)
+    store(work, LOSSES + h, (largest - load(work, LOSSES + h)) + log1p)
 
 
 @helper
-def block_loss(Z: Any, b: Any, first: int, last: int, scale: float, work: Any) -> float:
-    """Sum of the losses of rows first, ..., last - 1; softmax for the columns Z of their margins."""
-    y, losses = np.zeros(BLOCK, np.int64), np.empty(BLOCK)
-    for i in range(first, last):
-        y[i - first] = np.int64(b[i])
-    softmax(Z, y, scale, work, losses)
+def block_loss(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale: float) -> float:
+    """Softmax of a block, and the sum of its losses."""
+    softmax(work, C, b, order, first, last, scale)
     total = 0.0
     for i in range(last - first):  # a loop of its own, see passes.py
-        total += losses[i]
+        total += work[LOSSES + i]
     return total
 
 
 @helper
-def to_columns(A: Any, first: int, last: int, columns: Any) -> None:
-    """Rows first, ..., last - 1 of A become the first columns of a (p, BLOCK) matrix; zeros behind them."""
-    i = first
-    while i + 4 <= last:  # four at a time: half a cache line
-        k = i - first
-        for j in range(A.shape[1]):
-            columns[j, k], columns[j, k + 1] = A[i, j], A[i + 1, j]
-            columns[j, k + 2], columns[j, k + 3] = A[i + 2, j], A[i + 3, j]
-        i += 4
-    while i < last:
-        for j in range(A.shape[1]):
-            columns[j, i - first] = A[i, j]
-        i += 1
-    for k in range(last - first, BLOCK):
-        for j in range(A.shape[1]):
-            columns[j, k] = 0.0
-
-
-@helper
-def to_rows(columns: Any, first: int, last: int, A: Any) -> None:
-    """The first columns become rows first, ..., last - 1 of A."""
-    for i in range(first, last):
-        for j in range(A.shape[1]):
-            A[i, j] = columns[j, i - first]
-
-
-@helper
 def start(x: Any, g: Any, l2: float) -> None:
-    """g <- l2 x, the subgradient before any row: what rows add is divided by m already."""
+    """g <- l2 x, the subgradient before any row: what rows add is divided by their number already."""
     for j in range(g.size):
         g[j] = l2 * x[j] if l2 > 0.0 else 0.0
 
 
 @helper
-def margins(columns: Any, W: Any, Z: Any) -> None:
-    """Z <- W^T columns, four features at a time: Z is read and written a fourth as often."""
-    p, C = W.shape
+def dense_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
+    """The mean over rows begin, ..., end - 1 of the order; its subgradient to g and the margins to z, unless empty."""
+    A, b, l2, C = data.dense, data.b, data.params[0], int(data.params[2])
+    p, columns, scale = A.shape[1], MARGINS + ROWS * rounded_up(C), 1.0 / (end - begin)
+    if g.size > 0 and l2 > 0.0:
+        start(x, g, l2)
+    work[CORRECT] = total = 0.0
+    for first in range(begin, end, ROWS):
+        last = min(first + ROWS, end)
+        to_columns(A, p, order, first, last, work, columns)
+        margins(work, columns, p, x, C, work, MARGINS)
+        if z.size > 0:
+            to_rows(work, MARGINS, C, last - first, z, first - begin)
+        total += block_loss(work, C, b, order, first, last, scale if g.size > 0 else 0.0)
+        if g.size > 0:
+            add_products(work, columns, p, work, MARGINS, C, g, first == begin and not l2 > 0.0)
+    return regularised(total * scale, x, l2)
+
+
+@helper
+def csr_margins(values: Any, indices: Any, e: int, end: int, x: Any, C: int, z: Any, at: int) -> None:
+    """z[at : at + C] <- sum of values[e] times row indices[e] of W over the elements e of a row of A."""
+    if C > MANY:
+        csr_margins_of_many(values, indices, e, end, x, C, z, at)
+        return
+    for c in range(0, C, LANES):
+        s0 = s1 = s2 = s3 = splat(0.0)
+        k, n = e, C - c
+        while k + 4 <= end:
+            s0 = s0 + values[k] * load_some(x, indices[k] * C + c, n)
+            s1 = s1 + values[k + 1] * load_some(x, indices[k + 1] * C + c, n)
+            s2 = s2 + values[k + 2] * load_some(x, indices[k + 2] * C + c, n)
+            s3 = s3 + values[k + 3] * load_some(x, indices[k + 3] * C + c, n)
+            k += 4
+        while k < end:
+            s0 = s0 + values[k] * load_some(x, indices[k] * C + c, n)
+            k += 1
+        store_some(z, at + c, n, (s0 + s1) + (s2 + s3))
+
+
+@helper
+def csr_margins_of_many(values: Any, indices: Any, k: int, end: int, x: Any, C: int, z: Any, at: int) -> None:
+    """The same, row by row of W as the memory holds them, four at a time."""
     for c in range(C):
-        for i in range(BLOCK):
-            Z[c, i] = 0.0
-    j = 0
-    while j + 4 <= p:
-        for c in range(C):
-            w0, w1, w2, w3 = W[j, c], W[j + 1, c], W[j + 2, c], W[j + 3, c]
-            for i in range(BLOCK):
-                a0, a1, a2, a3 = columns[j, i], columns[j + 1, i], columns[j + 2, i], columns[j + 3, i]
-                Z[c, i] += (w0 * a0 + w1 * a1) + (w2 * a2 + w3 * a3)
-        j += 4
-    while j < p:
-        for c in range(C):
-            w = W[j, c]
-            for i in range(BLOCK):
-                Z[c, i] += w * columns[j, i]
-        j += 1
+        z[at + c] = 0.0
+    while k + 4 <= end:
+        v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
+        w0, w1, w2, w3 = indices[k] * C, indices[k + 1] * C, indices[k + 2] * C, indices[k + 3] * C
+        for c in range(0, C, LANES):
+            n = C - c
+            s = load_some(z, at + c, n) + (v0 * load_some(x, w0 + c, n) + v1 * load_some(x, w1 + c, n))
+            store_some(z, at + c, n, s + (v2 * load_some(x, w2 + c, n) + v3 * load_some(x, w3 + c, n)))
+        k += 4
+    while k < end:
+        v, w = values[k], indices[k] * C
+        for c in range(0, C, LANES):
+            store_some(z, at + c, C - c, load_some(z, at + c, C - c) + v * load_some(x, w + c, C - c))
+        k += 1
 
 
 @helper
-def add_products(columns: Any, R: Any, G: Any) -> None:
-    """G += columns R^T, in tiles of 2 features by 4 classes, which share what they read."""
-    p, C = G.shape
-    c = 0
-    while c + 4 <= C:
-        j = 0
-        while j + 2 <= p:
-            s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
-            for i in range(BLOCK):
-                a, b = columns[j, i], columns[j + 1, i]
-                r0, r1, r2, r3 = R[c, i], R[c + 1, i], R[c + 2, i], R[c + 3, i]
-                s0, s1, s2, s3 = s0 + a * r0, s1 + a * r1, s2 + a * r2, s3 + a * r3
-                t0, t1, t2, t3 = t0 + b * r0, t1 + b * r1, t2 + b * r2, t3 + b * r3
-            G[j, c], G[j, c + 1] = G[j, c] + s0, G[j, c + 1] + s1
-            G[j, c + 2], G[j, c + 3] = G[j, c + 2] + s2, G[j, c + 3] + s3
-            G[j + 1, c], G[j + 1, c + 1] = G[j + 1, c] + t0, G[j + 1, c + 1] + t1
-            G[j + 1, c + 2], G[j + 1, c + 3] = G[j + 1, c + 2] + t2, G[j + 1, c + 3] + t3
-            j += 2
-        if j < p:
-            for k in range(c, c + 4):
-                G[j, k] += product(columns, R, j, k)
-        c += 4
-    while c < C:
-        for j in range(p):
-            G[j, c] += product(columns, R, j, c)
-        c += 1
+def csr_products(values: Any, indices: Any, e: int, end: int, R: Any, at: int, C: int, g: Any) -> None:
+    """Row indices[e] of the subgradient += values[e] times R[at : at + C], over the elements e of a row of A."""
+    for k in range(e, end):
+        v, to, c = values[k], indices[k] * C, 0
+        while c + LANES <= C:
+            store(g, to + c, load(g, to + c) + v * load(R, at + c))
+            c += LANES
+        while c < C:
+            g[to + c] += v * R[at + c]
+            c += 1
 
 
 @helper
-def product(columns: Any, R: Any, j: int, c: int) -> float:
-    """<row j of columns, row c of R>."""
-    s = 0.0
-    for i in range(BLOCK):
-        s += columns[j, i] * R[c, i]
-    return s
+def csr_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
+    """The same for CSR rows: all margins first, as rows of W and of the subgradient would share the cache."""
+    values, indices, indptr, b = data.values, data.indices, data.indptr, data.b
+    l2, C, scale = data.params[0], int(data.params[2]), 1.0 / (end - begin)
+    for i in range(begin, end):
+        row = row_of(order, i)
+        csr_margins(values, indices, np.int64(indptr[row]), np.int64(indptr[row + 1]), x, C, z, (i - begin) * C)
+    if g.size > 0:
+        start(x, g, l2)
+    work[CORRECT] = total = 0.0
+    slopes = MARGINS + ROWS * rounded_up(C)
+    R = work[slopes : slopes + ROWS * C]
+    for first in range(begin, end, ROWS):
+        last = min(first + ROWS, end)
+        to_columns(z, C, order[:0], first - begin, last - begin, work, MARGINS)
+        total += block_loss(work, C, b, order, first, last, scale if g.size > 0 else 0.0)
+        if g.size > 0:
+            to_rows(work, MARGINS, C, last - first, R, 0)
+            for i in range(first, last):
+                e, to = np.int64(indptr[row_of(order, i)]), np.int64(indptr[row_of(order, i) + 1])
+                csr_products(values, indices, e, to, R, (i - first) * C, C, g)
+    return regularised(total * scale, x, l2)
+
+
+@helper
+def scratch(p: int, C: int) -> int:
+    """How long `work` must be: for dense rows as columns, or for 16 CSR rows of derivatives."""
+    return MARGINS + ROWS * (rounded_up(C) + max(rounded_up(p), C))
 
 
 @oracle
 def dense(x: Any, g: Any, z: Any, data: Any) -> float:
     """Oracle for a dense matrix."""
-    A, b, l2 = data.dense, data.b, data.params[0]
-    (m, p), C = A.shape, int(data.params[2])
-    W, G, margin_rows = x.reshape((p, C)), g.reshape((p, C)), z.reshape((m, C))
-    columns, Z, work = np.empty((p, BLOCK)), np.empty((C, BLOCK)), np.empty((4, BLOCK))
-    start(x, g, l2)
-    total = 0.0
-    for first in range(0, m, BLOCK):
-        last = min(first + BLOCK, m)
-        to_columns(A, first, last, columns)
-        margins(columns, W, Z)
-        to_rows(Z, first, last, margin_rows)
-        total += block_loss(Z, b, first, last, 1.0 / m, work)
-        add_products(columns, Z, G)
-    return regularised(total / m, x, l2)
-
-
-@helper
-def csr_margins(values: Any, indices: Any, e: int, end: int, x: Any, zi: Any) -> None:
-    """zi <- sum of values[e] times row indices[e] of W over the elements e of a row of A, four at a time."""
-    C = zi.size
-    for c in range(C):
-        zi[c] = 0.0
-    while e + 4 <= end:
-        v0, v1, v2, v3 = values[e], values[e + 1], values[e + 2], values[e + 3]
-        w0, w1 = x[indices[e] * C :], x[indices[e + 1] * C :]
-        w2, w3 = x[indices[e + 2] * C :], x[indices[e + 3] * C :]
-        for c in range(C):
-            zi[c] += (v0 * w0[c] + v1 * w1[c]) + (v2 * w2[c] + v3 * w3[c])
-        e += 4
-    while e < end:
-        v, w = values[e], x[indices[e] * C :]
-        for c in range(C):
-            zi[c] += v * w[c]
-        e += 1
+    work = np.empty(scratch(data.dense.shape[1], int(data.params[2])))
+    return dense_pass(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, work)
 
 
 @oracle
 def csr(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a CSR matrix: all margins first, as rows of W and of the subgradient would share the cache."""
-    values, indices, indptr, b, l2 = data.values, data.indices, data.indptr, data.b, data.params[0]
-    m, C = b.size, int(data.params[2])
-    margin_rows = z.reshape((m, C))
-    for i in range(m):
-        csr_margins(values, indices, np.int64(indptr[i]), np.int64(indptr[i + 1]), x, margin_rows[i])
-    Z, work, R = np.empty((C, BLOCK)), np.empty((4, BLOCK)), np.empty((BLOCK, C))
-    start(x, g, l2)
-    total = 0.0
-    for first in range(0, m, BLOCK):
-        last = min(first + BLOCK, m)
-        to_columns(margin_rows, first, last, Z)
-        total += block_loss(Z, b, first, last, 1.0 / m, work)
-        to_rows(Z, 0, last - first, R)
-        for i in range(first, last):
-            r = R[i - first]
-            for e in range(indptr[i], indptr[i + 1]):
-                v, h = values[e], g[indices[e] * C :]
-                for c in range(C):
-                    h[c] += v * r[c]
-    return regularised(total / m, x, l2)
+    """Oracle for a CSR matrix."""
+    work = np.empty(scratch(0, int(data.params[2])))
+    return csr_pass(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, work)
+
+
+@batch
+def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
+    """Oracle for some rows."""
+    if data.dense.size > 0:
+        return dense_pass(x, g, work[:0], data, order, begin, end, work)
+    C = int(data.params[2])
+    z = scratch(0, C)
+    return csr_pass(x, g, work[z : z + (end - begin) * C], data, order, begin, end, work)
+
+
+def rows_work(rows: int, p: int, C: int) -> int:
+    """Entries of `work` for so many rows."""
+    return max(scratch(p, C), scratch(0, C) + rows * C)
 
 
 @value
 def from_margins(z: Any, x: Any, data: Any) -> float:
     """f from z = (A W).ravel()."""
-    b = data.b
-    m, C = b.size, int(data.params[2])
-    margin_rows = z.reshape((m, C))
-    Z, work = np.empty((C, BLOCK)), np.empty((4, BLOCK))
-    total = 0.0
-    for first in range(0, m, BLOCK):
-        last = min(first + BLOCK, m)
-        to_columns(margin_rows, first, last, Z)
-        total += block_loss(Z, b, first, last, 1.0, work)
+    b, C = data.b, int(data.params[2])
+    m, work, order = b.size, np.empty(scratch(0, C)), np.empty(0, np.int64)
+    work[CORRECT] = total = 0.0
+    for first in range(0, m, ROWS):
+        last = min(first + ROWS, m)
+        to_columns(z, C, order, first, last, work, MARGINS)
+        total += block_loss(work, C, b, order, first, last, 0.0)
     return regularised(total / m, x, data.params[0])
 
 
@@ -270,4 +277,6 @@ LOSS = Loss(
     dense=dense,
     csr=csr,
     value=from_margins,
+    batch=rows,
+    work=rows_work,
 )

@@ -16,69 +16,117 @@ import numpy as np
 
 from dadapt_convex.oracle import helper
 from dadapt_convex.vector import dot
+from problems.linear_models.tiles import row_of
 
 BLOCK = 32
+# Where things stand in `work`: the number of rows predicted right; the labels, losses and slopes of a block; margins.
+CORRECT, LABELS, LOSSES, SLOPES, MARGINS = 0, 8, 8 + BLOCK, 8 + 2 * BLOCK, 8 + 3 * BLOCK
+
+
+@helper
+def dense_rows(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any, loss: Any) -> float:
+    """The mean over rows begin, ..., end - 1 of the order, of a dense matrix; its subgradient to g, unless g is empty.
+
+    z : (end - begin,), the margins in that order; work : (MARGINS,) or longer.
+    """
+    A, b, params = data.dense, data.b, data.params
+    p = A.shape[1]
+    for j in range(g.size):
+        g[j] = 0.0
+    work[CORRECT] = total = 0.0
+    for first in range(begin, end, BLOCK):
+        last = min(first + BLOCK, end)
+        for i in range(first, last):
+            row, margin = row_of(order, i), 0.0
+            for j in range(p):
+                margin += A[row, j] * x[j]
+            z[i - begin] = margin
+        total += block_loss(z, first - begin, last - begin, b, order, begin, params, work, loss)
+        if g.size == 0:
+            continue
+        i = first
+        while i + 4 <= last:  # four rows at a time: g is read and written a fourth as often
+            s = SLOPES + i - first
+            u0, u1, u2, u3 = work[s], work[s + 1], work[s + 2], work[s + 3]
+            a0, a1 = A[row_of(order, i)], A[row_of(order, i + 1)]
+            a2, a3 = A[row_of(order, i + 2)], A[row_of(order, i + 3)]
+            for j in range(p):
+                g[j] += (u0 * a0[j] + u1 * a1[j]) + (u2 * a2[j] + u3 * a3[j])
+            i += 4
+        while i < last:
+            a0 = A[row_of(order, i)]
+            for j in range(p):
+                g[j] += work[SLOPES + i - first] * a0[j]
+            i += 1
+    return finish(total / (end - begin), 1.0 / (end - begin), x, g, params[0])
+
+
+@helper
+def csr_rows(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any, loss: Any) -> float:
+    """The same for a CSR matrix."""
+    values, indices, indptr, b, params = data.values, data.indices, data.indptr, data.b, data.params
+    for j in range(g.size):
+        g[j] = 0.0
+    work[CORRECT] = total = 0.0
+    for first in range(begin, end, BLOCK):
+        last = min(first + BLOCK, end)
+        for i in range(first, last):
+            row, margin = row_of(order, i), 0.0
+            for e in range(indptr[row], indptr[row + 1]):
+                margin += values[e] * x[indices[e]]
+            z[i - begin] = margin
+        total += block_loss(z, first - begin, last - begin, b, order, begin, params, work, loss)
+        if g.size == 0:
+            continue
+        for i in range(first, last):
+            row, slope = row_of(order, i), work[SLOPES + i - first]
+            if slope != 0.0:
+                for e in range(indptr[row], indptr[row + 1]):
+                    g[indices[e]] += slope * values[e]
+    return finish(total / (end - begin), 1.0 / (end - begin), x, g, params[0])
+
+
+@helper
+def block_loss(
+    z: Any, first: int, last: int, b: Any, order: Any, begin: int, params: Any, work: Any, loss: Any
+) -> float:
+    """The sum of the losses at margins z[first:last]; their slopes to `work`."""
+    total = correct = 0.0
+    for i in range(last - first):
+        work[LABELS + i] = b[row_of(order, begin + first + i)]
+    for i in range(last - first):
+        work[LOSSES + i], work[SLOPES + i] = loss(z[first + i], work[LABELS + i], params)
+    for i in range(last - first):  # a loop of its own: see above
+        total += work[LOSSES + i]
+        correct += 1.0 if z[first + i] * work[LABELS + i] > 0.0 else 0.0
+    work[CORRECT] += correct
+    return total
 
 
 @helper
 def dense_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
-    """f(x) and a subgradient in g, for a dense matrix."""
-    A, b, params = data.dense, data.b, data.params
-    m, p = A.shape
-    for j in range(p):
-        g[j] = 0.0
-    losses, slopes = np.empty(BLOCK), np.empty(BLOCK)
-    total = 0.0
-    for first in range(0, m, BLOCK):
-        last = min(first + BLOCK, m)
-        for i in range(first, last):
-            margin = 0.0
-            for j in range(p):
-                margin += A[i, j] * x[j]
-            z[i] = margin
-        for i in range(first, last):
-            losses[i - first], slopes[i - first] = loss(z[i], b[i], params)
-        for i in range(last - first):  # a loop of its own: see above
-            total += losses[i]
-        i = first
-        while i + 4 <= last:  # four rows at a time: g is read and written a fourth as often
-            u0, u1, u2, u3 = slopes[i - first], slopes[i - first + 1], slopes[i - first + 2], slopes[i - first + 3]
-            for j in range(p):
-                g[j] += (u0 * A[i, j] + u1 * A[i + 1, j]) + (u2 * A[i + 2, j] + u3 * A[i + 3, j])
-            i += 4
-        while i < last:
-            for j in range(p):
-                g[j] += slopes[i - first] * A[i, j]
-            i += 1
-    return finish(total / m, 1.0 / m, x, g, params[0])
+    """f(x), a subgradient in g and the margins in z, for a dense matrix."""
+    return dense_rows(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, np.empty(MARGINS), loss)
 
 
 @helper
 def csr_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
-    """f(x) and a subgradient in g, for a CSR matrix."""
-    values, indices, indptr, b, params = data.values, data.indices, data.indptr, data.b, data.params
-    m = b.size
-    for j in range(g.size):
-        g[j] = 0.0
-    losses, slopes = np.empty(BLOCK), np.empty(BLOCK)
-    total = 0.0
-    for first in range(0, m, BLOCK):
-        last = min(first + BLOCK, m)
-        for i in range(first, last):
-            margin = 0.0
-            for e in range(indptr[i], indptr[i + 1]):
-                margin += values[e] * x[indices[e]]
-            z[i] = margin
-        for i in range(first, last):
-            losses[i - first], slopes[i - first] = loss(z[i], b[i], params)
-        for i in range(last - first):  # a loop of its own: see above
-            total += losses[i]
-        for i in range(first, last):
-            slope = slopes[i - first]
-            if slope != 0.0:
-                for e in range(indptr[i], indptr[i + 1]):
-                    g[indices[e]] += slope * values[e]
-    return finish(total / m, 1.0 / m, x, g, params[0])
+    """The same for a CSR matrix."""
+    return csr_rows(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, np.empty(MARGINS), loss)
+
+
+@helper
+def some_rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any, loss: Any) -> float:
+    """The mean over rows begin, ..., end - 1 of the order and its subgradient, unless g is empty."""
+    z = work[MARGINS : MARGINS + end - begin]
+    if data.dense.size > 0:
+        return dense_rows(x, g, z, data, order, begin, end, work, loss)
+    return csr_rows(x, g, z, data, order, begin, end, work, loss)
+
+
+def rows_work(rows: int, p: int, classes: int) -> int:
+    """Entries of `work` for so many rows."""
+    return MARGINS + rows
 
 
 @helper

@@ -1,0 +1,63 @@
+"""Adam [1], with weight decay added to the gradient or decoupled (AdamW [2]).
+
+    m_0 = v_0 = 0
+    for k = 0 .. n:
+        m_{k+1} = beta1 m_k + (1 - beta1) g_k              g_k + w x_k with weight decay w
+        v_{k+1} = beta2 v_k + (1 - beta2) g_k^2
+        m_hat   = m_{k+1} / (1 - beta1^{k+1}),   v_hat = v_{k+1} / (1 - beta2^{k+1})
+        x_{k+1} = x_k - lr gamma_k m_hat / (sqrt(v_hat) + eps)        gamma_k the schedule, 1 by default
+                  (1 - lr gamma_k w) x_k - ...                        with decoupled weight decay
+    Output x_{n+1}
+
+The learning rate is tuned by hand. No theorem bounds the gap; that of a single step is bounded, see (adam_step) in
+dadapt_convex/theory/baselines.py.
+
+[1] D. P. Kingma, J. Ba. Adam: a method for stochastic optimization. ICLR 2015, arXiv:1412.6980, Algorithm 1.
+[2] I. Loshchilov, F. Hutter. Decoupled weight decay regularization. ICLR 2019, arXiv:1711.05101.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dadapt_convex.method import SCHEDULE, Method, Real
+from dadapt_convex.methods._hyper import BETAS, DECOUPLE, EPS, WEIGHT_DECAY
+from dadapt_convex.oracle import step
+
+RATE = Real("lr", "the learning rate, in units of ||x||", default=1e-3, low=0.0)
+
+
+@step
+def adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+    """Iteration k, in one pass over the parameters; the output is the last iterate."""
+    m, v = vectors[0], vectors[1]
+    lr, beta1, beta2, eps, w, decouple, gamma = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4], hyper[5], hyper[6]
+
+    rate = lr * gamma
+    added, kept = (0.0, 1.0 - rate * w) if decouple else (w, 1.0)
+    t = k + 1.0
+    along = rate / (1.0 - beta1**t)
+    root = 1.0 / math.sqrt(1.0 - beta2**t)
+    moved2 = 0.0
+    for i in range(x.size):
+        gi = g[i] + added * x[i]
+        m[i] = beta1 * m[i] + (1.0 - beta1) * gi
+        v[i] = beta2 * v[i] + (1.0 - beta2) * (gi * gi)
+        move = along * m[i] / (math.sqrt(v[i]) * root + eps)
+        x_next[i] = kept * x[i] - move
+        moved2 += move * move
+
+    scalars[0] = math.sqrt(moved2)
+    return 0.0
+
+
+METHOD = Method(
+    name="adam",
+    reference="Kingma & Ba, ICLR 2015, Algorithm 1; AdamW: Loshchilov & Hutter, ICLR 2019",
+    summary="Adam, at a rate tuned by hand",
+    hyper=(RATE, BETAS, EPS, WEIGHT_DECAY, DECOUPLE, SCHEDULE),
+    vectors=("m", "v"),
+    scalars=("step_norm",),
+    step=adam,
+)

@@ -1,0 +1,57 @@
+"""Stochastic gradient descent with momentum, in PyTorch's form.
+
+    m_0 = 0
+    for k = 0 .. n:
+        m_{k+1} = beta m_k + g_k                           g_k + w x_k with weight decay w
+        x_{k+1} = x_k - lr gamma_k m_{k+1}                 gamma_k the schedule, 1 by default
+    Output x_{n+1}
+
+The learning rate is tuned by hand; momentum is 0 by default, where it is the subgradient method.
+
+Guarantee for the deterministic oracle and w = 0: with momentum 0, sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2
+||g_k||^2, h_k = lr gamma_k; with any momentum and a constant rate the bound (momentum) of
+dadapt_convex/theory/baselines.py.
+
+B. T. Polyak. Some methods of speeding up the convergence of iteration methods. USSR Comput. Math. Math. Phys. 4, 1964.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dadapt_convex.method import SCHEDULE, Method, Real
+from dadapt_convex.methods._hyper import MOMENTUM, WEIGHT_DECAY
+from dadapt_convex.oracle import step
+
+RATE = Real("lr", "the learning rate, in units of ||x|| / ||g||", default=1e-3, low=0.0)
+
+
+@step
+def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+    """Iteration k, in one pass over the parameters; the output is the last iterate."""
+    m = vectors[0]
+    lr, beta, w, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
+
+    h = lr * gamma
+    for i in range(x.size):
+        m[i] = beta * m[i] + (g[i] + w * x[i])
+        x_next[i] = x[i] - h * m[i]
+
+    if k == 0:
+        scalars[3] = f
+    scalars[0] += h
+    scalars[1] += h * f
+    scalars[2] += h * h * g2
+    return 0.0
+
+
+METHOD = Method(
+    name="sgd",
+    reference="Polyak 1964, as in PyTorch",
+    summary="stochastic gradient descent with momentum, at a rate tuned by hand",
+    hyper=(RATE, replace(MOMENTUM, default=0.0), WEIGHT_DECAY, SCHEDULE),
+    vectors=("m",),
+    scalars=("sum_h", "sum_h_f", "sum_h2_g2", "f_first"),
+    step=sgd,
+)

@@ -1,0 +1,344 @@
+"""Learning-rate schedules: factors gamma_k >= 0 of the step, usable with every method.
+
+A schedule is a value with a text form, which the command line takes and results record:
+
+    constant                  1
+    stagewise(60 80 95)       1, divided by 10 after 60, 80 and 95 epochs;   stagewise(30 60, divide_by=2)
+    linear, linear(0.1)       from 1 down to 0 (to 0.1) along a line
+    cosine, cosine(0.1)       the same along half a cosine
+    polynomial(2)             (1 - k / steps)^2;                             polynomial(2, end=0.1)
+    inverse_sqrt              1 / sqrt(k + 1)
+    warmup(5), warmup(5, cosine)   up along a line during 5 epochs, then the other schedule for what is left
+
+k = 0, 1, ... counts steps, of which a run has `steps` and an epoch `per_epoch`: ceil(m / batch_size) with mini-batches,
+1 otherwise. The last step is k = steps - 1: linear and cosine come near their end without reaching it, so that no
+step is lost. Any function k -> factor is a schedule too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Vector
+
+CHECKED_AT_ONCE = 1 << 20
+
+
+class Schedule:
+    """Base of all schedules: `factors(k, steps, per_epoch)` for an array k."""
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """gamma_k for each of these k."""
+        raise NotImplementedError
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is 1 throughout."""
+        return False
+
+    @property
+    def certain(self) -> bool:
+        """Whether all factors are known to be nonnegative and finite, without a look at them."""
+        return False
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """gamma_k = 1."""
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """Ones."""
+        return np.ones(np.shape(k))
+
+    @property
+    def constant(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def certain(self) -> bool:
+        """They are 1."""
+        return True
+
+    def __str__(self) -> str:
+        return "constant"
+
+
+@dataclass(frozen=True)
+class Stagewise(Schedule):
+    """Divided by `divide_by` after each of these numbers of epochs."""
+
+    epochs: tuple[float, ...]
+    divide_by: float = 10.0
+
+    def __post_init__(self) -> None:
+        try:
+            epochs = tuple(float(e) for e in self.epochs)
+        except (TypeError, ValueError):
+            epochs = ()
+        if not epochs or not all(e > 0 and math.isfinite(e) for e in epochs):
+            raise ValueError(f"stagewise takes positive numbers of epochs, got {self.epochs!r}.")
+        object.__setattr__(self, "epochs", epochs)
+        _check_positive("divide_by", self.divide_by)
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """1 / divide_by^(number of stages that are over)."""
+        over = np.searchsorted(np.sort(self.epochs), np.asarray(k) / per_epoch, side="right")
+        with np.errstate(over="ignore", divide="ignore"):  # a power out of range: 0, or infinite and refused
+            return 1.0 / self.divide_by ** over.astype(np.float64)
+
+    @property
+    def certain(self) -> bool:
+        """Where they decrease."""
+        return self.divide_by >= 1
+
+    def __str__(self) -> str:
+        epochs = " ".join(map(_text, self.epochs))
+        divide_by = "" if self.divide_by == 10 else f", divide_by={_text(self.divide_by)}"
+        return f"stagewise({epochs}{divide_by})"
+
+
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    """end + (1 - end) (1 - k / steps)^power."""
+
+    power: float
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_end(self.end)
+        _check_positive("power", self.power)
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """As above."""
+        return self.end + (1 - self.end) * (1 - np.asarray(k) / steps) ** self.power
+
+    @property
+    def certain(self) -> bool:
+        """They lie between end and 1."""
+        return True
+
+    def __str__(self) -> str:
+        end = "" if self.end == 0 else f", end={_text(self.end)}"
+        return f"polynomial({_text(self.power)}{end})"
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """end + (1 - end) (1 - k / steps)."""
+
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_end(self.end)
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """As above."""
+        return self.end + (1 - self.end) * (1 - np.asarray(k) / steps)
+
+    @property
+    def certain(self) -> bool:
+        """They lie between end and 1."""
+        return True
+
+    def __str__(self) -> str:
+        return "linear" if self.end == 0 else f"linear({_text(self.end)})"
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """end + (1 - end) (1 + cos(pi k / steps)) / 2."""
+
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_end(self.end)
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """As above."""
+        return self.end + (1 - self.end) * (1 + np.cos(np.pi * np.asarray(k) / steps)) / 2
+
+    @property
+    def certain(self) -> bool:
+        """They lie between end and 1."""
+        return True
+
+    def __str__(self) -> str:
+        return "cosine" if self.end == 0 else f"cosine({_text(self.end)})"
+
+
+@dataclass(frozen=True)
+class InverseSqrt(Schedule):
+    """1 / sqrt(k + 1)."""
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """As above."""
+        return 1 / np.sqrt(np.asarray(k) + 1.0)
+
+    @property
+    def certain(self) -> bool:
+        """They lie between 0 and 1."""
+        return True
+
+    def __str__(self) -> str:
+        return "inverse_sqrt"
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """(k + 1) / w during the first w = ceil(epochs per_epoch) steps, then `then` from its own k = 0 for the rest."""
+
+    epochs: float
+    then: Schedule = Constant()
+
+    def __post_init__(self) -> None:
+        _check_positive("the epochs of warmup", self.epochs)
+        object.__setattr__(self, "then", as_schedule(self.then))
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """As above."""
+        k, w = np.asarray(k), math.ceil(self.epochs * per_epoch)
+        after = self.then.factors(np.maximum(k - w, 0), max(steps - w, 1), per_epoch)
+        return np.where(k < w, (k + 1) / w, after)
+
+    @property
+    def certain(self) -> bool:
+        """Where those of `then` are."""
+        return self.then.certain
+
+    def __str__(self) -> str:
+        then = "" if self.then.constant else f", {self.then}"
+        return f"warmup({_text(self.epochs)}{then})"
+
+
+@dataclass(frozen=True)
+class Custom(Schedule):
+    """A function k -> gamma_k of one's own."""
+
+    function: Callable[[int], float]
+
+    def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
+        """The function at each k."""
+        return np.array([self.function(i) for i in np.atleast_1d(k).tolist()], dtype=np.float64)
+
+    def __str__(self) -> str:
+        return f"custom({getattr(self.function, '__name__', type(self.function).__name__)})"
+
+
+def _check_end(end: Any) -> None:
+    if not (_is_number(end) and 0 <= end <= 1):
+        raise ValueError(f"end, the factor at the end, must be in [0, 1], got {end!r}.")
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not (_is_number(value) and 0 < value < math.inf):
+        raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _text(number: float) -> str:
+    """The shortest text that reads back as this number."""
+    return repr(float(number)).removesuffix(".0")
+
+
+KINDS: dict[str, type[Any]] = {
+    "constant": Constant,
+    "stagewise": Stagewise,
+    "linear": Linear,
+    "cosine": Cosine,
+    "polynomial": Polynomial,
+    "inverse_sqrt": InverseSqrt,
+    "warmup": Warmup,
+}
+TEXT = re.compile(r"\s*(?P<name>\w+)\s*(?:\((?P<inside>.*)\))?\s*")
+
+
+def as_schedule(value: Any) -> Schedule:
+    """The schedule that a value stands for: a Schedule, its text, a function k -> factor, or None for constant.
+
+    Raises ValueError for anything else.
+    """
+    if value is None:
+        return Constant()
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, str):
+        return _parsed(value)
+    if callable(value):
+        return Custom(value)
+    raise ValueError(
+        f"schedule must be a Schedule, its text, or a function of k, got {value!r}; {', '.join(KINDS)} are known."
+    )
+
+
+def _parsed(text: str) -> Schedule:
+    match = TEXT.fullmatch(text)
+    if match is None or match["name"] not in KINDS:
+        from dadapt_convex.method import nearest
+
+        hint = nearest(text.partition("(")[0].strip(), KINDS) or "there are"
+        raise ValueError(f"unknown schedule {text!r}; {hint} {', '.join(KINDS)}.")
+    name, kind = match["name"], KINDS[match["name"]]
+    given: list[Any] = []
+    named: dict[str, float] = {}
+    for part in _arguments(match["inside"] or ""):
+        key, equals, value = part.partition("=")
+        if equals and key.strip().isidentifier():
+            if key.strip() in named:
+                raise ValueError(f"{key.strip()} stands twice in the schedule {text!r}.")
+            named[key.strip()] = _number(value, text)
+        elif part[:1].isalpha():
+            given.append(_parsed(part))
+        else:
+            numbers = tuple(_number(word, text) for word in part.split())
+            given.append(numbers if name == "stagewise" else numbers[0] if len(numbers) == 1 else numbers)
+    known = [f.name for f in fields(kind)]
+    if len(given) > len(known) or not set(named) <= set(known) - set(known[: len(given)]):
+        raise ValueError(f"{name} takes {', '.join(known) or 'nothing'}, got {text!r}.")
+    try:
+        return kind(*given, **named)
+    except TypeError:
+        raise ValueError(f"{name} takes {', '.join(known) or 'nothing'}, got {text!r}.") from None
+
+
+def _arguments(inside: str) -> list[str]:
+    """Split at commas that stand in no brackets of their own."""
+    parts, depth = [""], 0
+    for letter in inside:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _number(word: str, text: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{word.strip()!r} in the schedule {text!r} is no number.") from None
+
+
+def check_factors(schedule: Schedule, steps: int, per_epoch: int) -> None:
+    """ValueError where a factor of the run is negative or not finite, before any work."""
+    if schedule.certain:
+        return
+    for first in range(0, steps, CHECKED_AT_ONCE):
+        k = np.arange(first, min(first + CHECKED_AT_ONCE, steps))
+        found = np.asarray(schedule.factors(k, steps, per_epoch))
+        if found.shape != k.shape:
+            raise ValueError(f"schedule must give a factor for each k, got shape {found.shape} for {k.shape}.")
+        good = np.isfinite(found) & (found >= 0)
+        if not good.all():
+            i = int(np.argmin(good))
+            raise ValueError(f"schedule must be nonnegative and finite, got {found[i]} at k = {k[i]} from {schedule}.")

@@ -1,0 +1,106 @@
+"""Stochastic gradients: mini-batches without replacement, or noise added to the subgradient.
+
+With mini-batches an epoch visits every row once, in an order drawn anew; the last batch holds what is left. f is then
+the mean loss of the batch, plus the penalty. The same seed gives the same batches to every method. The loops are in
+stochastic_driver.py.
+
+Noise models add to each entry of the subgradient, independently and with mean zero:
+
+    gaussian(sigma)    sigma times a standard normal number
+    sign(sigma)        sigma or -sigma, each with probability 1/2
+    skewed(sigma)      3 sigma with probability 0.999, -2997 sigma with probability 0.001; on |x| it drives the estimate
+                       d_hat above D, which deterministic subgradients never do
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Objective, Vector
+
+LIKELY, UNLIKELY, RARE = 3.0, -2997.0, 0.001
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A noise model and its size; see the module's text."""
+
+    kind: str
+    sigma: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.sigma:g})"
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        """Independent entries; a longer draw begins with a shorter one."""
+        if self.kind == "gaussian":
+            return self.sigma * rng.standard_normal(shape)
+        u = rng.random(shape)
+        if self.kind == "sign":
+            return np.where(u < 0.5, self.sigma, -self.sigma)
+        return np.where(u < RARE, UNLIKELY * self.sigma, LIKELY * self.sigma)
+
+
+NOISES = ("gaussian", "sign", "skewed")
+TEXT = re.compile(r"\s*(\w+)\s*\(\s*([^()]+?)\s*\)\s*")
+
+
+def as_noise(value: Any) -> Noise:
+    """The noise model that a text or a Noise stands for; ValueError for anything else."""
+    if isinstance(value, str):
+        match = TEXT.fullmatch(value)
+        with contextlib.suppress(ValueError):
+            value = Noise(match[1], float(match[2])) if match else value
+    if isinstance(value, Noise) and value.kind in NOISES and value.sigma > 0 and math.isfinite(value.sigma):
+        return value
+    raise ValueError(f"noise must be {', '.join(f'{kind}(sigma)' for kind in NOISES)} with sigma > 0, got {value!r}.")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Where the randomness comes from: mini-batches of this size, or noise; and its seed."""
+
+    batch_size: int | None
+    noise: Noise | None
+    seed: int
+
+    def per_epoch(self, m: int) -> int:
+        """Steps in an epoch: 1 without mini-batches."""
+        return 1 if self.batch_size is None else -(-m // self.batch_size)
+
+    def recorded(self) -> dict[str, Any]:
+        """For the record, as hyper-parameters."""
+        source = {"batch_size": self.batch_size} if self.batch_size is not None else {"noise": str(self.noise)}
+        return {**source, "seed": self.seed}
+
+
+def sampling(problem: Objective, batch_size: Any, noise: Any, seed: Any) -> Sampling | None:
+    """Check what solve() was given; None: the deterministic oracle. ValueError with a sentence."""
+    if batch_size is None and noise is None:
+        return None
+    if batch_size is not None and noise is not None:
+        raise ValueError("give batch_size or noise, not both: mini-batches have noise of their own.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a nonnegative integer, got {seed!r}.")
+    if noise is not None:
+        return Sampling(None, as_noise(noise), int(seed))
+    m = rows(problem)
+    if m == 0:
+        raise ValueError(f"{problem.name} has no rows to draw mini-batches from; noise='gaussian(0.1)' adds noise.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+    if batch_size > m:
+        raise ValueError(f"batch_size must be at most the number of rows, {m} in {problem.name}, got {batch_size}.")
+    return Sampling(int(batch_size), None, int(seed))
+
+
+def rows(problem: Objective) -> int:
+    """The number of rows that mini-batches can be drawn from; 0 where there are none."""
+    oracle = problem.oracle
+    return 0 if oracle.batch is None or oracle.data is None else oracle.data.b.size

@@ -1,0 +1,162 @@
+"""report.html of the suites of the paper: made from the stored files alone, one file, no network."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments import store
+from experiments.paper import files, tables
+from experiments.paper.figures import NAMES
+from experiments.paper.files import ACCURACY, FIGURES_OF, PRACTICE, RATES, SENSITIVITY, TOY, TUNING, Stored
+from experiments.paper.sets import COMPARED
+from experiments.report import _image, templates
+
+# The paper's set-up; with another number of epochs nothing is compared.
+PAPER_EPOCHS = 100
+ADAM_PAIR = ("adam", "dadapt_adam")
+
+
+def write(suite: str, out: Path, content: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Fill a suite's template."""
+    environment = templates()
+    environment.filters["signed"] = signed
+    environment.filters["fixed"] = fixed
+    shared = {
+        "suite": suite,
+        "figure": _image(out, FIGURES_OF[suite][0]),
+        "manifest": manifest,
+        "manifest_text": json.dumps(manifest, indent=2),
+        "quick": bool(manifest.get("quick")),
+    }
+    text = environment.get_template(f"{suite}.html.j2").render({**shared, **content})
+    store.write_text(out / store.REPORT, text)
+
+
+def signed(value: Any, digits: int = 2) -> str:
+    """A difference, with its sign; empty where there is none."""
+    if value is None or math.isnan(value):
+        return ""
+    return f"{round(float(value), digits) + 0.0:+.{digits}f}"
+
+
+def fixed(value: Any, digits: int = 2) -> str:
+    """A number with so many digits behind the point; empty where there is none."""
+    return "" if value is None or math.isnan(value) else f"{float(value):.{digits}f}"
+
+
+def trained(stored: Stored) -> dict[str, Any]:
+    """What the pages of all suites that train show: problems, what is absent, and how runs are made."""
+    problems = [dict(row) for _, row in stored.problems.iterrows()]
+    return {
+        "problems": problems,
+        "parts": [row["title"] for row in problems if row["data"] == "part"],
+        "rebuilt": [row["title"] for row in problems if row["data"] == "rebuilt"],
+        "embedded": [row["title"] for row in problems if row["data"] == "embedded"],
+        "absent": stored.manifest.get("absent", []),
+        "configuration": stored.configuration,
+        "names": NAMES,
+    }
+
+
+def write_convex(out: Path) -> None:
+    """The published table beside ours, the rates of the search, and what tuning is worth."""
+    stored = Stored.read(out)
+    accuracy, tuning, practice = (stored.table(name) for name in (ACCURACY, TUNING, PRACTICE))
+    titles = dict(zip(stored.problems["problem"], stored.problems["title"], strict=True))
+    pairs = []
+    for (adaptive, tuned), rows in practice.groupby(["adaptive", "tuned"], sort=False):
+        records = [{**row, "title": titles[row["problem"]]} for _, row in rows.iterrows()]
+        pairs.append(
+            {
+                "adaptive": NAMES[str(adaptive)],
+                "tuned": NAMES[str(tuned)],
+                "rows": records,
+                "accuracy": tables.by_standing(records, "accuracy", "accuracy_standard_error"),
+                "loss": tables.by_standing(records, "loss", "loss_standard_error"),
+                "runs": int(rows["tuning_runs"].sum()),
+                "rates": int(rows["tuning_rates"].sum()),
+            }
+        )
+    content = {
+        **trained(stored),
+        "compared": compares(stored),
+        "comparison": comparison(stored, accuracy),
+        "methods": [NAMES[method] for method in ADAM_PAIR],
+        "pairs": pairs,
+        "beyond": tables.BEYOND,
+        "search": [_search(str(m), rows, titles) for m, rows in tuning.groupby("method", sort=False)],
+        "grids": stored.configuration["grids"],
+    }
+    write("paper_convex", out, content, stored.manifest)
+
+
+def compares(stored: Stored) -> bool:
+    """Whether anything may be laid beside the paper's numbers."""
+    return not stored.quick and stored.configuration["epochs"] == PAPER_EPOCHS
+
+
+def comparison(stored: Stored, accuracy: Any) -> list[dict[str, Any]]:
+    """Per problem: for Adam and D-Adapt Adam the published accuracy, ours, and the difference."""
+    found = []
+    for _, problem in stored.problems.iterrows():
+        row: dict[str, Any] = {"title": problem["title"], "compared": problem["data"] in COMPARED, "methods": []}
+        for method in ADAM_PAIR:
+            mine = accuracy[(accuracy["problem"] == problem["problem"]) & (accuracy["method"] == method)].iloc[0]
+            published = float(mine["published"])
+            difference = mine["accuracy"] - published
+            row["methods"].append(
+                {
+                    "published": published,
+                    "accuracy": float(mine["accuracy"]),
+                    "error": float(mine["standard_error"]),
+                    "difference": difference,
+                    "in_errors": tables.in_errors(difference, mine["standard_error"]),
+                }
+            )
+        found.append(row)
+    return found
+
+
+def _search(method: str, rows: Any, titles: Mapping[str, str]) -> dict[str, Any]:
+    problems = []
+    for problem, tried in rows.groupby("problem", sort=False):
+        chosen = tried[tried["chosen"] == "chosen"].iloc[0]
+        records = [dict(row) for _, row in tried.iterrows()]
+        problems.append({"title": titles[str(problem)], "chosen": dict(chosen), "tried": records})
+    return {"method": NAMES[method], "problems": problems}
+
+
+def write_sensitivity(out: Path) -> None:
+    """Final accuracy by problem and d_0."""
+    stored = Stored.read(out)
+    table = stored.table(SENSITIVITY)
+    d0s = sorted(table["d0"].unique())
+    rows = []
+    for _, problem in stored.problems.iterrows():
+        mine = table[table["problem"] == problem["problem"]].set_index("d0").loc[d0s]
+        spread = mine["accuracy"].max() - mine["accuracy"].min()
+        rows.append({"title": problem["title"], "cells": [dict(r) for _, r in mine.iterrows()], "spread": spread})
+    write("paper_sensitivity", out, {**trained(stored), "d0s": d0s, "rows": rows}, stored.manifest)
+
+
+def write_learning_rates(out: Path) -> None:
+    """The rate at the end, before the factor of the schedule, against the tuned one."""
+    stored = Stored.read(out)
+    titles = dict(zip(stored.problems["problem"], stored.problems["title"], strict=True))
+    rows = [{**row, "title": titles[row["problem"]]} for _, row in stored.table(RATES).iterrows()]
+    ratios = [row["ratio"] for row in rows]
+    content = {**trained(stored), "rows": rows, "ratio_low": min(ratios), "ratio_high": max(ratios)}
+    content["grids"] = stored.configuration["grids"]
+    write("paper_learning_rates", out, content, stored.manifest)
+
+
+def write_toy(out: Path) -> None:
+    """The final d from each d_0, against D/(1 + sqrt 3)."""
+    files.require(out, TOY, store.MANIFEST)
+    manifest = store.read_manifest(out) or {}
+    rows = [dict(row) for _, row in files.read_table(out, TOY).iterrows()]
+    write("paper_toy", out, {"rows": rows, "configuration": manifest["configuration"]}, manifest)

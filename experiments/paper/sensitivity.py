@@ -1,0 +1,61 @@
+"""`paper_sensitivity`: the final accuracy of D-Adapt Adam against d_0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments import store
+from experiments.paper import figures, files, pages, tables, work
+from experiments.paper.convex import announce, close, facts
+from experiments.paper.search import Finished, config
+from experiments.paper.session import Session
+from experiments.paper.training import Group
+from experiments.suite import Options
+
+NAME = "paper_sensitivity"
+METHOD = "dadapt_adam"
+EPOCHS, QUICK_EPOCHS = 100, 15
+QUICK_PROBLEMS = ("glass", "iris", "vowel", "wine")
+D0S = (1e-16, 1e-14, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
+QUICK_D0S = (1e-16, 1e-10, 1e-6, 1e-2)
+DEFAULT_D0 = 1e-6
+
+
+def label(d0: float) -> str:
+    """The method's label; at the default value the one that the other suites use, so that runs are shared."""
+    return METHOD if d0 == DEFAULT_D0 else f"{METHOD}[d0={d0:g}]"
+
+
+def execute(options: Options) -> int:
+    """Run the suite; the exit code."""
+    made = work.plan(NAME, options, EPOCHS, QUICK_EPOCHS, QUICK_PROBLEMS)
+    d0s = QUICK_D0S if options.quick else D0S
+    labels = [label(d0) for d0 in d0s]
+    session = Session(options, {**made.configuration(NAME), "methods": labels}, facts(options, made))
+
+    def wanted(finished: Finished) -> list[Group]:
+        return [Group(key, config(text)) for key in made.keys for text in labels]
+
+    def body() -> None:
+        announce(session, made)
+        finished = work.compute(session, made, wanted)
+        groups = {key.name: {d0: Group(key, config(label(d0))) for d0 in d0s} for key in made.keys}
+        complete = {name for name, mine in groups.items() if all(group in finished for group in mine.values())}
+        files.write_curves(session.out, {g: curves for g, curves in finished.items() if g.problem.name in complete})
+        files.write_table(session.out, store.PROBLEMS, [row for row in made.facts if row["problem"] in complete])
+        rows = [
+            {"problem": name, "method": METHOD, "d0": d0, **tables.summary(finished[group])}
+            for name, mine in groups.items() if name in complete for d0, group in mine.items()
+        ]  # fmt: skip
+        files.write_table(session.out, files.SENSITIVITY, rows)
+        close(session, redraw)
+
+    return session.run(body)
+
+
+def redraw(out: Path) -> None:
+    """The figure and the report, from the stored files alone."""
+    stored = files.Stored.read(out)
+    (out / store.FIGURES).mkdir(exist_ok=True)
+    figures.draw(stored, NAME)
+    pages.write_sensitivity(out)

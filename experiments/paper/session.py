@@ -1,0 +1,136 @@
+"""A results directory while a suite of the paper works in it: who may write there, its manifest, its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments import provenance, store
+from experiments.cells import Failure
+from experiments.figure_names import FORMATS
+from experiments.paper.files import CURVES, FIGURES_OF, TABLES
+from experiments.processes import Stopped
+from experiments.suite import BadInput, Options
+
+OK, PROBLEM = 0, 1
+
+
+@dataclass
+class Session:
+    """One call of a suite on a results directory.
+
+    configuration : everything that must not change within the directory, of which `suite` is the suite's name.
+    facts : what the manifest says besides.
+    """
+
+    options: Options
+    configuration: Mapping[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from experiments import terminal
+
+        self.console = terminal.console()
+        self.begun, self.started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+        self.earlier: list[Any] = []
+
+    @property
+    def suite(self) -> str:
+        """The suite's name."""
+        return str(self.configuration["suite"])
+
+    @property
+    def out(self) -> Path:
+        """The results directory; a first look has its own, so as not to stand in the way of the whole suite."""
+        return self.options.out or store.DEFAULT_PARENT / (self.suite + ("_quick" if self.options.quick else ""))
+
+    @property
+    def jobs(self) -> int:
+        """The number of processes."""
+        return self.options.jobs or provenance.available_cores()
+
+    def say(self, text: str) -> None:
+        """A line on standard output, as it stands."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Record how long the block takes, for the manifest."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] = round(time.perf_counter() - begun, 3)
+
+    def run(self, body: Callable[[], None]) -> int:
+        """Do the work with the directory to itself; the exit code.
+
+        BadInput where it holds other results or cannot be written; KeyboardInterrupt passes through.
+        """
+        with store.open_directory(self.out, self.configuration, self.options.fresh, files_of):
+            self.earlier = (store.read_manifest(self.out) or {}).get("sessions", [])
+            self.write_manifest("running")
+            try:
+                body()
+            except KeyboardInterrupt:
+                self.write_manifest("interrupted")
+                raise
+            except store.StoreError as error:
+                raise BadInput(f"{error}; what is finished is kept, and the same command goes on from there.") from None
+            except Stopped as error:
+                self.say(f"stopped: {error}; the same command goes on from there.")
+                self.write_manifest("stopped")
+                return PROBLEM
+            with contextlib.suppress(OSError):  # no certificates belong to these suites
+                (self.out / store.CERTIFICATES).rmdir()
+        for what, failure in self.failures.items():
+            self.say(f"failed: {what}: {failure.reason}")
+        self.say(f"report: {self.out / store.REPORT}")
+        return PROBLEM if self.failures else OK
+
+    def write_manifest(self, state: str) -> None:
+        """Write what is known by now."""
+        this = {
+            "started": self.started.isoformat(timespec="seconds"),
+            "seconds": {**self.seconds, "total": round(time.perf_counter() - self.begun, 3)},
+            "jobs": self.jobs,
+        }
+        store.write_manifest(
+            self.out,
+            {
+                "state": state,
+                "command": shlex.join(["python", "-m", "experiments.run", *self.options.argv]),
+                "argv": list(self.options.argv),
+                "configuration": self.configuration,
+                "seeds": list(range(self.configuration.get("seeds", 0))),
+                **self.facts,
+                "failed": [{"what": what, "reason": failure.reason} for what, failure in self.failures.items()],
+                **provenance.commit(),
+                "versions": provenance.versions(),
+                "machine": provenance.machine(),
+                "sessions": [*self.earlier, this],
+            },
+        )
+
+
+def same_code() -> dict[str, Any]:
+    """The part of a configuration that says by what the numbers were made."""
+    return {"format": store.FORMAT, "environment": provenance.environment(), "code": provenance.code_fingerprint()}
+
+
+def files_of(configuration: Mapping[str, Any]) -> list[str]:
+    """What a run of this configuration leaves beside the files that every suite writes; --fresh deletes it."""
+    if configuration.get("suite") in FIGURES_OF:
+        figures = FIGURES_OF[configuration["suite"]]
+        return [CURVES, *TABLES, *(f"{store.FIGURES}/{name}.{form}" for name in figures for form in FORMATS)]
+    from experiments.runner import named_files
+
+    return named_files(dict(configuration))

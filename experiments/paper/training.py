@@ -1,0 +1,175 @@
+"""One method on one problem with several seeds; what worker processes do, and what they store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import store
+from experiments.cells import Failure, ProblemKey, load, one_thread
+from experiments.selection import MethodConfig
+
+BATCH_SIZE = 16
+# After these shares of the epochs the rate is divided by 10: 60, 80 and 95 of 100.
+STAGES = (0.6, 0.8, 0.95)
+MEASURED = ("f", "accuracy", "d")
+# A task does about so much, in parameters times steps; a step costs as much as COST_OF_A_STEP parameters besides.
+# Fixed numbers, not times: an interrupted suite must find the same tasks again.
+WORK_OF_A_TASK, COST_OF_A_STEP = 4e8, 200
+
+
+@dataclass(frozen=True)
+class Training:
+    """What all runs of a suite share."""
+
+    epochs: int
+    seeds: int
+    batch_size: int = BATCH_SIZE
+
+    @property
+    def schedule(self) -> str:
+        """The schedule's text: the rate is divided by 10 after each stage."""
+        return f"stagewise({' '.join(f'{share * self.epochs:g}' for share in STAGES)})"
+
+    def steps(self, m: int) -> int:
+        """Steps of one run on m rows."""
+        return self.epochs * -(-m // self.batch_size)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A method configuration on a problem, with all seeds."""
+
+    problem: ProblemKey
+    config: MethodConfig
+
+    def __str__(self) -> str:
+        return f"{self.config.label} on {self.problem.name}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some seeds of a group: what one process does at a time, and one stored file."""
+
+    group: Group
+    training: Training
+    seeds: tuple[int, ...]
+
+    @property
+    def identity(self) -> str:
+        """A hash of everything the numbers depend on, beside the code; the suite is not among it."""
+        hyper = [list(pair) for pair in self.group.config.hyper]
+        return store.digest(
+            "paper", store.FORMAT, self.group.problem.name, self.group.problem.data_hash, self.group.config.name, hyper,
+            self.training.epochs, self.training.batch_size, self.training.schedule, list(self.seeds),
+        )  # fmt: skip
+
+    def path(self, out: Path) -> Path:
+        """Where it is stored."""
+        return store.cell_path(out, self.identity)
+
+    def __str__(self) -> str:
+        return f"{self.group}, seeds {self.seeds[0]} to {self.seeds[-1]}"
+
+
+def tasks(group: Group, training: Training, m: int, p: int) -> list[Task]:
+    """A group cut into tasks of about WORK_OF_A_TASK, on a problem of m rows and p unknowns."""
+    work = training.steps(m) * (p + COST_OF_A_STEP) * training.seeds
+    pieces = min(training.seeds, max(1, round(work / WORK_OF_A_TASK)))
+    return [
+        Task(group, training, tuple(int(seed) for seed in seeds))
+        for seeds in np.array_split(np.arange(training.seeds), pieces)
+    ]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the runs of a group left: a row per seed, a column per epoch; NaN after a run stopped being finite.
+
+    f, accuracy, d : (seeds, epochs) float64
+        The training loss and the accuracy over all rows after each epoch, accuracy as a share; d is NaN for methods
+        that have none.
+    messages : tuple of str
+        For each seed, why it did not complete; empty where it did.
+    seconds : float
+        Time in iterations.
+    """
+
+    f: Any
+    accuracy: Any
+    d: Any
+    messages: tuple[str, ...]
+    seconds: float = 0.0
+
+    @classmethod
+    def joined(cls, parts: Iterable[Curves]) -> Curves:
+        """Seeds after seeds."""
+        parts = list(parts)
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in MEASURED}
+        messages = tuple(message for part in parts for message in part.messages)
+        return cls(**columns, messages=messages, seconds=sum(part.seconds for part in parts))
+
+
+def run_task(task: Task, out: Path) -> Failure | None:
+    """Run the seeds of a task and store them, whole or not at all."""
+    try:
+        with one_thread():
+            curves = Curves.joined(train(task.group, task.training, seed) for seed in task.seeds)
+            write(task.path(out), task.seeds, curves)
+    except store.StoreError as error:
+        return Failure(str(error), disk=True)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return None
+
+
+def train(group: Group, training: Training, seed: int) -> Curves:
+    """One run; KeyboardInterrupt passes through."""
+    import dadapt_convex as dc
+    from dadapt_convex.run import COMPLETED, INTERRUPTED
+
+    run = dc.solve(
+        load(group.problem.name, group.problem.data_dir), group.config.name, epochs=training.epochs,
+        batch_size=training.batch_size, schedule=training.schedule, seed=seed, **dict(group.config.hyper),
+    )  # fmt: skip
+    if run.status == INTERRUPTED:  # solve() returns what it has; a task is whole or not there
+        raise KeyboardInterrupt
+    columns = {name: np.full((1, training.epochs), np.nan) for name in MEASURED}
+    for row in run.rows:
+        if row["k"] % run.per_epoch == 0:  # the last row of a run that stopped may lie within an epoch
+            for name in MEASURED:
+                columns[name][0, round(row["epoch"]) - 1] = row.get(name, np.nan)
+    message = "" if run.status == COMPLETED else f"{run.message}, seed {seed}"
+    return Curves(**columns, messages=(message,), seconds=run.seconds)
+
+
+def write(path: Path, seeds: Sequence[int], curves: Curves) -> None:
+    """Store curves as Parquet: a row per seed and epoch, messages and seconds in the metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    epochs = curves.f.shape[1]
+    columns = {
+        "seed": np.repeat(np.asarray(seeds), epochs),
+        "epoch": np.tile(np.arange(1, epochs + 1), len(seeds)),
+        **{name: getattr(curves, name).ravel() for name in MEASURED},
+    }
+    about = {"messages": curves.messages, "seconds": curves.seconds, "seeds": len(seeds)}
+    table = pa.table(columns).replace_schema_metadata({"dadapt": json.dumps(about)})
+    with store.replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read(path: Path) -> Curves:
+    """Curves as they were stored."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    about = json.loads((table.schema.metadata or {})[b"dadapt"])
+    columns = {name: table.column(name).to_numpy().reshape(about["seeds"], -1) for name in MEASURED}
+    return Curves(**columns, messages=tuple(about["messages"]), seconds=about["seconds"])

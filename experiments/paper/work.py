@@ -1,0 +1,246 @@
+"""Groups of runs over processes: what is asked for, how long it will take, and what is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import store
+from experiments.cells import ProblemKey, data_hash, load
+from experiments.paper import sets
+from experiments.paper.session import Session, same_code
+from experiments.paper.sets import Choice
+from experiments.paper.training import BATCH_SIZE, Curves, Group, Task, Training, read, run_task, tasks
+from experiments.processes import Work, workers
+from experiments.runner import problem_facts
+from experiments.selection import select_problems
+from experiments.suite import BadInput, Options, Suite
+
+# How a step is timed before the work begins: after a run that compiles, the best of two of this many steps.
+TIMED_STEPS = 300
+PACE_METHOD = "dadapt_adam"
+PERCENT = 100
+
+# From the finished groups (None where one failed) to all groups known to be needed by now.
+Wanted = Callable[[Mapping[Group, Curves | None]], Sequence[Group]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a step takes on a problem, and what each epoch takes besides."""
+
+    step: float
+    epoch: float
+
+    def seconds(self, training: Training, m: int, seeds: int) -> float:
+        """What these runs will take in one process."""
+        return seeds * (training.steps(m) * self.step + training.epochs * self.epoch)
+
+
+@dataclass
+class Plan:
+    """The problems of a suite and how its runs are made, checked; nothing was written yet.
+
+    choices, keys, facts : the same problems in the same order: what they stand for, how they are told to other
+        processes, and what problems.csv says of them.
+    absent : the paper's problems whose data are not on this machine.
+    """
+
+    choices: list[Choice]
+    keys: list[ProblemKey]
+    facts: list[dict[str, Any]]
+    absent: list[str]
+    training: Training
+    paces: dict[ProblemKey, Pace] = field(default_factory=dict)
+
+    def shape(self, key: ProblemKey) -> tuple[int, int]:
+        """Rows and unknowns."""
+        facts = self.facts[self.keys.index(key)]
+        return facts["m"], facts["p"]
+
+    def tasks(self, group: Group) -> list[Task]:
+        """The tasks of a group."""
+        return tasks(group, self.training, *self.shape(group.problem))
+
+    def seconds(self, tasks: Sequence[Task]) -> float:
+        """What these tasks take in one process, once measure() has been called."""
+        return sum(
+            self.paces[t.group.problem].seconds(self.training, self.shape(t.group.problem)[0], len(t.seeds))
+            for t in tasks
+        )
+
+    def configuration(self, suite: str) -> dict[str, Any]:
+        """Everything that must not change within a results directory, but the methods."""
+        return {
+            "suite": suite,
+            "epochs": self.training.epochs,
+            "seeds": self.training.seeds,
+            "batch_size": self.training.batch_size,
+            "schedule": self.training.schedule,
+            "problems": {key.name: key.data_hash for key in self.keys},
+            **same_code(),
+        }
+
+
+def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_problems: Sequence[str]) -> Plan:
+    """Which problems run, and how; BadInput with a sentence where that cannot be.
+
+    quick_problems : the titles of the paper's problems, and the names of embedded sets, that --quick takes.
+    """
+    if options.data_dir is not None and not options.data_dir.is_dir():
+        raise BadInput(f"--data-dir {options.data_dir} is no directory.")
+    chosen, absent = sets.present(options.data_dir)
+    here = chosen or sets.without_files()
+    if options.problems is not None:
+        offered = Suite(suite, "", problems=tuple(choice.problem for choice in here))
+        chosen, absent = sets.classify(select_problems(offered, options.problems, 1, False, options.data_dir)), []
+    elif options.quick:
+        chosen = [c for c in here if c.problem.partition(":")[2] in quick_problems or c.title in quick_problems] or here
+    else:
+        chosen = here
+    training = Training(epochs=options.epochs or (quick_epochs if options.quick else epochs), seeds=options.seeds)
+    data_dir = None if options.data_dir is None else str(options.data_dir)
+    keys, facts = [], []
+    for choice in chosen:
+        problem = _problem(choice.problem, data_dir)
+        keys.append(ProblemKey(choice.problem, data_hash(problem), data_dir))
+        about = problem_facts(suite, problem, keys[-1].data_hash)
+        facts.append({**about, "title": choice.title, "data": choice.data, "classes": problem.oracle.classes or 2})
+    return Plan(chosen, keys, facts, absent, training)
+
+
+def _problem(name: str, data_dir: str | None) -> Any:
+    try:
+        problem = load(name, data_dir)
+    except (ValueError, OSError, EOFError) as error:
+        raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
+    if problem.oracle.classes is None or problem.oracle.predict is None:
+        raise BadInput(f"{name} has no classes whose accuracy could be measured; take one as multinomial:iris.")
+    if problem.m < BATCH_SIZE:
+        raise BadInput(f"{name} has {problem.m} rows, fewer than the mini-batches of {BATCH_SIZE}.")
+    return problem
+
+
+def measure(made: Plan, methods: Iterable[str]) -> None:
+    """Time a few steps on every problem, once everything that these methods need is compiled."""
+    import dadapt_convex as dc
+
+    how: dict[str, Any] = {"batch_size": made.training.batch_size, "schedule": made.training.schedule}
+    for method in methods:
+        dc.solve(load(made.keys[0].name, made.keys[0].data_dir), method, steps=1, **how)
+    for key in made.keys:
+        problem = load(key.name, key.data_dir)
+        dc.solve(problem, PACE_METHOD, steps=1, **how)
+        timed = []
+        for _ in range(2):
+            begun = time.perf_counter()
+            run = dc.solve(problem, PACE_METHOD, steps=TIMED_STEPS, checkpoints=[TIMED_STEPS], **how)
+            timed.append((run.seconds / run.k, time.perf_counter() - begun - run.seconds))
+        made.paces[key] = Pace(*np.min(timed, axis=0).tolist())
+
+
+def compute(session: Session, made: Plan, wanted: Wanted, expected: float = 1.0) -> dict[Group, Curves]:
+    """Run what is missing of all that is wanted, wave by wave; the finished groups.
+
+    expected : how much later waves are expected to add: 1.2 for a fifth of the first. It is said beforehand.
+    """
+    finished: dict[Group, Curves | None] = {}
+    with contextlib.ExitStack() as stack:
+        work: Work | None = None
+        while new := [group for group in wanted(finished) if group not in finished]:
+            pieces = {group: made.tasks(group) for group in new}
+            _take_over(session, [task for group in new for task in pieces[group]])
+            missing = [task for group in new for task in pieces[group] if not task.path(session.out).is_file()]
+            if missing:
+                if not made.paces:
+                    session.say("compiling once, or loading what was compiled, and timing a few steps")
+                    measure(made, {group.config.name: None for group in new})
+                _announce(session, made, missing, expected if not finished else 1.0)
+                if work is None:
+                    work = stack.enter_context(workers(session.jobs))
+                _run(session, made, work, missing, "tuning" if finished else "runs")
+            for group in new:
+                lost = any(str(task) in session.failures for task in pieces[group])
+                finished[group] = (
+                    None if lost else Curves.joined(read(task.path(session.out)) for task in pieces[group])
+                )
+    return {group: curves for group, curves in finished.items() if curves is not None}
+
+
+def _announce(session: Session, made: Plan, missing: Sequence[Task], expected: float) -> None:
+    runs, steps = 0, 0
+    for task in missing:
+        runs += len(task.seeds)
+        steps += len(task.seeds) * made.training.steps(made.shape(task.group.problem)[0])
+    seconds = made.seconds(missing) / min(session.jobs, len(missing)) * expected
+    more = f", with what the search of rates may add ({expected - 1:.0%})" if expected > 1 else ""
+    processes = "1 process" if session.jobs == 1 else f"{session.jobs} processes"
+    session.say(
+        f"{runs} runs of {made.training.epochs} epochs, {steps:,} steps, {processes}: about {in_words(seconds)}{more}"
+    )
+
+
+def in_words(seconds: float) -> str:
+    """A duration for reading."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _run(session: Session, made: Plan, work: Work, missing: Sequence[Task], what: str) -> None:
+    """Longest first: what is short fills the gaps at the end."""
+    from experiments.terminal import progress
+
+    order = sorted(missing, key=lambda task: -made.seconds([task]))
+    whole = made.seconds(order)
+    shown, done = 0, 0.0
+    pending = dict.fromkeys(range(len(order)))
+
+    def waiting() -> str:
+        return ", ".join(str(order[i].group) for i in list(pending)[: session.jobs])
+
+    with (
+        session.timed(f"{what} {len(session.seconds) + 1}"),
+        progress(session.console, f"{what}, %", PERCENT, waiting) as advance,
+    ):
+        for index, failure in work([(run_task, task, session.out) for task in order]):
+            pending.pop(index)
+            if failure is not None and failure.disk:
+                raise store.StoreError(failure.reason)
+            if failure is not None:
+                session.failures[str(order[index])] = failure
+            done += made.seconds([order[index]])
+            reached = PERCENT if not pending else int(PERCENT * done / whole)
+            for _ in range(reached - shown):
+                advance()
+            shown = reached
+
+
+def _take_over(session: Session, wanted: Sequence[Task]) -> None:
+    """Copy tasks that another suite of the paper has stored beside this one, made by the same code."""
+    missing = [task for task in wanted if not task.path(session.out).is_file()]
+    taken = 0
+    for folder in _siblings(session) if missing else ():
+        for task in missing:
+            if task.path(folder).is_file() and not task.path(session.out).is_file():
+                with store.replacing(task.path(session.out)) as temporary:
+                    temporary.write_bytes(task.path(folder).read_bytes())
+                taken += len(task.seeds)
+    if taken:
+        session.facts["runs_taken_over"] = session.facts.get("runs_taken_over", 0) + taken
+        session.say(f"{taken} runs are taken over from another suite's results")
+
+
+def _siblings(session: Session) -> Iterator[Path]:
+    for folder in sorted(session.out.parent.glob("paper_*")):
+        if folder != session.out and (folder / store.CELLS).is_dir():
+            with contextlib.suppress(BadInput):
+                there = (store.read_manifest(folder) or {}).get("configuration", {})
+                if all(there.get(name) == value for name, value in same_code().items()):
+                    yield folder
