@@ -288,7 +288,8 @@ def _parsed(text: str) -> Schedule:
         hint = nearest(text.partition("(")[0].strip(), KINDS) or "there are"
         raise ValueError(f"unknown schedule {text!r}; {hint} {', '.join(KINDS)}.")
     name, kind = match["name"], KINDS[match["name"]]
-    given, named = [], {}
+    given: list[Any] = []
+    named: dict[str, float] = {}
     for part in _arguments(match["inside"] or ""):
         key, equals, value = part.partition("=")
         if equals and key.strip().isidentifier():
