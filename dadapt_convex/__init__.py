@@ -7,22 +7,27 @@ check(run, problem.optimum())
 from __future__ import annotations
 
 import dadapt_convex.methods  # noqa: F401  first, so that the name `methods` below stays the function
-from dadapt_convex.method import Choice, Method, Real, get_method, methods, register
+from dadapt_convex.method import SCHEDULE, Choice, Flag, Method, Pair, Real, get_method, methods, register
 from dadapt_convex.oracle import Data, Kernel, Objective, Oracle, helper, oracle, pack, step, value
 from dadapt_convex.run import Run
+from dadapt_convex.schedules import Schedule
 from dadapt_convex.solve import NotAvailable, solve
 from dadapt_convex.theory import Sides, Theorem, check, gap_bounds, gap_sides, theorems
 
 __all__ = [
+    "SCHEDULE",
     "Choice",
     "Data",
+    "Flag",
     "Kernel",
     "Method",
     "NotAvailable",
     "Objective",
     "Oracle",
+    "Pair",
     "Real",
     "Run",
+    "Schedule",
     "Sides",
     "Theorem",
     "check",

@@ -57,4 +57,7 @@ METHOD = Method(
     vectors=("x0", "a2"),
     scalars=("sum_f", "a_norm1", "x_reach"),
     step=adagrad,
-)
+    claims=(
+        "adagrad_rate", "adagrad_reach", "adagrad_first_step",
+    ),
+)  # fmt: skip

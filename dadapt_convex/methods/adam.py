@@ -60,4 +60,7 @@ METHOD = Method(
     vectors=("m", "v"),
     scalars=("step_norm",),
     step=adam,
-)
+    claims=(
+        "adam_step", "definition_adam_x",
+    ),
+)  # fmt: skip

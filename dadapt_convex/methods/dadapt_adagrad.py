@@ -62,7 +62,8 @@ def dadapt_adagrad(
     d, d_hat = scalars[0], scalars[1]
 
     lam = d * (lr * gamma)
-    g_norm2 = gs = s_norm2 = s_norm1 = dA = a_norm1 = 0.0
+    g_norm2 = gs = s_norm2 = s_norm1 = dA = a_norm1 = a_norm2 = moved2 = 0.0
+    g_inf = scalars[11]
     for i in range(x.size):
         gi = g[i] + w * x[i]
         a_k = math.sqrt(a2[i]) + eps
@@ -77,7 +78,11 @@ def dadapt_adagrad(
         s_norm1 += abs(s[i])
         dA += s[i] * s[i] * (inverse_next - inverse_k)
         a_norm1 += a_next
-        x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - s[i] * inverse_next)
+        a_norm2 += a2[i]
+        g_inf = max(g_inf, abs(gi))
+        move = s[i] * inverse_next
+        moved2 += move * move
+        x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - move)
     sum_lambda2_g2 = scalars[2] + lam * lam * g_norm2
     if s_norm1 > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D_inf
         d_hat = (s_norm2 - sum_lambda2_g2) / (s_norm1 if released else 2.0 * s_norm1)
@@ -86,7 +91,8 @@ def dadapt_adagrad(
     scalars[3] += lam * gs
     scalars[4] += dA
     scalars[5] += g_norm2
-    scalars[6], scalars[7], scalars[8] = s_norm1, s_norm2, a_norm1
+    scalars[6], scalars[7], scalars[8], scalars[9] = s_norm1, s_norm2, a_norm1, a_norm2
+    scalars[10], scalars[11] = math.sqrt(moved2), g_inf
     return 0.0 if released else lam
 
 
@@ -105,7 +111,16 @@ METHOD = Method(
         "s_norm1",
         "s_norm2",  # ||s_{k+1}||^2_{A_{k+1}^-1}
         "a_norm1",  # ||a_{k+1}||_1
+        "a_norm2",  # ||a_{k+1}||^2, without eps
+        "As_norm",  # ||A_{k+1}^-1 s_{k+1}||
+        "g_inf",  # max_{i<=k} |g_i|, every entry
     ),
     init=init,
     step=dadapt_adagrad,
+    claims=(
+        "ada_D3", "ada_D3_a_priori", "ada_asymptotic",
+        "ada_L1", "ada_D1", "ada_D2",
+        "ada_I1", "ada_I2", "ada_I2_comparator", "ada_I3",
+        "ada_definition_d_hat", "ada_definition_a", "ada_definition_x", "ada_definition_lambda", "definition_growth",
+    ),
 )  # fmt: skip

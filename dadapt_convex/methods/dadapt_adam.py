@@ -109,4 +109,7 @@ METHOD = Method(
     scalars=("d", "d_hat", "r", "s_norm1", "step_norm"),
     init=init,
     step=dadapt_adam,
-)
+    claims=(
+        "dadapt_adam_step", "definition_adam_r", "definition_adam_d_hat", "definition_adam_x", "definition_growth",
+    ),
+)  # fmt: skip

@@ -72,4 +72,10 @@ METHOD = Method(
     scalars=(*SUMS, "d", "d_hat", "gamma", "s_norm", "_S", "sum_g2_over"),
     init=init,
     step=dadapt_gradient_descent,
-)
+    claims=(
+        "gd_D3", "gd_D3_a_priori", "gd_rate", "gd_asymptotic",
+        "L1", "L1_half_distance", "gd_D1", "gd_D2",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple",
+        "gd_definition_d_hat", "gd_definition_lambda", "definition_growth", "definition_x",
+    ),
+)  # fmt: skip

@@ -97,4 +97,8 @@ METHOD = Method(
     ),
     init=init,
     step=dadapt_sgd,
+    claims=(
+        "sgd_I2", "sgd_d_hat", "sgd_I1",
+        "sgd_definition_d_hat", "sgd_definition_lambda", "sgd_definition_x", "definition_growth",
+    ),
 )  # fmt: skip

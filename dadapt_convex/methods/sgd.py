@@ -54,4 +54,7 @@ METHOD = Method(
     vectors=("m",),
     scalars=("sum_h", "sum_h_f", "sum_h2_g2", "f_first"),
     step=sgd,
-)
+    claims=(
+        "sgd_basic_inequality", "sgd_momentum",
+    ),
+)  # fmt: skip

@@ -23,6 +23,7 @@ from dadapt_convex.theory.theorem import (
     VERIFIED,
     VIOLATED,
     Case,
+    D_inf_interval,
     Library,
     Sides,
     Theorem,
@@ -97,7 +98,9 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
         theorem, verdict, worst_ratio (lhs/rhs at the worst checkpoint, at the unfavourable ends of the
         intervals; at the favourable ends where VIOLATED), k (that checkpoint), note. VERIFIED: it holds at every
         checkpoint it speaks of even at the unfavourable ends. VIOLATED: it fails somewhere even at the
-        favourable ends. UNDECIDED: neither. NOT_APPLICABLE: an assumption is not met; the note names it.
+        favourable ends. UNDECIDED: neither. NOT_APPLICABLE: an assumption is not met; the note names it. With
+        stochastic gradients always NOT_APPLICABLE: the note and worst_ratio say how often and how far the statement
+        was exceeded at the favourable ends, k where most.
         Rounding is allowed for as dadapt_convex/theory/theorem.py states.
     """
     import pandas as pd
@@ -115,12 +118,14 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
         theorem, iterate ("average", "best" or "last"), k, bound: at D_hi where it is finite, else at D_lo;
         empty where no theorem applies.
     """
-    D = optimum.D_hi if math.isfinite(optimum.D_hi) else optimum.D_lo
+    D, D_inf = (hi if math.isfinite(hi) else lo for lo, hi in (
+        (optimum.D_lo, optimum.D_hi), D_inf_interval(run, optimum)
+    ))  # fmt: skip
     rows: list[dict[str, Any]] = []
     for theorem in claims(run):
         if not theorem.figure or judge(theorem, run, optimum).verdict == NOT_APPLICABLE:
             continue
-        case = Case(run, optimum.f_hi, D, optimum)
+        case = Case(run, optimum.f_hi, D, optimum, D_inf)
         mask = spoken_of(theorem, case)
         bound = np.broadcast_to(theorem.sides(case).rhs, mask.shape)
         rows.extend(

@@ -1,8 +1,10 @@
 r"""Dual averaging with D-Adaptation: [DM23] Defazio & Mishchenko, ICML 2023, Algorithm 1.
 
-lambda_k = d_k, gamma_{k+1} = 1/sqrt(S_n) (plain) or 1/sqrt(G^2 + S_n) (modified), B = sum gamma_k d_k^2 ||g_k||^2,
+lambda_k = d_k (times the schedule's factor: what says "any" schedule holds for every lambda_k >= 0),
+gamma_{k+1} = 1/sqrt(S_n) (plain) or 1/sqrt(G^2 + S_n) (modified), B = sum gamma_k lambda_k^2 ||g_k||^2,
 kappa = gamma_{n+1} sum gamma_k ||g_k||^2. Proofs of what is marked own:
 
+(L1)   sum lambda_k gap_k >= 0 in (I2) bounds option II by D; (I1) with gamma nonincreasing bounds option I by it.
 (L1/2) option I: 2 d_hat ||s|| = gamma ||s||^2 - B <= gamma ||s||^2, and x_{n+1} - x_0 = -gamma s.
 (D1)   d_{n+1} >= d_hat of option I (option II is no smaller, by (I1) and gamma nonincreasing), and
        B <= d_{n+1}^2 sum gamma_k ||g_k||^2; with y = gamma_{n+1} ||s_{n+1}||: y^2 <= 2 d_{n+1} y + kappa d_{n+1}^2.
@@ -34,10 +36,13 @@ from dadapt_convex.theory.theorem import (
     Sides,
     Theorem,
     Unmet,
+    before,
     d0_at_most_D,
+    first_row,
     gap_sides,
     hyper_is,
     identity_sides,
+    settled,
     subgradients_within_G,
 )
 
@@ -159,13 +164,6 @@ def _asymptotic_sharper(c: Case) -> Sides:
     return gap_sides(c, first * c.D * G / np.sqrt(n + 1) + second * c.D * G**2 / ((n + 1) * c.g0_norm))
 
 
-def _settled(c: Case) -> np.ndarray:
-    """n >= 2 nhat, nhat = the first k with d_k >= d_{n+1}/2, taken at a checkpoint (or 0)."""
-    first = np.searchsorted(np.maximum.accumulate(c.d), c.d / 2, side="left")
-    nhat = np.where(c.hyper["d0"] >= c.d / 2, 0, c.k[first])
-    return c.n >= 2 * nhat
-
-
 def _non_asymptotic(constant: float, shifted: bool) -> Callable[[Case], Sides]:
     def sides(c: Case) -> Sides:
         n = c.n
@@ -204,18 +202,13 @@ def _definition_gamma_0(c: Case) -> Sides:
     return identity_sides(c, c.sum_gamma_g2, expected)
 
 
-def _first_row(c: Case) -> np.ndarray:
-    return c.k == 1
-
-
 def _definition_d_hat(c: Case) -> Sides:
     expected = d_hat_I(c) if c.hyper["option"] == "I" else per_s(c, c.sum_gamma_lambda_gs)
     return identity_sides(c, c.d_hat, expected, _d_size(c))
 
 
 def _definition_d(c: Case) -> Sides:
-    before = np.concatenate([[c.hyper["d0"]], c.d[:-1]])
-    return Sides(np.maximum(before, c.d_hat), c.d, np.zeros_like(c.d))
+    return Sides(np.maximum(before(c, c.d, c.hyper["d0"]), c.d_hat), c.d, np.zeros_like(c.d))
 
 
 def _definition_weights(c: Case) -> Sides:
@@ -258,6 +251,7 @@ THEOREMS = (
         source=DM23,
         sides=_L1,
         assumptions=(d0_at_most_D,),
+        schedule="any",
     ),
     Theorem(
         name="L1_half_distance",
@@ -267,6 +261,7 @@ THEOREMS = (
         assumptions=(hyper_is("option", "I"),),
         rows=_s_not_zero,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="options",
@@ -275,6 +270,7 @@ THEOREMS = (
         sides=_options,
         rows=_s_not_zero,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="D1",
@@ -290,6 +286,7 @@ THEOREMS = (
         sides=_D1_kappa,
         assumptions=(hyper_is("step", MODIFIED), subgradients_within_G),
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="D1_distance",
@@ -305,6 +302,7 @@ THEOREMS = (
         sides=_D2,
         assumptions=(_modified_within_G,),
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="D3",
@@ -348,7 +346,7 @@ THEOREMS = (
         sides=_asymptotic,
         iterate="average",
         assumptions=(d0_at_most_D, _modified_within_G),
-        rows=_settled,
+        rows=settled,
     ),
     Theorem(
         name="asymptotic_sharper",
@@ -357,7 +355,7 @@ THEOREMS = (
         sides=_asymptotic_sharper,
         iterate="average",
         assumptions=(d0_at_most_D, _modified_within_G),
-        rows=_settled,
+        rows=settled,
     ),
     Theorem(
         name="non_asymptotic",
@@ -409,14 +407,16 @@ THEOREMS = (
         source=DM23,
         sides=_definition_gamma,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="definition_gamma_0",
         statement="gamma_0 ||g_0||^2 = ||g_0||, modified step ||g_0||^2/G, to rounding",
         source=DM23,
         sides=_definition_gamma_0,
-        rows=_first_row,
+        rows=first_row,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="definition_d_hat",
@@ -425,6 +425,7 @@ THEOREMS = (
         sides=_definition_d_hat,
         rows=_s_not_zero,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="definition_d",
@@ -433,6 +434,7 @@ THEOREMS = (
         sides=_definition_d,
         rows=_s_not_zero,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="definition_weights",
@@ -440,5 +442,6 @@ THEOREMS = (
         source=DM23,
         sides=_definition_weights,
         uses_optimum=False,
+        schedule="any",
     ),
 )

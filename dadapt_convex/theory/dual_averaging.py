@@ -15,7 +15,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides, identity_sides, subgradients_within_G
+from dadapt_convex.theory.theorem import (
+    Case,
+    Sides,
+    Theorem,
+    gap_sides,
+    has_weight,
+    identity_sides,
+    subgradients_within_G,
+)
 
 NESTEROV = "Nesterov 2009"
 
@@ -90,6 +98,7 @@ THEOREMS = (
         source=NESTEROV,
         sides=_identity,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="I2",
@@ -97,6 +106,8 @@ THEOREMS = (
         source=NESTEROV,
         sides=_by_correlation,
         iterate="average",
+        schedule="any",
+        rows=has_weight,
     ),
     Theorem(
         name="I2_comparator",
@@ -106,6 +117,8 @@ THEOREMS = (
         sides=_by_comparator,
         iterate="average",
         uses_optimum=False,
+        schedule="any",
+        rows=has_weight,
     ),
     Theorem(
         name="I3",
@@ -114,6 +127,8 @@ THEOREMS = (
         source=NESTEROV,
         sides=_by_norms,
         iterate="average",
+        schedule="any",
+        rows=has_weight,
     ),
     Theorem(
         name="I3_simple",
@@ -121,6 +136,8 @@ THEOREMS = (
         source=NESTEROV,
         sides=_by_steps,
         iterate="average",
+        schedule="any",
+        rows=has_weight,
     ),
     Theorem(
         name="dual_averaging_rate",
@@ -147,6 +164,7 @@ THEOREMS = (
         source=NESTEROV,
         sides=_position,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="definition_nesterov_gamma",
@@ -154,6 +172,7 @@ THEOREMS = (
         source=NESTEROV,
         sides=_nesterov_gamma,
         uses_optimum=False,
+        schedule="any",
     ),
     Theorem(
         name="definition_adagrad_gamma",
@@ -161,5 +180,6 @@ THEOREMS = (
         source="Streeter & McMahan 2010",
         sides=_adagrad_gamma,
         uses_optimum=False,
+        schedule="any",
     ),
 )

@@ -10,11 +10,12 @@ functions, for given steps, is the value of a maximisation whose objective is li
 whose constraints are convex with D^2 as a right-hand side, so it is concave in D^2 and not negative at 0: it grows at
 most like D^2, to (D^2/R^2) R G/sqrt(N).
 
-Polyak: with h_k = (f(x_k) - f_star)/||g_k||^2 and h_k^2 ||g_k||^2 = h_k (f(x_k) - f_star), the same line summed is
-sum h_k (2 (f(x_k) - f*) - (f(x_k) - f_star)) <= D^2 for every f_star. With f_star = f* - delta it reads
-sum (gap_k^2 - delta^2)/||g_k||^2 <= D^2, and where all gap_k >= |delta|, sum gap_k^2 <= D^2 G^2 + (n+1) delta^2, and
-the mean gap is at most the root of the mean square. Below |delta| the denominators cannot be dropped, so these two
-speak only of checkpoints up to which every f(x_k) - f_hi was at least f_hi - f_star.
+Polyak: with h_k = gamma_k (f(x_k) - f_star)/||g_k||^2 and h_k^2 ||g_k||^2 = gamma_k h_k (f(x_k) - f_star), the same
+line summed is sum h_k (2 (f(x_k) - f*) - gamma_k (f(x_k) - f_star)) <= D^2 for every f_star and schedule. With gamma =
+1 and f_star = f* - delta it reads sum (gap_k^2 - delta^2)/||g_k||^2 <= D^2, and where all gap_k >= |delta|, sum
+gap_k^2 <= D^2 G^2 + (n+1) delta^2, and the mean gap is at most the root of the mean square. Below |delta| the
+denominators cannot be dropped, so these two speak only of checkpoints up to which every f(x_k) - f_hi was at least
+f_hi - f_star.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dadapt_convex.theory.theorem import (
     Theorem,
     Unmet,
     gap_sides,
-    hyper_is,
+    has_weight,
     identity_sides,
     subgradients_within_G,
 )
@@ -121,6 +122,8 @@ THEOREMS = (
         source="Shor 1985",
         sides=_basic,
         iterate="average",
+        schedule="any",
+        rows=has_weight,
     ),
     Theorem(
         name="subgradient_rate",
@@ -129,7 +132,7 @@ THEOREMS = (
         source="Shor 1985; tight, Drori & Teboulle 2016",
         sides=_constant_at_N,
         iterate="average",
-        assumptions=(hyper_is("schedule", "constant"), subgradients_within_G),
+        assumptions=(subgradients_within_G,),
         rows=_after_N_steps,
     ),
     Theorem(
@@ -138,7 +141,7 @@ THEOREMS = (
         source="Shor 1985",
         sides=_constant_any_k,
         iterate="average",
-        assumptions=(hyper_is("schedule", "constant"), subgradients_within_G),
+        assumptions=(subgradients_within_G,),
         figure=True,
     ),
     Theorem(
@@ -148,7 +151,8 @@ THEOREMS = (
         source="own",
         sides=_inverse_sqrt,
         iterate="average",
-        assumptions=(hyper_is("schedule", "inverse_sqrt"), subgradients_within_G),
+        assumptions=(subgradients_within_G,),
+        schedule="inverse_sqrt",
         figure=True,
     ),
     Theorem(
@@ -182,16 +186,16 @@ THEOREMS = (
     ),
     Theorem(
         name="polyak_inequality",
-        statement="sum h_k (2 (f(x_k) - f*) - (f(x_k) - f_star)) <= D^2, for every f_star",
+        statement="sum h_k (2 (f(x_k) - f*) - gamma_k (f(x_k) - f_star)) <= D^2, for every f_star and schedule gamma",
         source="own",
         sides=_polyak_inequality,
+        schedule="any",
     ),
     Theorem(
         name="definition_constant_step",
         statement="h_n = R / (G sqrt(N)), to rounding",
         source="Shor 1985",
         sides=_constant_step,
-        assumptions=(hyper_is("schedule", "constant"),),
         uses_optimum=False,
     ),
     Theorem(
@@ -199,7 +203,7 @@ THEOREMS = (
         statement="h_n = R / (G sqrt(n+1)), to rounding",
         source="Shor 1985",
         sides=_inverse_sqrt_step,
-        assumptions=(hyper_is("schedule", "inverse_sqrt"),),
+        schedule="inverse_sqrt",
         uses_optimum=False,
     ),
     Theorem(

@@ -4,6 +4,9 @@ A theorem says lhs <= rhs at some checkpoints of a run. Both sides depend on wha
 as intervals, f* in [f_lo, f_hi] and D in [D_lo, D_hi]; each side is evaluated at the unfavourable and at the
 favourable ends.
 
+With stochastic gradients there is no verdict: the analyses need the deterministic oracle. What is said then is a
+diagnostic: at how many checkpoints the statement was exceeded even at the favourable ends, and by what factor.
+
 The tolerance policy, here and nowhere else. Quantities of a trace are sums over k steps in float64, whose
 rounding error is at most k eps times the sum of the absolute values of their terms (recursive summation), and
 a few more roundings go into each term. So lhs <= rhs is read as lhs <= rhs + ROUNDING(k) * size, where `size`
@@ -45,16 +48,23 @@ class Case:
     """A run seen by a theorem, with f* and D set to one end of their intervals.
 
     Columns of the trace are attributes (case.d is d_{n+1} at every checkpoint); n = k - 1; G is the largest
-    ||g_k|| seen up to each checkpoint, which is all that the analyses need of the Lipschitz constant.
+    ||g_k|| seen up to each checkpoint, which is all that the analyses need of the Lipschitz constant. D_inf is the
+    distance to the minimisers in the maximum norm. Rows of a stochastic run describe x_{n+1} alone, and know no mean of
+    f: f at the average stands for it.
     """
 
-    def __init__(self, run: Run, f_star: float, D: float, optimum: OptimumInterval) -> None:
+    def __init__(
+        self, run: Run, f_star: float, D: float, optimum: OptimumInterval, D_inf: float = math.inf
+    ) -> None:  # fmt: skip
         self.run = run
         self.hyper = run.hyper
         self.f_star = f_star
         self.D = D
+        self.D_inf = D_inf
         self.optimum = optimum
         self.columns = {name: run.trace[name].to_numpy(dtype=np.float64) for name in run.trace.columns}
+        if run.sampling is not None:
+            self.columns |= {"x_next_dist": self.columns["x_dist"], "f_mean": self.columns["f_avg"]}
 
     def __getattr__(self, name: str) -> Vector:
         try:
@@ -143,6 +153,8 @@ class Theorem:
         Checked before the sides are looked at.
     rows : callable (Case) -> boolean mask, optional
         The checkpoints the statement speaks of; default all.
+    schedule : str
+        The schedule that the run must have: "constant", the text of another, or "any".
     uses_optimum : bool
         Whether f* or D enters. Then a minimiser must exist.
     figure : bool
@@ -158,6 +170,7 @@ class Theorem:
     iterate: str = ""
     assumptions: tuple[Assumption, ...] = ()
     rows: Callable[[Case], Any] | None = None
+    schedule: str = "constant"
     uses_optimum: bool = True
     figure: bool = False
     about: tuple[str, ...] = ()
@@ -185,30 +198,67 @@ class Verdict(NamedTuple):
 
 
 def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdict:
-    """The verdict on one theorem for one run."""
+    """The verdict on one theorem for one run; a diagnostic for a stochastic one."""
+    ends = optimum if optimum is not None else _Nothing()
+    found = _not_met(theorem, run, optimum, ends)
+    if found is not None:
+        stochastic = run.sampling is not None
+        return Verdict(theorem.name, NOT_APPLICABLE if stochastic else found.verdict, math.nan, 0, found.note)
+    return _diagnostic(theorem, run, ends) if run.sampling is not None else _verdict(theorem, run, ends)
 
-    def unmet(verdict: str, note: str) -> Verdict:
-        return Verdict(theorem.name, verdict, math.nan, 0, note)
 
+def _not_met(
+    theorem: Theorem, run: Run, optimum: OptimumInterval | None, ends: OptimumInterval
+) -> Unmet | None:  # fmt: skip
+    """The first assumption that is not met."""
     if run.trace.empty:
-        return unmet(NOT_APPLICABLE, "the run has no checkpoint")
-    if run.trace["g0_norm"].iloc[0] == 0.0:
-        return unmet(NOT_APPLICABLE, "g_0 = 0: x0 is a minimiser")
+        return Unmet(NOT_APPLICABLE, "the run has no checkpoint")
+    if run.trace["g0_norm"].iloc[-1] == 0.0:
+        stands = "all gradients were zero" if run.sampling is not None else "g_0 = 0: x0 is a minimiser"
+        return Unmet(NOT_APPLICABLE, stands)
     if theorem.uses_optimum:
         if optimum is None:
-            return unmet(NOT_APPLICABLE, "f* and D are not known: no optimum was given")
+            return Unmet(NOT_APPLICABLE, "f* and D are not known: no optimum was given")
         if optimum.attained is False:
-            return unmet(NOT_APPLICABLE, "no minimiser exists, D is infinite")
-    ends = optimum if optimum is not None else _Nothing()
-    for assumption in theorem.assumptions:
-        found = assumption(run, ends)
-        if found is not None:
-            return unmet(found.verdict, found.note)
+            return Unmet(NOT_APPLICABLE, "no minimiser exists, D is infinite")
+    schedule = run.hyper.get("schedule", "constant")
+    if theorem.schedule not in ("any", schedule):
+        return Unmet(NOT_APPLICABLE, f"needs schedule={theorem.schedule!r}, the run has {schedule!r}")
+    return next((unmet for assumption in theorem.assumptions if (unmet := assumption(run, ends))), None)
 
+
+def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
+    """How often, and by what factor, a stochastic run exceeded a statement about deterministic ones."""
+
+    def said(note: str, ratio: float = math.nan, k: int = 0) -> Verdict:
+        return Verdict(theorem.name, NOT_APPLICABLE, ratio, k, f"stochastic gradients, a diagnostic: {note}")
+
+    case = _case(run, ends, favourable=True)
+    try:
+        mask = spoken_of(theorem, case)
+        with np.errstate(all="ignore"):
+            lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(case))
+    except AttributeError as error:  # what is selected or averaged otherwise is not kept in these runs
+        return said(f"none, as {str(error).removesuffix('.')}")
+    k = case.k[mask]
+    if not np.isfinite(rhs).any():
+        return said("none, as no checkpoint is spoken of" if not k.size else "none, as D has no upper end")
+    with np.errstate(all="ignore"):
+        exceeded = lhs > rhs + rounding(k) * np.where(np.isfinite(size), size, 0.0)
+    ratio = _ratio(lhs, rhs, rounding(k) * size)
+    at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
+    factor = f"at most {ratio[at]:.3g} times" if np.isfinite(ratio[at]) else "where the bound is not positive"
+    worst = f"{factor} (k = {int(k[at])})"
+    count = int(exceeded.sum())
+    note = f"exceeded at {count} of {k.size} checkpoints, {worst}" if count else f"kept at all {k.size} checkpoints"
+    return said(note, float(ratio[at]), int(k[at]))
+
+
+def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
     worst, best = _case(run, ends, favourable=False), _case(run, ends, favourable=True)
     mask = spoken_of(theorem, worst)
     if not mask.any():
-        return unmet(NOT_APPLICABLE, "it speaks of no checkpoint of this run")
+        return Verdict(theorem.name, NOT_APPLICABLE, math.nan, 0, "it speaks of no checkpoint of this run")
     k = worst.k[mask]
     with np.errstate(all="ignore"):  # D may be infinite at one end; what becomes NaN counts as undefined
         lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(worst))
@@ -236,6 +286,34 @@ def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdic
     return Verdict(theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), note)
 
 
+def settled(c: Case) -> Any:
+    """n >= 2 nhat, nhat = the first k with d_k >= d_{n+1}/2, taken at a checkpoint (or 0)."""
+    first = np.searchsorted(np.maximum.accumulate(c.d), c.d / 2, side="left")
+    first = np.minimum(first, c.k.size - 1)  # a broken method's d may be negative
+    nhat = np.where(c.hyper["d0"] >= c.d / 2, 0, c.k[first])
+    return c.n >= 2 * nhat
+
+
+def first_row(c: Case) -> Any:
+    """The checkpoint k = 1."""
+    return c.k == 1
+
+
+def has_weight(c: Case) -> Any:
+    """Some x_k has a positive weight: a schedule may begin with zeros."""
+    return c.weight_sum > 0
+
+
+def after_the_row_before(c: Case) -> Any:
+    """Checkpoints one step after the one before (or the first, at k = 1): what changed in a step is known there."""
+    return np.diff(c.k, prepend=0.0) == 1
+
+
+def before(c: Case, column: Vector, start: float = 0.0) -> Vector:
+    """The column one row earlier."""
+    return np.concatenate([[start], column[:-1]])
+
+
 def spoken_of(theorem: Theorem, case: Case) -> Any:
     """The checkpoints that the theorem speaks of, as a boolean mask."""
     if theorem.rows is None:
@@ -247,7 +325,13 @@ def spoken_of(theorem: Theorem, case: Case) -> Any:
 def _case(run: Run, optimum: OptimumInterval, *, favourable: bool) -> Case:
     f_star = optimum.f_hi if favourable else optimum.f_lo
     D = optimum.D_hi if favourable else optimum.D_lo
-    return Case(run, f_star, D, optimum)
+    return Case(run, f_star, D, optimum, D_inf_interval(run, optimum)[1 if favourable else 0])
+
+
+def D_inf_interval(run: Run, optimum: OptimumInterval) -> tuple[float, float]:
+    """What is known of D_inf: the optimum's interval where it has one, and D / sqrt(p) <= D_inf <= D."""
+    lo = max(getattr(optimum, "D_inf_lo", 0.0), optimum.D_lo / math.sqrt(run.x0.size))
+    return lo, min(getattr(optimum, "D_inf_hi", math.inf), optimum.D_hi)
 
 
 def _ratio(lhs: Vector, rhs: Vector, allowance: Vector | float) -> Vector:
@@ -271,11 +355,11 @@ class _Nothing:
 # Assumptions shared by several theorems
 
 
-def hyper_is(name: str, value: str) -> Assumption:
-    """The hyper-parameter has this value."""
+def hyper_is(name: str, value: str | float) -> Assumption:
+    """The hyper-parameter has this value, where the method has it."""
 
     def assumption(run: Run, optimum: OptimumInterval) -> Unmet | None:
-        if run.hyper[name] == value:
+        if run.hyper.get(name, value) == value:
             return None
         return Unmet(NOT_APPLICABLE, f"needs {name}={value!r}, the run has {run.hyper[name]!r}")
 
@@ -284,12 +368,24 @@ def hyper_is(name: str, value: str) -> Assumption:
 
 def d0_at_most_D(run: Run, optimum: OptimumInterval) -> Unmet | None:
     """d_0 <= D."""
-    d0 = run.hyper["d0"]
-    if d0 <= optimum.D_lo:
+    return _d0_within("D", run.hyper["d0"], optimum.D_lo, optimum.D_hi)
+
+
+def d0_at_most_D_inf(run: Run, optimum: OptimumInterval) -> Unmet | None:
+    """d_0 <= D_inf."""
+    return _d0_within("D_inf", run.hyper["d0"], *D_inf_interval(run, optimum))
+
+
+def _d0_within(name: str, d0: float, lo: float, hi: float) -> Unmet | None:
+    if d0 <= lo:
         return None
-    if d0 > optimum.D_hi:
-        return Unmet(NOT_APPLICABLE, f"needs d0 <= D, and d0 = {d0:g} > D = {optimum.D_hi:.6g}")
-    return Unmet(UNDECIDED, f"d0 = {d0:g} may exceed D, known as [{optimum.D_lo:.6g}, {optimum.D_hi:.6g}]")
+    if d0 > hi:
+        return Unmet(NOT_APPLICABLE, f"needs d0 <= {name}, and d0 = {d0:g} > {name} = {hi:.6g}")
+    return Unmet(UNDECIDED, f"d0 = {d0:g} may exceed {name}, known as [{lo:.6g}, {hi:.6g}]")
+
+
+no_growth_cap = hyper_is("growth_rate", math.inf)
+no_weight_decay = hyper_is("weight_decay", 0.0)
 
 
 def subgradients_within_G(run: Run, optimum: OptimumInterval) -> Unmet | None:
