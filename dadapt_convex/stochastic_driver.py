@@ -220,6 +220,7 @@ RECORD_AND_STEP = Kernel(
     _signature("int step int float vector vector vector vector matrix vector vector vector"),
     FASTMATH,
 )
+SNAPSHOT = Kernel(snapshot.python, _signature("none vector vector vector vector vector matrix matrix matrix"), FASTMATH)
 DRIVE_BATCHES = Kernel(
     drive_batches.python,
     _signature(f"pair batch step int int data integers int int vector {STATE} {MARKS} vector int"),
@@ -366,7 +367,7 @@ def _marks(state: Any) -> tuple[Any, ...]:
 def keep(state: Any, k: int) -> None:
     """A snapshot of the state at k."""
     kept = state.kept
-    snapshot(
+    SNAPSHOT(
         state.iterates[k % 2], state.x0, state.x_avg, state.scalars, state.totals, kept.x, kept.x_avg, kept.numbers
     )
 

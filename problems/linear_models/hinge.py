@@ -15,7 +15,7 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
     slack = 1.0 - b * z
     if slack > 0.0:
         return slack, -b
-    return 0.0, 0.0
+    return (0.0 if slack <= 0.0 else slack), 0.0  # NaN stays NaN
 
 
 @oracle

@@ -21,7 +21,7 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
         return tau * r, -tau
     if r < 0.0:
         return (tau - 1.0) * r, 1.0 - tau
-    return 0.0, 0.0
+    return abs(r), 0.0  # 0, or NaN
 
 
 @oracle
