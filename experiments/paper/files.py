@@ -64,7 +64,7 @@ def read_table(out: Path, name: str) -> pd.DataFrame:
     """Read it back, every digit of it; texts that are empty come back empty."""
     table = store.read_csv(out / name, [column for column in COLUMNS[name] if column not in TEXTS])
     for column in TEXTS & set(table):
-        table[column] = table[column].fillna("").astype(str)
+        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
     return table
 
 
