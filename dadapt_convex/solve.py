@@ -120,6 +120,8 @@ def solve(
         elif outcome == driver.CONVERGED:
             status = statuses.CONVERGED
             message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
+        elif lost := state.not_finite():
+            status, message = statuses.NOT_FINITE, f"{lost} is not finite after step {state.k - 1} (k = {state.k})"
     except KeyboardInterrupt:
         status, message = statuses.INTERRUPTED, f"interrupted after {state.k} of {steps} steps"
     state.last_row()
@@ -385,6 +387,15 @@ class _State:
             if count:
                 self.rows.append(self._deterministic_row())
         self.passed += count
+
+    def not_finite(self) -> str:
+        """What the last step left that is not finite, where no next step would say so; else ''."""
+        names = self.method.scalars
+        if "d" in names and not math.isfinite(self.scalars[names.index("d")]):
+            return "d"
+        # without noise x_k is x_next, of which nothing is claimed
+        lost = self.drawn is not None and not np.isfinite(self.iterates[self.k % 2]).all()
+        return "the iterate" if lost else ""
 
     def last_row(self) -> None:
         """A row where the run ended, if that is no checkpoint."""

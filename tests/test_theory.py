@@ -148,7 +148,7 @@ BREAKS = {
     "G in place of G^2": (DADAPT_STEP, "G2 = G * G if", "G2 = G if", {"step": "modified"}),
     "2 G^2": (DADAPT_STEP, "G2 = G * G if", "G2 = 2.0 * G * G if", {"step": "modified"}),
     "gamma_k in place of gamma_{k+1} in d_hat": (DADAPT_STEP, "(gamma_next * s_norm2 -", "(gamma * s_norm2 -", {}),
-    "d without the maximum": (DADAPT_STEP, "d_next = max(d, d_hat)", "d_next = d_hat", {"d0": 0.3}),
+    "d without the maximum": (DADAPT_STEP, "d_next = grow(d, d_hat, math.inf)", "d_next = d_hat", {"d0": 0.3}),
     "squared weights": (DADAPT_STEP, "return lam\n", "return d * d\n", {}),
     "average without x_0": (DADAPT_STEP, "return lam\n", "return d if k > 0 else 0.0\n", {"d0": 0.3}),
     "selected at the first step": (DADAPT_STEP, "d_next / sum_lam\n", "d_next / sum_lam + (k > 0) * 1e9\n", {}),

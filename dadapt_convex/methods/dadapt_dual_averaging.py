@@ -24,6 +24,7 @@ import math
 from typing import Any
 
 from dadapt_convex.method import SCHEDULE, Choice, Method, Real
+from dadapt_convex.methods._dadaptation import grow
 from dadapt_convex.methods._dual_averaging import SUMS, accumulate, accumulate_gamma
 from dadapt_convex.oracle import step
 from dadapt_convex.vector import move_from
@@ -65,7 +66,7 @@ def dadapt_dual_averaging(
         else:
             d_hat = scalars[1] / s_norm
     sum_lam += lam
-    d_next = max(d, d_hat)
+    d_next = grow(d, d_hat, math.inf)
     move_from(x0, gamma_next, s, x_next)
 
     scalars[4], scalars[5], scalars[6], scalars[7] = d_next, d_hat, gamma_next, s_norm

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments import store
+from experiments.cells import ProblemKey
 from experiments.paper import figures, files, pages, tables, work
-from experiments.paper.files import ACCURACY, PRACTICE, TUNING
-from experiments.paper.search import Finished, Search
+from experiments.paper.files import ACCURACY, PRACTICE, TUNING, VERSIONS
+from experiments.paper.search import Finished, Search, config
 from experiments.paper.session import Session
-from experiments.paper.training import Curves, Group
+from experiments.paper.training import LAYER, ZERO, Curves, Group
 from experiments.paper.tuning import Grid
 from experiments.paper.work import Plan
 from experiments.suite import Options
@@ -30,6 +31,12 @@ QUICK_SEARCHES = (
     Search("adam", "dadapt_adam", Grid(first=-8, last=0, extensions=1, refine=False)),
     Search("sgd", "dadapt_sgd", Grid(first=-6, last=2, extensions=1, refine=False), hyper="momentum=0.9"),
 )
+# What of the set-up the published numbers may depend on: a method's label, and where it starts.
+VERSIONS_RUN = {
+    "paper": ("dadapt_adam", LAYER),
+    "paper, from x0 = 0": ("dadapt_adam", ZERO),
+    "as the authors' package computes it": ("dadapt_adam[convention=released]", LAYER),
+}
 # Of the declared rates, by which the search usually grows: two quarters beside the best, and now and then an end.
 EXPECTED_GROWTH = 1.35
 
@@ -42,7 +49,8 @@ def execute(options: Options) -> int:
 
     def wanted(finished: Finished) -> list[Group]:
         adaptive = [search.adaptive_group(key) for search in searches for key in made.keys]
-        return adaptive + [group for search in searches for group in search.wanted(made.keys, finished)]
+        other = [group for key in made.keys for group in versions(key).values()]
+        return adaptive + other + [group for search in searches for group in search.wanted(made.keys, finished)]
 
     def body() -> None:
         announce(session, made)
@@ -57,6 +65,11 @@ def execute(options: Options) -> int:
 def grids(searches: Sequence[Search]) -> dict[str, str]:
     """The declared grids, for the configuration."""
     return {search.method: str(search.grid) for search in searches}
+
+
+def versions(key: ProblemKey) -> dict[str, Group]:
+    """The versions of D-Adapt Adam that run on a problem, by what the report calls them."""
+    return {name: Group(key, config(label), start) for name, (label, start) in VERSIONS_RUN.items()}
 
 
 def facts(options: Options, made: Plan) -> dict[str, Any]:
@@ -82,10 +95,15 @@ def write_tables(session: Session, made: Plan, searches: Sequence[Search], finis
     kept = {group: curves for group, curves in finished.items() if group.problem in complete}
     files.write_curves(out, kept)
     files.write_table(out, store.PROBLEMS, [f for f in made.facts if f["problem"] in {key.name for key in complete}])
-    accuracy, tuning, practice = [], [], []
+    accuracy, tuning, practice, other = [], [], [], []
     for key, choice in zip(made.keys, made.choices, strict=True):
         if key not in complete:
             continue
+        other += [
+            {"problem": key.name, "version": name, "label": group.label,
+             "published": choice.published(group.config.name), **tables.summary(finished[group])}
+            for name, group in versions(key).items() if group in finished
+        ]  # fmt: skip
         for search in searches:
             tried = search.rows(key, finished)
             chosen = next(row for row in tried if row["chosen"])
@@ -94,7 +112,7 @@ def write_tables(session: Session, made: Plan, searches: Sequence[Search], finis
             for group, used in ((best, chosen["rate"]), (adaptive, None)):
                 method = group.config.name
                 accuracy.append(
-                    {"problem": key.name, "method": method, "rate": used, "label": group.config.label,
+                    {"problem": key.name, "method": method, "rate": used, "label": group.label,
                      "published": choice.published(method), "data": choice.data, **tables.summary(finished[group])}
                 )  # fmt: skip
             practice.append(
@@ -102,11 +120,11 @@ def write_tables(session: Session, made: Plan, searches: Sequence[Search], finis
                  **tables.paired(finished[adaptive], finished[best]),
                  "tuning_rates": len(tried), "tuning_runs": len(tried) * made.training.seeds}
             )  # fmt: skip
-    for name, rows in ((ACCURACY, accuracy), (TUNING, tuning), (PRACTICE, practice)):
+    for name, rows in ((ACCURACY, accuracy), (TUNING, tuning), (PRACTICE, practice), (VERSIONS, other)):
         files.write_table(out, name, rows)
 
 
-def _complete(key: Any, searches: Sequence[Search], finished: Finished) -> bool:
+def _complete(key: ProblemKey, searches: Sequence[Search], finished: Finished) -> bool:
     """Whether a problem has what its tables need, although something failed."""
     return all(
         finished.get(search.adaptive_group(key)) is not None

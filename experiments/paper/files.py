@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CURVES = "curves.parquet"
-ACCURACY, TUNING, PRACTICE, SENSITIVITY, RATES, TOY = (
-    "accuracy.csv", "tuning.csv", "practice.csv", "sensitivity.csv", "learning_rates.csv", "toy.csv",
+ACCURACY, TUNING, PRACTICE, VERSIONS, SENSITIVITY, RATES, TOY = (
+    "accuracy.csv", "tuning.csv", "practice.csv", "versions.csv", "sensitivity.csv", "learning_rates.csv", "toy.csv",
 )  # fmt: skip
-TABLES = (ACCURACY, TUNING, PRACTICE, SENSITIVITY, RATES, TOY)
+TABLES = (ACCURACY, TUNING, PRACTICE, VERSIONS, SENSITIVITY, RATES, TOY)
 COLUMNS = {
     store.PROBLEMS: (
         "suite", "problem", "title", "data", "m", "p", "classes", "storage", "source", "sha256", "data_hash", "notes",
@@ -37,12 +37,16 @@ COLUMNS = {
         "problem", "adaptive", "tuned", "rate", "accuracy", "accuracy_standard_error", "loss", "loss_standard_error",
         "seeds", "tuning_rates", "tuning_runs",
     ),
+    VERSIONS: (
+        "problem", "version", "published", "accuracy", "standard_error", "loss", "loss_standard_error", "seeds",
+        "label",
+    ),
     SENSITIVITY: ("problem", "method", "d0", "accuracy", "standard_error", "loss", "loss_standard_error", "seeds"),
     RATES: ("problem", "tuned_rate", "where", "d", "d_lowest", "d_highest", "ratio", "seeds"),
     TOY: ("option", "step", "d0", "steps", "d", "limit", "d_over_limit", "reached_limit_at", "f_avg"),
 }  # fmt: skip
 TEXTS = {"suite", "problem", "title", "data", "storage", "source", "sha256", "data_hash", "notes", "method", "label",
-         "origin", "chosen", "where", "note", "adaptive", "tuned", "option", "step"}  # fmt: skip
+         "origin", "chosen", "where", "note", "adaptive", "tuned", "option", "step", "version"}  # fmt: skip
 FIGURES_OF = {
     "paper_convex": ("accuracy",),
     "paper_sensitivity": ("sensitivity",),
@@ -60,7 +64,7 @@ def read_table(out: Path, name: str) -> pd.DataFrame:
     """Read it back, every digit of it; texts that are empty come back empty."""
     table = store.read_csv(out / name, [column for column in COLUMNS[name] if column not in TEXTS])
     for column in TEXTS & set(table):
-        table[column] = table[column].fillna("").astype(str)
+        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
     return table
 
 
@@ -77,7 +81,7 @@ def write_curves(out: Path, groups: Mapping[Group, Curves]) -> None:
             pa.table(
                 {
                     **{name: pa.array([text] * count).dictionary_encode() for name, text in (
-                        ("problem", group.problem.name), ("method", group.config.name), ("label", group.config.label),
+                        ("problem", group.problem.name), ("method", group.config.name), ("label", group.label),
                     )},
                     "seed": np.repeat(np.arange(seeds), epochs),
                     "epoch": np.tile(np.arange(1, epochs + 1), seeds),

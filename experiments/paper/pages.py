@@ -11,7 +11,7 @@ from typing import Any
 from experiments import store
 from experiments.paper import files, tables
 from experiments.paper.figures import NAMES
-from experiments.paper.files import ACCURACY, FIGURES_OF, PRACTICE, RATES, SENSITIVITY, TOY, TUNING, Stored
+from experiments.paper.files import ACCURACY, FIGURES_OF, PRACTICE, RATES, SENSITIVITY, TOY, TUNING, VERSIONS, Stored
 from experiments.paper.sets import COMPARED
 from experiments.report import _image, templates
 
@@ -90,8 +90,17 @@ def write_convex(out: Path) -> None:
         "beyond": tables.BEYOND,
         "search": [_search(str(m), rows, titles) for m, rows in tuning.groupby("method", sort=False)],
         "grids": stored.configuration["grids"],
+        "versions": _versions(stored, titles),
     }
     write("paper_convex", out, content, stored.manifest)
+
+
+def _versions(stored: Stored, titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    table = stored.table(VERSIONS)
+    return [
+        {"title": titles[str(problem)], "published": float(rows["published"].iloc[0]), "rows": rows.to_dict("records")}
+        for problem, rows in table.groupby("problem", sort=False)
+    ]
 
 
 def compares(stored: Stored) -> bool:

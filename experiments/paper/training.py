@@ -1,12 +1,18 @@
-"""One method on one problem with several seeds; what worker processes do, and what they store."""
+"""One method on one problem with several seeds; what worker processes do, and what they store.
+
+Runs start at random, as the paper's did: it trained a linear layer of PyTorch, whose weights and intercepts are drawn
+uniformly from [-1/sqrt(p), 1/sqrt(p)], p the number of features. On unscaled data this matters: D-Adapt Adam on
+pendigits ends at 95.7 % of accuracy from there and at 96.2 % from x0 = 0; 95.8 % is published.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +20,15 @@ from experiments import store
 from experiments.cells import Failure, ProblemKey, load, one_thread
 from experiments.selection import MethodConfig
 
+if TYPE_CHECKING:
+    from problems import Problem
+
 BATCH_SIZE = 16
 # After these shares of the epochs the rate is divided by 10: 60, 80 and 95 of 100.
 STAGES = (0.6, 0.8, 0.95)
 MEASURED = ("f", "accuracy", "d")
+LAYER, ZERO = "layer", "zero"  # starting points
+STARTS_STREAM = 1  # keeps the random numbers of the starting point apart from those of the mini-batches
 # A task does about so much, in parameters times steps; a step costs as much as COST_OF_A_STEP parameters besides.
 # Fixed numbers, not times: an interrupted suite must find the same tasks again.
 WORK_OF_A_TASK, COST_OF_A_STEP = 4e8, 200
@@ -43,13 +54,19 @@ class Training:
 
 @dataclass(frozen=True)
 class Group:
-    """A method configuration on a problem, with all seeds."""
+    """A method configuration on a problem, with all seeds; start: LAYER, drawn for each seed, or ZERO."""
 
     problem: ProblemKey
     config: MethodConfig
+    start: str = LAYER
+
+    @property
+    def label(self) -> str:
+        """The configuration, with the starting point where it is not the usual one."""
+        return self.config.label if self.start == LAYER else f"{self.config.label} from x0 = 0"
 
     def __str__(self) -> str:
-        return f"{self.config.label} on {self.problem.name}"
+        return f"{self.label} on {self.problem.name}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,7 @@ class Task:
         hyper = [list(pair) for pair in self.group.config.hyper]
         return store.digest(
             "paper", store.FORMAT, self.group.problem.name, self.group.problem.data_hash, self.group.config.name, hyper,
-            self.training.epochs, self.training.batch_size, self.training.schedule, list(self.seeds),
+            self.group.start, self.training.epochs, self.training.batch_size, self.training.schedule, list(self.seeds),
         )  # fmt: skip
 
     def path(self, out: Path) -> Path:
@@ -128,14 +145,24 @@ def run_task(task: Task, out: Path) -> Failure | None:
     return None
 
 
+def starting_point(problem: Problem, seed: int) -> Any:
+    """(p,) float64: where a linear layer of PyTorch starts; problem: a linear model."""
+    assert problem.model is not None
+    bound = 1 / math.sqrt(problem.model.A.shape[1] - problem.model.intercept)
+    return np.random.default_rng((STARTS_STREAM, seed)).uniform(-bound, bound, problem.p)
+
+
 def train(group: Group, training: Training, seed: int) -> Curves:
     """One run; KeyboardInterrupt passes through."""
     import dadapt_convex as dc
     from dadapt_convex.run import COMPLETED, INTERRUPTED
 
+    problem = load(group.problem.name, group.problem.data_dir)
+    if group.start == LAYER:
+        problem = replace(problem, x0=starting_point(problem, seed))
     run = dc.solve(
-        load(group.problem.name, group.problem.data_dir), group.config.name, epochs=training.epochs,
-        batch_size=training.batch_size, schedule=training.schedule, seed=seed, **dict(group.config.hyper),
+        problem, group.config.name, epochs=training.epochs, batch_size=training.batch_size,
+        schedule=training.schedule, seed=seed, **dict(group.config.hyper),
     )  # fmt: skip
     if run.status == INTERRUPTED:  # solve() returns what it has; a task is whole or not there
         raise KeyboardInterrupt

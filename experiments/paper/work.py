@@ -26,6 +26,8 @@ from experiments.suite import BadInput, Options, Suite
 TIMED_STEPS = 300
 PACE_METHOD = "dadapt_adam"
 PERCENT = 100
+# Seconds of work below which processes are not worth their start, a few seconds in which they load compiled code.
+STARTING_PROCESSES = 6.0
 
 # From the finished groups (None where one failed) to all groups known to be needed by now.
 Wanted = Callable[[Mapping[Group, Curves | None]], Sequence[Group]]
@@ -163,7 +165,8 @@ def compute(session: Session, made: Plan, wanted: Wanted, expected: float = 1.0)
                     measure(made, {group.config.name: None for group in new})
                 _announce(session, made, missing, expected if not finished else 1.0)
                 if work is None:
-                    work = stack.enter_context(workers(session.jobs))
+                    short = made.seconds(missing) < STARTING_PROCESSES
+                    work = stack.enter_context(workers(1 if short else session.jobs))
                 _run(session, made, work, missing, "tuning" if finished else "runs")
             for group in new:
                 lost = any(str(task) in session.failures for task in pieces[group])

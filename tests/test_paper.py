@@ -1,0 +1,183 @@
+"""The paper's suites: the search of a rate, tables, storage and resuming, what is skipped and how sets are labelled."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dadapt_convex as dc
+import problems
+from experiments import run as command
+from experiments.cells import ProblemKey
+from experiments.paper import sets, tables, training
+from experiments.paper.training import LAYER, ZERO, Curves, Group, Training
+from experiments.paper.tuning import AT_AN_END, INTERIOR, PLATEAU, Grid, Score, best, next_rates, rate, where
+from experiments.selection import parse_method
+
+GRID = Grid(first=-8, last=4)
+
+
+def searched(grid: Grid, accuracy: object, loss: object = lambda q: 0.0) -> dict[int, Score]:
+    """All rates that a search tries where rate q has this accuracy and loss."""
+    tried: dict[int, Score] = {}
+    for _ in range(100):
+        missing = next_rates(grid, tried)
+        if not missing:
+            return tried
+        assert not set(missing) & set(tried)
+        tried |= {q: Score(accuracy(q), loss(q)) for q in missing}  # type: ignore[operator]
+    raise AssertionError("the search does not end")
+
+
+@pytest.mark.parametrize("peak", [-30, -9, -3, 0, 1, 5, 19])
+def test_the_search_finds_an_interior_peak(peak: int) -> None:
+    tried = searched(Grid(first=-8, last=4, extensions=20), lambda q: 90.0 - abs(q - peak))
+    assert best(tried) == peak
+    assert where(tried) == INTERIOR
+    assert set(GRID.declared) <= set(tried)
+
+
+def test_the_search_gives_up_where_the_best_recedes() -> None:
+    grid = Grid(first=-8, last=4, extensions=3)
+    tried = searched(grid, lambda q: float(q))
+    assert max(tried) == 4 + 3 * 2
+    assert where(tried) == AT_AN_END
+
+
+def test_equal_accuracies_go_by_the_loss_then_the_rate() -> None:
+    flat = searched(GRID, lambda q: 100.0, lambda q: abs(q + 2))
+    assert best(flat) == -2
+    assert best({q: Score(100.0, 1.0) for q in (2, 0, -2)}) == -2
+    end = searched(GRID, lambda q: 100.0, lambda q: -float(q))
+    assert where(end) == PLATEAU
+    assert max(end) == 4
+
+
+def test_runs_that_are_not_finite_come_last() -> None:
+    tried = searched(GRID, lambda q: math.nan if q > 0 else 50.0 + q, lambda q: 1.0)
+    assert best(tried) == 0
+    assert rate(1) == 1.78
+
+
+def test_curves_are_those_of_the_last_iterates() -> None:
+    key = ProblemKey("multinomial:iris", "")
+    group, plan = Group(key, parse_method("dadapt_adam"), ZERO), Training(epochs=5, seeds=2)
+    curves = Curves.joined(training.train(group, plan, seed) for seed in range(2))
+    p = problems.get("multinomial:iris")
+    assert p.model is not None
+    for seed in range(2):
+        for epochs in (1, 5):
+            schedule = plan.schedule  # its stages are epochs, whatever the length of the run
+            run = dc.solve(p, "dadapt_adam", epochs=epochs, batch_size=16, seed=seed, schedule=schedule)
+            margins = p.model.A @ run.x.reshape(-1, 3)
+            shifted = margins - margins.max(axis=1)[:, None]
+            loss = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(p.m), p.model.b.astype(int)]
+            assert curves.accuracy[seed, epochs - 1] == np.mean(margins.argmax(axis=1) == p.model.b)
+            assert curves.f[seed, epochs - 1] == pytest.approx(loss.mean(), rel=1e-12)
+    summary = tables.summary(curves)
+    assert summary["accuracy"] == pytest.approx(100 * curves.accuracy[:, -1].mean())
+    spread = 100 * abs(curves.accuracy[0, -1] - curves.accuracy[1, -1])
+    assert summary["standard_error"] == pytest.approx(spread / 2)  # of two values
+
+
+def test_starting_points_differ_by_seed_and_lie_in_the_layers_range() -> None:
+    p = problems.get("multinomial:iris")
+    points = [training.starting_point(p, seed) for seed in range(3)]
+    assert np.abs(points).max() <= 1 / math.sqrt(4)
+    assert np.abs(points).max() > 0.4
+    assert not np.array_equal(points[0], points[1])
+    np.testing.assert_array_equal(points[2], training.starting_point(p, 2))
+
+
+def test_schedule_of_the_paper() -> None:
+    assert Training(epochs=100, seeds=1).schedule == "stagewise(60 80 95)"
+
+
+def test_a_part_of_a_set_is_not_compared() -> None:
+    assert sets.PART not in sets.COMPARED
+    assert {title.lower() for title in (s.title for s in sets.PAPER_SETS)} >= {
+        "sensorless",
+        "aloi",
+        "smallnorb",
+        "usps",
+    }
+    assert len(sets.PAPER_SETS) == 12
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    """The tables as bytes; seconds are not among them."""
+    return {path.name: path.read_bytes() for path in sorted(out.glob("*.csv"))}
+
+
+@pytest.mark.parametrize("suite", ["paper_toy", "paper_convex", "paper_sensitivity", "paper_learning_rates"])
+def test_quick_suites_run_resume_and_draw(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DADAPT_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "results"
+    asked = [suite, "--quick", "--out", str(out), *([] if suite == "paper_toy" else ["--jobs", "1"])]
+    assert command.main(asked) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["state"] == "finished"
+    figures = sorted((out / "figures").glob("*.png"))
+    assert figures
+    for path in figures:
+        import matplotlib.image
+
+        assert matplotlib.image.imread(path).std() > 0.02
+        assert path.with_suffix(".pdf").stat().st_size > 2000
+    text = (out / "report.html").read_text()
+    assert "quick" in text
+    before = outputs(out)
+    assert before
+    # a cell that is lost is made again, the same
+    cells = sorted((out / "cells").iterdir())
+    if cells:
+        cells[0].unlink()
+    assert command.main(asked) == 0
+    assert outputs(out) == before
+
+
+def test_accuracy_table_has_what_the_contract_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DADAPT_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "results"
+    assert command.main(["paper_convex", "--quick", "--out", str(out), "--jobs", "1", "--seeds", "2"]) == 0
+    table = pd.read_csv(out / "accuracy.csv")
+    assert {"problem", "method", "accuracy", "standard_error", "published", "seeds", "rate"} <= set(table.columns)
+    assert set(table.seeds) == {2}
+    assert table.accuracy.between(30, 100).all()
+    text = (out / "report.html").read_text()
+    assert "embedded" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["paper_convex", "--seeds", "0"], "seeds"),
+        (["paper_convex", "--problems", "multinomial:nosuch"], "nosuch"),
+        (["paper_toy", "--jobs", "0"], "jobs"),
+    ],
+)
+def test_bad_input_is_refused_before_work(
+    argv: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    try:
+        code = command.main([*argv, "--out", str(out)])
+    except SystemExit as error:
+        code = int(error.code or 0)
+    assert code == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_start_is_part_of_what_a_run_is() -> None:
+    key, config = ProblemKey("multinomial:iris", ""), parse_method("dadapt_adam")
+    plan = Training(epochs=2, seeds=1)
+    identities = {training.Task(Group(key, config, start), plan, (0,)).identity for start in (LAYER, ZERO)}
+    assert len(identities) == 2
