@@ -48,7 +48,7 @@ BAD = {
     ),
     "an instance without hard": (["convex_suite", "--problems", "abs"], "Did you mean hard:abs?"),
     "unknown method": (["convex_suite", "--methods", "polyk"], "the nearest is polyak."),
-    "the beginning of a method's name": (["convex_suite", "--methods", "dadapt"], "nearest are dadapt_adagrad, dadapt_adam,"),
+    "the beginning of a method's name": (["convex_suite", "--methods", "dadapt"], "nearest are dadapt_adagrad,"),
     "a part of methods' names": (
         ["convex_suite", "--methods", "norm"],
         "the nearest are adagrad_norm, adagrad_norm_dual_averaging.",
