@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from flint import arb, ctx
 
 import problems
 import problems.optimum.multinomial_repeated as repeated_rows
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.multinomial_repeated import entropy, exact_direction, repeated
+from problems.optimum.multinomial_repeated import Repeated, entropy, exact_direction, repeated
 from problems.optimum.softmax import Rows, all_rows, mean_loss
 from problems.optimum.softmax_newton import DENSE_UNKNOWNS
 
@@ -153,3 +154,48 @@ def test_wrong_certificates_are_noticed() -> None:
     for change in changes:
         assert complaints(p, replace(optimum, certificate={**certificate, **change})), change
     assert complaints(p, replace(optimum, f_lo=optimum.f_hi * (1 + 1e-9), f_hi=optimum.f_hi * (1 + 1e-8)))
+
+
+def wide(first_row: dict[int, float]) -> Any:
+    """20 rows, the first of them twice, with two labels."""
+    rng = np.random.default_rng(0)
+    A = np.where(rng.random((20, P)) < 0.03, rng.integers(1, 9, (20, P)), 0).astype(float)
+    A[0] = 0.0
+    for j, value in first_row.items():
+        A[0, j] = value
+    labels = rng.integers(0, C, 20)
+    labels[0] = 0
+    return problems.multinomial_logistic(
+        scipy.sparse.csr_array(np.vstack([A, A[0]])), np.append(labels, 1), intercept=False
+    )
+
+
+def test_as_many_groups_as_features() -> None:
+    p = wide({0: 1.0})
+    optimum = certified_optimum(p, cache=False)
+    assert optimum.attained is False
+    assert optimum.f_lo <= 2 * math.log(2) / 21 * (1 + 1e-15)
+    assert optimum.f_hi - optimum.f_lo <= 1e-14
+    assert complaints(p, optimum) == []
+
+
+@pytest.mark.parametrize("tiny", [1e-200, 1e-290, 1e-300, 1e-310])
+def test_entries_near_the_least_float(tiny: float) -> None:
+    p = wide({0: tiny, 1: 3.0})
+    optimum = certified_optimum(p, cache=False)
+    assert optimum.f_lo <= 2 * math.log(2) / 21 * (1 + 1e-15) <= optimum.f_hi * (1 + 1e-14)
+    assert complaints(p, optimum) == []
+
+
+def test_the_entropy_of_large_groups_is_a_lower_bound_in_300_bits() -> None:
+    rng = np.random.default_rng(1)
+    before, ctx.prec = ctx.prec, 300
+    try:
+        for _ in range(3000):
+            n, k = int(10 ** rng.uniform(1, 6.5)), int(rng.integers(1, 4))
+            found = entropy(Repeated(np.array([0]), np.array([[n - k, k, 0.0]]), np.zeros(n, dtype=np.intp)), n)
+            exact = ((n - k) * (arb(n) / (n - k)).log() + k * (arb(n) / k).log()) / n
+            assert arb(found) <= exact
+            assert float((exact - arb(found)) / exact) <= 1e-15
+    finally:
+        ctx.prec = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import scipy.sparse
 
 import problems
 from problems.optimum import certified_optimum, complaints
+from problems.optimum.rational import integers
+from problems.problem import Optimum
 
 LOSSES = ("hinge", "least_absolute_deviation", "quantile")
 KINDS = ("normal", "integer", "scaled", "duplicates", "sparse", "rounded", "low rank")
@@ -54,3 +57,63 @@ def test_f_is_known_to_rounding_and_D_to_nine_digits(seed: int) -> None:
     for size in (1e-6, 1e-3, 1.0):
         x = optimum.x + size * rng.normal(size=optimum.x.size)
         assert problem.value(x) >= optimum.f_lo * (1 - 1e-14)
+
+
+def forged(dtype: Any) -> tuple[Any, Any]:
+    """A problem and a claim that is true only of numbers that float16 arithmetic makes of u."""
+    problem = problems.least_absolute_deviation(np.array([[1.0], [1024.0]]), [-1.0, -1024.0], l2=1.0, intercept=False)
+    certificate = {
+        "kind": "exact minimiser", "rows": np.array([0]), "u": np.array([0.5]).astype(dtype), "high": np.array([1]),
+        "x": np.zeros(1), "x_low": np.zeros(1),
+    }  # fmt: skip
+    claim = Optimum(512.5, 512.5, np.zeros(1), 0.0, 0.0, certificate=certificate, D_inf_hi=0.0, attained=True)
+    return problem, claim
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16, np.float32, np.longdouble, np.int64])
+def test_slopes_of_another_type_than_float64_are_refused(dtype: Any) -> None:
+    problem, claim = forged(dtype)
+    assert problem.value(np.array([-1.0])) < claim.f_lo
+    found = complaints(problem, claim)
+    assert len(found) == 1
+    assert "float64" in found[0]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float16, np.float32, np.longdouble])
+def test_exact_arithmetic_takes_float64_alone(dtype: Any) -> None:
+    with pytest.raises(ValueError, match="float64"):
+        integers(np.ones((1, 1), dtype=dtype))
+
+
+@pytest.mark.parametrize("l2", [0.0, 1.0])
+def test_a_minimum_of_exactly_zero_passes_its_own_check(l2: float) -> None:
+    problem = problems.least_absolute_deviation([[1.0, 2], [3, 4], [5, 6]], [0.0, 0, 0], l2=l2, intercept=False)
+    optimum = certified_optimum(problem, cache=False)
+    assert optimum.f_lo == optimum.f_hi == 0.0
+    assert complaints(problem, optimum) == []
+
+
+def test_an_unsharp_D_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no active set is found, f can be known to rounding, and D not."""
+    monkeypatch.setattr("problems.optimum.piecewise.exact_minimiser", lambda *_: None)
+    unsharp = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        A = rng.normal(size=(40, 6)) * 10.0 ** rng.uniform(-7, 7, (1, 6))
+        problem = problems.least_absolute_deviation(
+            A, rng.normal(size=40), l2=1e-8, intercept=False, x0=np.full(6, 1e-3)
+        )
+        optimum = certified_optimum(problem, cache=False)
+        loose = optimum.D_hi > optimum.D_lo * (1 + 1e-6)
+        unsharp += loose
+        assert bool(optimum.notes) == loose
+        assert complaints(problem, optimum) == []
+    assert unsharp > 0
+
+
+def test_a_start_at_the_minimiser_has_distance_nearly_zero() -> None:
+    problem = random_problem(0)
+    found = certified_optimum(problem, cache=False)
+    there = certified_optimum(replace(problem, x0=found.x), cache=False)
+    assert there.D_lo <= 1e-15 * np.linalg.norm(found.x)
+    assert there.D_hi <= 1e-12 * np.linalg.norm(found.x)

@@ -10,7 +10,7 @@ from problems.optimum.ball import inside, proved_ball, restricted, value_up
 from problems.optimum.certify import EXACT, one_index_type
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import LOGISTIC, PIECEWISE_LINEAR, objective_up
-from problems.optimum.extended import EPS64
+from problems.optimum.extended import EPS64, TINY
 from problems.optimum.logistic import prove_attained, prove_no_minimiser, strongly_convex_ball
 from problems.optimum.multinomial import prove_multinomial
 from problems.optimum.piecewise import dual_ball, prove_piecewise, prove_piecewise_l2
@@ -60,7 +60,7 @@ def in_words(error: Exception) -> str:
 def check_shapes(problem: Problem, model: LinearModel, optimum: Optimum) -> None:
     """Raise ValueError for a point or a certificate whose arrays are not what their names say."""
     m, p = model.b.size, problem.p
-    vectors = {"x": p, "low": p, "w": p, "rest": p, "flat_v": p, "given": model.A.shape[1]}
+    vectors = {"x": p, "low": p, "w": p, "rest": p, "flat_v": p, "x_low": p, "given": model.A.shape[1]}
     arrays = {"the point x": (optimum.x, p)}
     arrays |= {k: (v, vectors[k]) for k, v in optimum.certificate.items() if k in vectors}
     for name, (value, size) in arrays.items():
@@ -74,6 +74,8 @@ def check_shapes(problem: Problem, model: LinearModel, optimum: Optimum) -> None
             raise ValueError(f"{name} must be a vector of numbers")
         if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
             raise ValueError(f"{name} must be finite")
+        if name == "u" and value.dtype != np.float64:  # exact arithmetic is told what float64 holds
+            raise ValueError(f"u must be of type float64, not {value.dtype}")
     if "S" in optimum.certificate and model.loss == LOGISTIC:
         rows = optimum.certificate["S"]
         if np.unique(rows).size < rows.size or np.any((rows < 0) | (rows >= m)):
@@ -103,9 +105,9 @@ def _complaints(problem: Problem, model: LinearModel, optimum: Optimum) -> list[
     if optimum.attained is not None and optimum.attained is not proof.attained:
         found.append(f"attained = {optimum.attained}, but {proof.attained} is proved")
     f = value_up(model, optimum.x)
-    rounding = 0.0
+    rounding = 4 * TINY  # what underflows; f may be exactly 0
     if optimum.kind in EXACT:  # an exact minimiser was rounded to x
-        rounding = ULPS * EPS64 * float(np.mean(abs(model.A) @ np.abs(optimum.x)))
+        rounding += ULPS * EPS64 * float(np.mean(abs(model.A) @ np.abs(optimum.x)))
         rounding += ULPS * EPS64 * model.l2 * float(optimum.x @ optimum.x)
     if not abs(f - optimum.f_hi) <= AGAIN * abs(f) + rounding:
         found.append(f"f(x) = {f!r} at the point x, which is not f_hi = {optimum.f_hi!r}")

@@ -135,7 +135,7 @@ def _certified(problem: Problem, rows: Rows, l2: float, x: Floats, certificate: 
     optimum = prove(problem, rows, l2, x, certificate)
     if optimum.kind == "strong convexity" or optimum.attained is not None:
         return optimum
-    note = "no proof succeeded: f_lo is a trivial bound, and whether a minimiser exists is open"
+    note = "no proof succeeded: f_lo is what holds at every point, and whether a minimiser exists is open"
     return replace(optimum, notes=(*optimum.notes, note))
 
 
@@ -163,7 +163,7 @@ def prove(problem: Problem, rows: Rows, l2: float, W: Floats, certificate: dict[
         return _prove_attained(problem, rows, W, f_hi, certificate)
     if kind in ("separable", "quasi-separable"):
         return _prove_no_minimiser(problem, rows, W, f_hi, certificate)
-    return _unproved(problem, W, f_hi, certificate, min(entropy(repeated(rows), rows.m), f_hi))
+    return _unproved(problem, W, f_hi, certificate, entropy(repeated(rows), rows.m))
 
 
 def _unproved(problem: Problem, W: Floats, f_hi: float, certificate: Certificate, f_lo: float = 0.0) -> Optimum:
@@ -274,7 +274,7 @@ def _prove_no_minimiser(problem: Problem, rows: Rows, W: Floats, f_hi: float, ce
     S = _mask(certificate["S"], rows)
     left = restricted(rows, rows.keep & ~S)
     f_lo = max(_least(left, certificate), entropy(repeated(rows), rows.m))
-    optimum = _unproved(problem, W, f_hi, certificate, min(f_lo, f_hi))
+    optimum = _unproved(problem, W, f_hi, certificate, f_lo)
     if proved_separation(rows, S, certificate["w"].reshape(W.shape)) is None:
         return optimum
     note = f"no minimiser: the data are quasi-completely separable, {int(S.sum())} {of_pairs}"

@@ -61,7 +61,9 @@ def entropy(found: Repeated, m: int) -> float:
     """A lower bound on f at every point, with all classes."""
     counts = found.counts.astype(np.longdouble)
     size = counts.sum(axis=1)[:, None]
-    terms = counts * np.log(size / np.where(counts > 0, counts, size))
+    some = np.where(counts > 0, counts, size)
+    # log(n / n_c) near 1 would lose the digits that the quotient has lost
+    terms = counts * np.log1p((size - some) / some)
     losses = total(terms.ravel())
     return max(0.0, down((losses.value - losses.error) * BELOW / m))
 
@@ -158,12 +160,17 @@ def exact_direction(rows: Rows, found: Repeated, V: Floats) -> Long | None:
     if independent(square)[0].size < n:
         return None
     # in units of the integers that stand for a row of the data
-    wanted = np.ldexp(values @ V[used], -whole.exponents[:, None])
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = np.ldexp(values @ V[used], -whole.exponents[:, None])
+    if not np.all(np.isfinite(wanted)):
+        return None
     occurs = found.counts > 0
     mean = np.sum(np.where(occurs, wanted, 0), axis=1) / occurs.sum(axis=1)
     wanted = np.rint(np.where(occurs, mean[:, None], wanted))
-    at_free = fmpz_mat(n, free.size, [row[j] for row in whole.rows for j in free.tolist()])
-    rhs = _matrix(wanted) - at_free * _matrix(V[used[free]])
+    rhs = _matrix(wanted)
+    if free.size:
+        at_free = fmpz_mat(n, free.size, [row[j] for row in whole.rows for j in free.tolist()])
+        rhs -= at_free * _matrix(V[used[free]])
     numerators, denominator = fmpz_mat(square).solve(rhs).numer_denom()
     exact = V.astype(np.longdouble)
     exact[used[J]] = [[long_of(int(e), int(denominator)) for e in row] for row in numerators.tolist()]

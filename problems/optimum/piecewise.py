@@ -221,7 +221,7 @@ def _sharp(problem: Problem, model: LinearModel, state: State, pair: Pair) -> Op
     proof = NOTHING
     if state.rows.size > FEW:
         certificate, proof = _near(model, problem.x0, state, pair)
-    if not (_narrow(proof) and proof.D_hi <= proof.D_lo * (1 + LOOSE)):
+    if not (_narrow(proof) and _D_is_sharp(proof, certificate["x"])):
         exact = exact_minimiser(model, state)
         if exact is not None:
             certificate = {"kind": "exact minimiser", "rows": exact.rows, "high": np.flatnonzero(exact.upper)}
@@ -230,13 +230,22 @@ def _sharp(problem: Problem, model: LinearModel, state: State, pair: Pair) -> Op
             return Optimum(x=x, certificate=certificate, D_estimate=proof.D_hi, **proof._asdict())
     if not certificate:
         certificate, proof = _near(model, problem.x0, state, pair)
-    notes = () if _narrow(proof) else ("neither the solver nor the descent came near enough to the minimiser",)
-    x = certificate["x"]
-    return Optimum(x=x, certificate=certificate, notes=notes, D_estimate=proof.D_hi, **proof._asdict())
+    x, notes = certificate["x"], []
+    if not _narrow(proof):
+        notes.append("neither the solver nor the descent came near enough to the minimiser")
+    elif not _D_is_sharp(proof, x):
+        notes.append("with so small an l2 the point is not near enough to the minimiser for a sharp D")
+    return Optimum(x=x, certificate=certificate, notes=tuple(notes), D_estimate=proof.D_hi, **proof._asdict())
 
 
 def _narrow(proof: Proof) -> bool:
     return math.isfinite(proof.f_hi) and proof.f_hi - proof.f_lo <= WIDTH * max(1.0, proof.f_hi)
+
+
+def _D_is_sharp(proof: Proof, x: Floats) -> bool:
+    """Relative to D; or, where x0 is the minimiser or nearly, to x."""
+    size = float(np.abs(x).max(initial=0.0))
+    return math.isfinite(proof.D_hi) and proof.D_hi <= max(proof.D_lo * (1 + LOOSE), LOOSE**2 * size)
 
 
 def _near(model: LinearModel, x0: Floats, state: State, pair: Pair) -> tuple[dict[str, Any], Proof]:

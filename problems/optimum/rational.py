@@ -77,7 +77,9 @@ def integers(values: Floats) -> Integers:
 
 
 def _odd(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(N, e) with values = N 2^e, N odd or 0."""
+    """(N, e) with values = N 2^e, N odd or 0; ValueError for other types than float64, whose digits would be lost."""
+    if values.dtype != np.float64:
+        raise ValueError(f"exact arithmetic takes float64, not {values.dtype}")
     mantissa, exponent = np.frexp(values)
     whole = np.ldexp(mantissa, 53).astype(np.int64)
     lowest = whole & -whole

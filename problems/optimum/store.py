@@ -15,7 +15,7 @@ from problems.optimum.extended import Floats
 from problems.problem import LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.
-FORMAT = 5
+FORMAT = 6
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")
