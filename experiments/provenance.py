@@ -31,12 +31,12 @@ def versions(packages: tuple[str, ...] = COMPUTING + STORING) -> dict[str, str]:
 
 
 @functools.cache
-def code_fingerprint() -> str:
-    """A hash of the sources of dadapt_convex and problems: other code may give other numbers."""
+def code_fingerprint(*more: str) -> str:
+    """A hash of the sources of dadapt_convex and problems, and of more files: other code may give other numbers."""
     digest = hashlib.sha256()
-    for package in ("dadapt_convex", "problems"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    paths = [path for package in ("dadapt_convex", "problems") for path in sorted((ROOT / package).rglob("*.py"))]
+    for path in paths + [ROOT / name for name in more]:
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -12,9 +12,10 @@ import pytest
 
 import dadapt_convex as dc
 import problems
+from experiments import provenance
 from experiments import run as command
 from experiments.cells import ProblemKey
-from experiments.paper import sets, tables, training
+from experiments.paper import session, sets, tables, training
 from experiments.paper.training import LAYER, ZERO, Curves, Group, Training
 from experiments.paper.tuning import AT_AN_END, INTERIOR, PLATEAU, Grid, Score, best, next_rates, rate, where
 from experiments.selection import parse_method
@@ -181,3 +182,20 @@ def test_the_start_is_part_of_what_a_run_is() -> None:
     plan = Training(epochs=2, seeds=1)
     identities = {training.Task(Group(key, config, start), plan, (0,)).identity for start in (LAYER, ZERO)}
     assert len(identities) == 2
+
+
+def test_results_belong_to_the_code_that_trains_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fingerprints() -> tuple[str, str]:
+        provenance.code_fingerprint.cache_clear()
+        return provenance.code_fingerprint(), session.same_code()["code"]
+
+    methods, trained = fingerprints()
+    for package in ("dadapt_convex", "problems"):
+        (tmp_path / package).symlink_to(provenance.ROOT / package)
+    (tmp_path / session.TRAINING).parent.mkdir(parents=True)
+    (tmp_path / session.TRAINING).write_text("another starting point", "utf-8")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    others = fingerprints()
+    provenance.code_fingerprint.cache_clear()
+    assert others[0] == methods
+    assert others[1] != trained

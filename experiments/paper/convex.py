@@ -151,12 +151,12 @@ def redraw(out: Path) -> None:
 
 def show(session: Session, made: Plan) -> None:
     """The table on the terminal."""
-    from rich.table import Table
+    from experiments.terminal import table
 
     stored = files.Stored.read(session.out)
     accuracy = stored.table(ACCURACY)
     compared = pages.compares(stored)
-    shown = Table(title="Final accuracy in %, mean and standard error over seeds", title_justify="left")
+    shown = table("Final accuracy in %, mean and standard error over seeds")
     for name in ("problem", "method", "ours", *(("published", "difference") if compared else ()), "rate"):
         shown.add_column(name, justify="left" if name in ("problem", "method") else "right", no_wrap=True)
     for choice in made.choices:

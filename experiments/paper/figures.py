@@ -80,6 +80,8 @@ def accuracy(stored: Stored) -> Any:
 
 def sensitivity(stored: Stored) -> Any:
     """Final accuracy against d_0."""
+    from matplotlib.ticker import NullLocator
+
     table = stored.table(SENSITIVITY)
 
     def panel(ax: Any, problem: str) -> None:
@@ -89,7 +91,9 @@ def sensitivity(stored: Stored) -> Any:
                     markersize=3, elinewidth=0.9, capsize=1.8)  # fmt: skip
         _accuracy_limits(ax, (rows["accuracy"] - error).min(), (rows["accuracy"] + error).max(), room=0.15)
         ax.set_xscale("log")
-        _few_decades(ax.xaxis, 4)
+        exponents = np.log10(rows["d0"])
+        ax.set_xticks(10.0 ** np.arange(exponents.min(), exponents.max(), 4))
+        ax.xaxis.set_minor_locator(NullLocator())
 
     handles = {"D-Adapt Adam": {"color": VERMILLION, "marker": "o", "markersize": 3}}
     return _panels(stored, panel, handles, r"$d_0$", "final accuracy, %")
@@ -129,15 +133,18 @@ def _mean_and_error(curves: Any) -> tuple[Any, Any]:
 
 
 def _with_error(value: float, error: float) -> str:
-    return f"{value:.1f}" if math.isnan(error) else f"{value:.1f} $\\pm$ {error:.2f}"
+    return f"{value:.2f}" if math.isnan(error) else f"{value:.2f} $\\pm$ {error:.2f}"
 
 
 def _accuracy_limits(ax: Any, low: float, high: float, room: float) -> None:
     """All that was measured, with room for the numbers below, and at least SMALLEST_SPAN."""
+    from matplotlib.ticker import MaxNLocator
+
     spare = max(SMALLEST_SPAN - (high - low), 0.0)
     low, high = low - spare / 2, min(high + spare / 2, 100.0)
     span = high - low
     ax.set_ylim(low - room * span, high + 0.08 * span)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
 def _stages(ax: Any, stored: Stored) -> None:
@@ -185,7 +192,7 @@ def _panels(stored: Stored, panel: Draw, handles: Mapping[str, Mapping[str, Any]
             if i % columns == 0:
                 ax.set_ylabel(y_label)
         figure.subplots_adjust(
-            left=0.52 / WIDTH, right=1 - 0.1 / WIDTH, bottom=below / height, top=1 - above / height,
+            left=0.56 / WIDTH, right=1 - 0.1 / WIDTH, bottom=below / height, top=1 - above / height,
             wspace=0.36, hspace=between / PANEL_HEIGHT,
         )  # fmt: skip
         lines = [Line2D([], [], **style) for style in handles.values()]
@@ -255,18 +262,16 @@ def _from_several(left: Any, right: Any, runs: pd.DataFrame, option: str) -> Non
     for i, d0 in enumerate(d0s):
         rows = runs[(runs["d0"] == d0) & (runs["k"] > 0)]
         style = {"color": ADAPTIVE_COLOURS[i], "marker": MARKERS[i], "markersize": 3, "markeredgewidth": 0}
-        left.plot(rows["k"], np.abs(rows["x"]), linewidth=0.8, linestyle=DASHES[i], **style,
+        left.plot(rows["k"], rows["x"], linewidth=1.0, linestyle=DASHES[i], **style,
                   markevery=0.12, label=f"$d_0 = {_power(d0)}$")  # fmt: skip
         right.plot(rows["k"], rows["d"], linewidth=1.2, linestyle=DASHES[i], **style, markevery=0.12)
     _limits_of_d(right)
-    lowest = np.abs(runs["x"][runs["x"] != 0]).quantile(0.01)
-    left.set_ylim(lowest / 2, 2)
-    left.set_title(f"$|x_k|$, option {option}, plain step")
+    left.set_title(f"the iterate, option {option}, plain step")
     right.set_title(f"$d_k$, option {option}, plain step")
-    left.legend(frameon=False, loc="upper right", ncols=2, fontsize=7)
+    left.legend(frameon=False, loc="upper right", fontsize=7)
+    right.set_yscale("log")
     for ax in (left, right):
         ax.set_xscale("log")
-        ax.set_yscale("log")
         ax.set_xlabel("subgradients used, $k$")
         ax.grid(True, **GRID)
         ax.set_axisbelow(True)

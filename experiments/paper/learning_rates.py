@@ -36,6 +36,7 @@ def execute(options: Options) -> int:
         files.write_table(session.out, store.PROBLEMS, [fact for fact in made.facts if fact["problem"] in rows])
         files.write_table(session.out, files.RATES, list(rows.values()))
         convex.close(session, redraw)
+        show(session)
 
     return session.run(body)
 
@@ -56,3 +57,18 @@ def redraw(out: Path) -> None:
     (out / store.FIGURES).mkdir(exist_ok=True)
     figures.draw(stored, NAME)
     pages.write_learning_rates(out)
+
+
+def show(session: Session) -> None:
+    """The table on the terminal."""
+    from experiments.terminal import table
+
+    stored = files.Stored.read(session.out)
+    rates = stored.table(files.RATES).set_index("problem")
+    shown = table("The last d of D-Adapt Adam over the seeds, and Adam's rate by grid search")
+    for name in ("problem", "mean d", "lowest", "highest", "tuned rate", "mean d / tuned rate"):
+        shown.add_column(name, justify="left" if name == "problem" else "right", no_wrap=True)
+    for _, problem in stored.problems.iterrows():
+        numbers = rates.loc[problem["problem"], ["d", "d_lowest", "d_highest", "tuned_rate", "ratio"]]
+        shown.add_row(problem["title"], *(f"{number:.3g}" for number in numbers))
+    session.console.print(shown)

@@ -49,6 +49,7 @@ def execute(options: Options) -> int:
         ]  # fmt: skip
         files.write_table(session.out, files.SENSITIVITY, rows)
         close(session, redraw)
+        show(session)
 
     return session.run(body)
 
@@ -59,3 +60,18 @@ def redraw(out: Path) -> None:
     (out / store.FIGURES).mkdir(exist_ok=True)
     figures.draw(stored, NAME)
     pages.write_sensitivity(out)
+
+
+def show(session: Session) -> None:
+    """The table on the terminal."""
+    from experiments.terminal import table
+
+    stored = files.Stored.read(session.out)
+    by_d0 = stored.table(files.SENSITIVITY).pivot(index="problem", columns="d0", values="accuracy")
+    shown = table("Final accuracy of D-Adapt Adam in %, mean over seeds, by d0")
+    shown.add_column("problem", no_wrap=True)
+    for d0 in by_d0.columns:
+        shown.add_column(f"{d0:g}", justify="right", no_wrap=True)
+    for _, problem in stored.problems.iterrows():
+        shown.add_row(problem["title"], *(pages.fixed(value) for value in by_d0.loc[problem["problem"]]))
+    session.console.print(shown)

@@ -44,6 +44,7 @@ def execute(options: Options) -> int:
         write_runs(session.out, traces)
         files.write_table(session.out, files.TOY, [row(run, columns) for run, columns in traces])
         close(session, redraw)
+        show(session)
 
     return session.run(body)
 
@@ -91,3 +92,16 @@ def redraw(out: Path) -> None:
     (out / store.FIGURES).mkdir(exist_ok=True)
     figures.draw_toy(out, pd.read_parquet(out / files.CURVES), PAPER, bool(manifest.get("quick")))
     pages.write_toy(out)
+
+
+def show(session: Session) -> None:
+    """The table on the terminal."""
+    from experiments.terminal import table
+
+    shown = table("The last d on |x| from x0 = 1, where D = 1")
+    for name in ("option", "step", "d0", "d", "d (1 + sqrt 3) / D", "reached 1 at k"):
+        shown.add_column(name, justify="left" if name in ("option", "step") else "right", no_wrap=True)
+    for _, run in files.read_table(session.out, files.TOY).iterrows():
+        at = "" if math.isnan(run["reached_limit_at"]) else f"{run['reached_limit_at']:.0f}"
+        shown.add_row(run["option"], run["step"], f"{run['d0']:g}", f"{run['d']:.4f}", f"{run['d_over_limit']:.4f}", at)
+    session.console.print(shown)

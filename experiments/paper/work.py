@@ -22,8 +22,9 @@ from experiments.runner import problem_facts
 from experiments.selection import select_problems
 from experiments.suite import BadInput, Options, Suite
 
-# How a step is timed before the work begins: after a run that compiles, the best of two of this many steps.
-TIMED_STEPS = 300
+# How a step is timed before the work begins: after a run that compiles, the best of two runs of this many steps with
+# one checkpoint, and of two with this many.
+TIMED_STEPS, TIMED_CHECKPOINTS = 300, 6
 PACE_METHOD = "dadapt_adam"
 PERCENT = 100
 # Seconds of work below which processes are not worth their start, a few seconds in which they load compiled code.
@@ -35,14 +36,15 @@ Wanted = Callable[[Mapping[Group, Curves | None]], Sequence[Group]]
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that a step takes on a problem, and what each epoch takes besides."""
+    """Seconds that a step takes on a problem, what each epoch takes besides, and each run."""
 
     step: float
     epoch: float
+    run: float
 
     def seconds(self, training: Training, m: int, seeds: int) -> float:
         """What these runs will take in one process."""
-        return seeds * (training.steps(m) * self.step + training.epochs * self.epoch)
+        return seeds * (training.steps(m) * self.step + training.epochs * self.epoch + self.run)
 
 
 @dataclass
@@ -139,12 +141,17 @@ def measure(made: Plan, methods: Iterable[str]) -> None:
     for key in made.keys:
         problem = load(key.name, key.data_dir)
         dc.solve(problem, PACE_METHOD, steps=1, **how)
-        timed = []
-        for _ in range(2):
+        steps: list[float] = []
+        besides: dict[int, list[float]] = {1: [], TIMED_CHECKPOINTS: []}
+        for checkpoints in 2 * list(besides):
+            marks = np.linspace(0, TIMED_STEPS, checkpoints + 1)[1:].astype(int)
             begun = time.perf_counter()
-            run = dc.solve(problem, PACE_METHOD, steps=TIMED_STEPS, checkpoints=[TIMED_STEPS], **how)
-            timed.append((run.seconds / run.k, time.perf_counter() - begun - run.seconds))
-        made.paces[key] = Pace(*np.min(timed, axis=0).tolist())
+            run = dc.solve(problem, PACE_METHOD, steps=TIMED_STEPS, checkpoints=marks, **how)
+            besides[checkpoints].append(time.perf_counter() - begun - run.seconds)
+            steps.append(run.seconds / run.k)
+        few, many = (min(seconds) for seconds in besides.values())
+        epoch = max(many - few, 0.0) / (TIMED_CHECKPOINTS - 1)
+        made.paces[key] = Pace(min(steps), epoch, max(few - epoch, 0.0))
 
 
 def compute(session: Session, made: Plan, wanted: Wanted, expected: float = 1.0) -> dict[Group, Curves]:
