@@ -43,14 +43,18 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
     """Check every problem of a results directory and print what is proved; the exit code."""
     if not out.is_dir():
         raise BadInput(f"{out} is no directory; give one that a suite has written.")
+    from experiments.paper.files import FIGURES_OF
     from problems.optimum.check import in_words
 
     try:
+        suite = (store.read_manifest(out) or {"configuration": {}})["configuration"].get("suite")
+        if suite in FIGURES_OF:
+            raise BadInput(f"{out} holds results of {suite}, which claims no optimum: there is nothing to certify.")
         results = store.Results.read(out)
         rows = [row for _, row in results.problems.iterrows()]
         missing = set(results.manifest["configuration"]["problems"]) - {str(row["problem"]) for row in rows}
         hashes = results.manifest["configuration"]["problems"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         what = f"{store.PROBLEMS} and {store.MANIFEST} in {out} do not say which problems were run"
         raise BadInput(f"{what}: {in_words(error)}; give the suite's command again, which writes them.") from None
     if data_dir is not None and not data_dir.is_dir():

@@ -277,7 +277,7 @@ def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(tmp
     [
         ([3, 1, 2, 3], [2, 0, 1, 2], {1: 0, 2: 1, 3: 2}),
         ([-1.0, 1.0, -1.0, 1.0], [0, 1, 0, 1], {-1: 0, 1: 1}),
-        ([2.5, -7, 1e9, 0], [2, 0, 3, 1], {-7: 0, 0: 1, 2.5: 2, 1e9: 3}),
+        ([2, -7, 1e9, 0], [2, 0, 3, 1], {-7: 0, 0: 1, 2: 2, 1e9: 3}),
         (np.array([5, 5, 9, 9], dtype=np.uint8), [0, 0, 1, 1], {5: 0, 9: 1}),
         ([True, False, False, True], [1, 0, 0, 1], {0: 0, 1: 1}),
     ],
@@ -296,6 +296,7 @@ def test_labels_become_classes_in_ascending_order(labels, classes, mapping):
     ("labels", "options", "words"),
     [
         ([4, 4, 4], {}, ["at least two classes", "only the label 4 in all 3 rows"]),
+        ([0.5, 1, 2], {}, ["class labels", "3 distinct targets such as 0.5", "regression"]),
         ([1, 2, np.nan], {}, ["b must be finite", "nan in row 2"]),
         ([1, 2, np.inf], {}, ["b must be finite", "inf in row 2"]),
         (["a", "b", "c"], {}, ["labels must hold real numbers", "'a'", "as numbers"]),

@@ -116,7 +116,9 @@ def outputs(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("suite", ["paper_toy", "paper_convex", "paper_sensitivity", "paper_learning_rates"])
-def test_quick_suites_run_resume_and_draw(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_suites_run_resume_and_draw(
+    suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("DADAPT_DATA", str(tmp_path / "nothing"))
     monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "results"
@@ -141,6 +143,8 @@ def test_quick_suites_run_resume_and_draw(suite: str, tmp_path: Path, monkeypatc
         cells[0].unlink()
     assert command.main(asked) == 0
     assert outputs(out) == before
+    assert command.main(["certify", str(out)]) == 2
+    assert "nothing to certify" in capsys.readouterr().err
 
 
 def test_accuracy_table_has_what_the_contract_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,3 +203,10 @@ def test_results_belong_to_the_code_that_trains_them(monkeypatch: pytest.MonkeyP
     provenance.code_fingerprint.cache_clear()
     assert others[0] == methods
     assert others[1] != trained
+
+
+def test_seeds_that_agree_have_no_error() -> None:
+    share = 100 * (148 / 150)
+    assert tables.standard_error([share, np.nextafter(share, 0), share]) == 0.0
+    assert tables.in_errors(0.37, tables.standard_error([share] * 10)) is None
+    assert tables.standard_error([98.0, 99.0]) == pytest.approx(0.5)

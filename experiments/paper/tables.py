@@ -13,6 +13,7 @@ from experiments.paper.tuning import Score
 
 # Accuracies that differ by less are the same share of rows, summed in another order.
 SAME_ACCURACY_DIGITS = 9
+SAME = 1e-12  # relative: rounding alone, of numbers that are equal
 
 
 def mean(values: Any) -> float:
@@ -25,6 +26,8 @@ def standard_error(values: Any) -> float:
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return math.nan
+    if np.ptp(values) <= SAME * np.max(np.abs(values)):
+        return 0.0
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 

@@ -236,6 +236,12 @@ def _classes(labels: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
         raise ValueError(
             f"{loss.name} needs at least two classes, got only the label {found[0]:g} in all {labels.size} rows."
         )
+    fractions = found[found != np.trunc(found)]
+    if found.size > 2 and fractions.size:  # as for files: two targets of any value are classes
+        raise ValueError(
+            f"{loss.name} takes class labels, got {found.size} distinct targets such as {fractions[0]:g}; number the "
+            "classes, or use a regression loss."
+        )
     return index.astype(np.float64), {label: c for c, label in enumerate(found.tolist())}
 
 
