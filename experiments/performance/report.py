@@ -15,7 +15,8 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from experiments import provenance, store
-from experiments.performance.cases import A9A, BUILT_IN, FURTHER, SEED, Case, build
+from experiments.performance import minibatch
+from experiments.performance.cases import A9A, BATCH_SIZE, BUILT_IN, FURTHER, MINI_BATCHES, SEED, Case, MiniBatch, build
 from experiments.performance.measure import SAME_ITERATES, Row, measure
 from experiments.performance.processes import process_rows
 from experiments.suite import BadInput, Options
@@ -25,7 +26,7 @@ CSV, MARKDOWN = "performance.csv", "performance.md"
 COLUMNS = tuple(field.name for field in fields(Row))
 OK, PROBLEM = 0, 1
 
-ABOUT = """\
+ABOUT = f"""\
 CPU times of one thread, all from one run and interleaved (A B C, C B A, ...). `ours` and `reference` are medians
 over the rounds; `ratio` is the median of the ratios taken round by round, with the smallest and the largest of them:
 reference / ours, but ours / reference for processes. Trust the ratios: a time alone says more of the machine.
@@ -35,30 +36,37 @@ reference / ours, but ours / reference for processes. Trust the ratios: a time a
 - against the limit: the limit is reading the matrix once from where it lives in the caches, plus the loss of m margins
   by the faster of two blocks measured here: this project's and NumPy's. `fraction` is limit / ours.
 - loss block: the value and derivative of the logistic loss over m margins.
+- mini-batch step: `dadapt_adam` on multinomial logistic regression in batches of {BATCH_SIZE}, as `solve()` runs it: in
+  the paper's convention against a NumPy loop, in the released one against the released package in an ordinary PyTorch
+  loop. All take the same batches; `solve()` draws their order in its time, the others are handed it.
 - first result: a whole process that solves a problem of 200x30, with an empty and with a filled cache.
 """
 MISSED = """\
 The kernels are a first version: blocks of rows, a branch-free loss, plain gathers; rows are neither padded nor sorted,
 and data whose values are all 1 still read them. Where a target is missed, that is how far they are from it.
 """
+NOT_INSTALLED = (
+    f"{minibatch.RELEASED_STEP}: left out, because PyTorch or the released package is not installed; "
+    f"`{minibatch.INSTALL}` adds it"
+)
 
 
 @dataclass(frozen=True)
 class Effort:
     """How much is measured: the cases, and how many rounds of each; process_rounds = 0 starts no processes."""
 
-    cases: tuple[Case, ...]
+    cases: tuple[Case | MiniBatch, ...]
     rounds: int
     cold_rounds: int
     process_rounds: int
 
 
-FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER), rounds=15, cold_rounds=2, process_rounds=3)
-QUICK = Effort(cases=(*BUILT_IN, A9A), rounds=5, cold_rounds=1, process_rounds=1)
+FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER, *MINI_BATCHES), rounds=15, cold_rounds=2, process_rounds=3)
+QUICK = Effort(cases=(*BUILT_IN, A9A, *MINI_BATCHES), rounds=5, cold_rounds=1, process_rounds=1)
 
 
 def execute(options: Options, effort: Effort | None = None) -> int:
-    """Measure, write the files, show the table; 1 where the two loops do not compute the same."""
+    """Measure, write the files, show the table; 1 where two loops do not compute the same."""
     begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     chosen = effort or (QUICK if options.quick else FULL)
     if options.data_dir is not None and not options.data_dir.is_dir():
@@ -84,7 +92,7 @@ def execute(options: Options, effort: Effort | None = None) -> int:
         "data_absent": absent,
         "threads": 1,
         **provenance.commit(),
-        "versions": provenance.versions(),
+        "versions": provenance.versions() | provenance.versions(minibatch.PACKAGES),
         "machine": provenance.machine(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - begun, 1),
@@ -97,14 +105,14 @@ def execute(options: Options, effort: Effort | None = None) -> int:
         raise BadInput(f"{error}; use another --out.") from None
 
     terminal.print(terminal_table(rows))
-    differences = [row for row in rows if row.what == SAME_ITERATES]
+    differences = [row for row in rows if _compares(row)]
     worst = max(row.ours for row in differences)
     same = all(row.met == "yes" for row in differences)
     terminal.print(
-        f"{'both loops compute the same iterates' if same else 'the two loops do NOT compute the same'}: "
+        f"{'all loops compute the same iterates' if same else 'two loops do NOT compute the same'}: "
         f"largest relative difference {worst:.1e}"
     )
-    judged = [row for row in rows if row.met and row.what != SAME_ITERATES]
+    judged = [row for row in rows if row.met and not _compares(row)]
     missed = sum(row.met == "no" for row in judged)
     terminal.print(f"{missed} of {len(judged)} targets missed; see {out / MARKDOWN}", markup=False, soft_wrap=True)
     return OK if same else PROBLEM
@@ -143,14 +151,30 @@ def collect(effort: Effort, data_dir: Path | None, say: Callable[[str], None]) -
             if problem is None:
                 absent.append(case.size)
                 say(f"{case.size}: no data, left out")
-                continue
-            say(f"{case.size}: {effort.rounds} rounds")
-            rows += measure(case, problem, effort.rounds)
+            elif isinstance(case, MiniBatch):
+                say(f"{case.size}: {effort.rounds} rounds, mini-batches")
+                rows += minibatch.measure(case, problem, effort.rounds)
+            else:
+                say(f"{case.size}: {effort.rounds} rounds")
+                rows += measure(case, problem, effort.rounds)
+    if _left_out(rows):
+        say(NOT_INSTALLED)
     if effort.process_rounds:
         say("processes: cold and warm first result, --help, list")
         with tempfile.TemporaryDirectory() as folder:
             rows += process_rows(Path(folder), effort.cold_rounds, effort.process_rounds)
     return rows, absent
+
+
+def _compares(row: Row) -> bool:
+    """Whether the row says that two loops compute the same, and nothing of time."""
+    return row.what.startswith(SAME_ITERATES)
+
+
+def _left_out(rows: Sequence[Row]) -> bool:
+    """Whether mini-batches were measured without the released package."""
+    found = {row.what for row in rows}
+    return minibatch.PAPER_STEP in found and minibatch.RELEASED_STEP not in found
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -164,11 +188,15 @@ def cells(row: Row) -> tuple[str, ...]:
     """The row as text, under HEADER."""
     ratio = _number(row.ratio)
     if row.ratio_min is not None and row.rounds > 1:
-        ratio += f" ({row.ratio_min:.2g} to {row.ratio_max:.2g})"
+        ratio += f" ({_short(row.ratio_min)} to {_short(row.ratio_max)})"
     return (
         row.what, row.size, f"{_number(row.ours)} {row.unit}", _number(row.reference), ratio,
         _number(row.limit), _number(row.fraction), row.target, row.met,
     )  # fmt: skip
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
 def _number(value: float | None) -> str:
@@ -181,7 +209,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     for name in HEADER:
         shown.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for row in rows:
-        if row.what != SAME_ITERATES and (row.target or row.reference is not None):
+        if not _compares(row) and (row.target or row.reference is not None):
             shown.add_row(*cells(row), style={"yes": "green", "no": "yellow"}.get(row.met, ""))
     return shown
 
@@ -195,6 +223,7 @@ def markdown(rows: Sequence[Row], absent: Sequence[str], manifest: dict[str, Any
     lines += dict.fromkeys(f"- {row.what}: the reference is {row.reference_is}." for row in rows if row.reference_is)
     lines += [f"- {row.what}, {row.size}: {row.note}." for row in rows if row.note]
     lines += [f"- {size}: left out, because there are no data." for size in absent]
+    lines += [f"- {NOT_INSTALLED}."] if _left_out(rows) else []
     missed = [row for row in rows if row.met == "no"]
     lines += ["", "## Targets missed", "", MISSED if missed else "None."]
     lines += [f"- {row.what}, {row.size}: asked {row.target}, found {_judged(row)}" for row in missed]

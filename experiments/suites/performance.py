@@ -1,4 +1,4 @@
-"""How fast this is: against a NumPy/SciPy loop, against what the machine allows, and what compiling costs."""
+"""How fast this is: against NumPy/SciPy and the released package, against the machine, and what compiling costs."""
 
 from experiments.suite import Options, Suite
 
@@ -12,7 +12,7 @@ def execute(options: Options) -> int:
 
 SUITE = Suite(
     name="performance",
-    summary="time per iteration against a NumPy/SciPy loop and the machine's limits; compilation; imports",
+    summary="time per iteration against NumPy, the released package and the machine's limits; compilation; imports",
     execute=execute,
     accepts=("--quick", "--data-dir", "--out"),
 )
