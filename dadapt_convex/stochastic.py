@@ -53,13 +53,14 @@ TEXT = re.compile(r"\s*(\w+)\s*\(\s*([^()]+?)\s*\)\s*")
 
 def as_noise(value: Any) -> Noise:
     """The noise model that a text or a Noise stands for; ValueError for anything else."""
+    given = value
     if isinstance(value, str):
         match = TEXT.fullmatch(value)
         with contextlib.suppress(ValueError):
             value = Noise(match[1], float(match[2])) if match else value
     if isinstance(value, Noise) and value.kind in NOISES and value.sigma > 0 and math.isfinite(value.sigma):
         return value
-    raise ValueError(f"noise must be {', '.join(f'{kind}(sigma)' for kind in NOISES)} with sigma > 0, got {value!r}.")
+    raise ValueError(f"noise must be {', '.join(f'{kind}(sigma)' for kind in NOISES)} with sigma > 0, got {given!r}.")
 
 
 @dataclass(frozen=True)

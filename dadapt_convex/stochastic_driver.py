@@ -265,6 +265,15 @@ class Snapshots:
 Loop = Callable[[int, int], tuple[int, int]]
 
 
+def kernels(problem: Objective, drawn: Sampling) -> list[Kernel]:
+    """What is compiled for such a run, beside the problem's oracle and the method's step."""
+    oracle = problem.oracle
+    drive = [DRIVE_BATCHES, SHUFFLE] if drawn.noise is None else [RECORD_AND_STEP]
+    if drawn.noise is not None and oracle.kernel is not None:
+        drive.append(DRIVE_NOISE)
+    return [*drive, SNAPSHOT, *([] if oracle.batch is None else [oracle.batch, EVALUATE])]
+
+
 def stochastic_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any) -> Loop:
     """(k, k_stop) -> (k, why it returned); state: what solve() keeps, see dadapt_convex.solve."""
     return (_batches_loop if drawn.noise is None else _noise_loop)(problem, step, drawn, state)

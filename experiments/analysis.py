@@ -205,9 +205,20 @@ class LineStyle:
 
 
 def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The runs of seed 0 by label, in order."""
-    for label, rows in runs[runs["seed"] == 0].groupby("label", sort=False):
-        yield str(label), rows.sort_values("k")
+    """The runs by label, in order; of several seeds the mean."""
+    for label, rows in runs.groupby("label", sort=False):
+        yield str(label), over_seeds(rows)
+
+
+def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """One configuration's rows: means over the seeds at the checkpoints that all reached."""
+    seeds = rows["seed"].nunique()
+    if seeds == 1:
+        return rows.sort_values("k")
+    by_k = rows.groupby("k")
+    shared = by_k["seed"].nunique() == seeds
+    first, means = by_k.first(), by_k.mean(numeric_only=True)
+    return first.assign(**means)[shared].reset_index().sort_values("k")
 
 
 def _main_labels(runs: pd.DataFrame) -> list[str]:
@@ -268,7 +279,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
                 bound = _draw_bound(ax, rows, iterate, styles[label].colour)
                 if bound is not None:
                     handles[f"bound {rows['bound_theorem'].iloc[0]} for {_short(label)}"] = bound
-            handles.update(_draw_references(ax, runs, facts, width, limits))
+            handles.update({**_draw_references(ax, runs, facts, width, limits), **_seeds(runs)})
             ax.set_title(TITLES[iterate])
             _log_axes(ax, limits)
             ax.set_xlabel(r"subgradients used, $k$")
@@ -306,9 +317,15 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
         right.set_ylabel(r"$d_k$")
         for ax in (left, right):
             ax.set_xlabel(r"subgradients used, $k$")
-        handles.update(references)
+        handles.update({**references, **_seeds(runs)})
         _place(figure, handles, columns=2, left=0.62, between=0.24)
     return figure
+
+
+def _seeds(runs: pd.DataFrame) -> dict[str, Any]:
+    """What the legend says of several seeds."""
+    count = runs["seed"].nunique()
+    return {f"stochastic gradients: mean of {count} seeds": _proxy(linestyle="none")} if count > 1 else {}
 
 
 def _interval(facts: Any) -> float:
@@ -470,7 +487,10 @@ def _short(label: str) -> str:
     return label.partition("[")[0]
 
 
-PRINTED = {"dadapt": "D-Adapt", "adagrad norm": "AdaGrad-Norm", "polyak": "Polyak"}
+PRINTED = {
+    "dadapt": "D-Adapt", "adagrad norm": "AdaGrad-Norm", "adagrad": "AdaGrad", "adam": "Adam", "sgd": "SGD",
+    "polyak": "Polyak",
+}  # fmt: skip
 
 HEAT_COLOURS = {
     "VERIFIED": ("#CFE8DF", "#0B4F3C"),

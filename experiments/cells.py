@@ -152,8 +152,8 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
     from dadapt_convex.run import INTERRUPTED
 
     method, hyper = cell.config.method, dict(cell.config.hyper)
-    if cell.config.stochastic:
-        hyper.setdefault("seed", cell.seed)
+    if cell.config.stochastic:  # rows where the deterministic methods have theirs
+        hyper = {"seed": cell.seed, "checkpoints": "log", **hyper}
     if optimum.attained is False and _needs_D(cell.config):
         note = "not run: needs D, and the problem has no minimiser"
         verdicts = [

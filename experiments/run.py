@@ -58,7 +58,8 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
         help="names, as logistic:a9a, or patterns with * and ? over the suite's problems and those that `list` shows; "
              "default: the suite's")  # fmt: skip
     add("--methods", nargs="+", metavar="NAME",
-        help="names, patterns, or names with hyper-parameters, as 'dadapt_dual_averaging[option=II,d0=1e-8]'; "
+        help="names, patterns, or names with hyper-parameters, as 'dadapt_dual_averaging[option=II,d0=1e-8]', "
+             "or with stochastic gradients, as 'dadapt_adam[batch_size=16]' or 'sgd[lr=0.1,noise=sign(1)]'; "
              "default: the suite's")  # fmt: skip
     add("--steps", type=positive, metavar="N", help="subgradients per run (default: the suite's)")
     add("--epochs", type=positive, metavar="N", help="passes over the rows, in the suites of the paper (default 100)")

@@ -96,6 +96,8 @@ def plan(suite: Suite, options: Options) -> Plan:
         keys.append(ProblemKey(name, data_hash(problem), data_dir))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
         oracles += [problem.oracle.kernel, problem.oracle.value]
+        for config in configs:
+            oracles += stochastic_kernels(problem, config)
     # a first look has its own directory: it must not stand in the way of the whole suite, nor the suite in its
     out = options.out or store.DEFAULT_PARENT / (suite.name + ("_quick" if options.quick else ""))
     kernels = list(dict.fromkeys([DRIVE, *filter(None, oracles), *(config.method.step for config in configs)]))
@@ -104,9 +106,21 @@ def plan(suite: Suite, options: Options) -> Plan:
         Cell(suite.name, key, config, seed, steps)
         for key in keys
         for config in configs
-        for seed in range(options.seeds if config.stochastic else 1)
+        for seed in config.seeds(options.seeds)
     ]
     return made
+
+
+def stochastic_kernels(problem: Any, config: MethodConfig) -> list[Kernel]:
+    """What the runs of a configuration on a problem need compiled; BadInput where it cannot run there."""
+    from dadapt_convex.stochastic import sampling
+    from dadapt_convex.stochastic_driver import kernels
+
+    try:
+        drawn = sampling(problem, **{"batch_size": None, "noise": None, "seed": 0, **config.sampling})
+    except ValueError as error:
+        raise BadInput(f"{config.label}: {error}") from None
+    return kernels(problem, drawn) if drawn else []
 
 
 def problem_facts(suite: str, problem: Any, hashed: str) -> dict[str, Any]:

@@ -13,12 +13,15 @@ from typing import Any
 from dadapt_convex.method import Choice, Method, get_method, methods
 from experiments.suite import BadInput, Suite, with_steps
 
+# How a run is made, beside the method's hyper-parameters: stochastic gradients, see dadapt_convex.stochastic.
+SAMPLING = ("batch_size", "noise", "seed")
+COMMAS = re.compile(r",(?![^()]*\))")  # outside parentheses: warmup(5, cosine) is one value
 LABEL = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<hyper>[^\[\]]*)\])?")
 
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """A method with hyper-parameters: `label` as written, `hyper` sorted by name."""
+    """A method with hyper-parameters, SAMPLING among them: `label` as written, `hyper` sorted by name."""
 
     label: str
     name: str
@@ -30,9 +33,18 @@ class MethodConfig:
         return get_method(self.name)
 
     @property
+    def sampling(self) -> dict[str, Any]:
+        """What is given of SAMPLING."""
+        return {key: value for key, value in self.hyper if key in SAMPLING}
+
+    @property
     def stochastic(self) -> bool:
-        """Whether runs depend on a seed."""
-        return "seed" in self.method.parameters
+        """Whether gradients are stochastic, so that runs depend on a seed."""
+        return not self.sampling.keys() <= {"seed"}
+
+    def seeds(self, count: int) -> range:
+        """The seeds to run, of so many asked for."""
+        return range(count if self.stochastic and "seed" not in self.sampling else 1)
 
 
 def parse_method(label: str) -> MethodConfig:
@@ -45,14 +57,15 @@ def parse_method(label: str) -> MethodConfig:
     hyper: dict[str, Any] = {}
     try:
         method = get_method(match["name"])
-        for item in filter(None, (part.strip() for part in (match["hyper"] or "").split(","))):
+        for item in filter(None, (part.strip() for part in COMMAS.split(match["hyper"] or ""))):
             key, equals, text = (part.strip() for part in item.partition("="))
             if not (key and equals and text):
                 raise BadInput(f"hyper-parameters in brackets are key=value, got {item!r} in {label!r}.")
             if key in hyper:
                 raise BadInput(f"{key} stands twice in {label!r}.")
             hyper[key] = _value(method, key, text)
-        method.complete(hyper, known=lambda what: (1.0, ""))  # what is known later does not matter yet
+        own = {key: value for key, value in hyper.items() if key not in SAMPLING}
+        method.complete(own, known=lambda what: (1.0, ""))  # what is known later does not matter yet
     except BadInput:
         raise
     except ValueError as error:
@@ -65,7 +78,7 @@ def _value(method: Method, key: str, text: str) -> Any:
     if isinstance(method.parameters.get(key), Choice):
         return text
     try:
-        return float(text)
+        return int(text) if key in SAMPLING else float(text)
     except ValueError:
         return text
 

@@ -450,7 +450,7 @@ def _make_room(out: Path) -> None:
     """Prepare the folder of cells; fails now where the disk is full or read-only."""
     for name in (CELLS, CERTIFICATES):
         (out / name).mkdir(exist_ok=True)
-    for folder in (out, out / CELLS, out / CERTIFICATES):
+    for folder in (out, out / CELLS, out / CERTIFICATES, out / FIGURES):
         for left in folder.glob(f"{TEMPORARY}*"):  # by a run that was killed while writing
             left.unlink(missing_ok=True)
     with replacing(out / CELLS / "room") as temporary:
@@ -464,8 +464,10 @@ def delete_results(out: Path, files: Sequence[str]) -> None:
         (out / name).unlink(missing_ok=True)
     if (out / CELLS).is_dir():
         for path in (out / CELLS).iterdir():
-            if CELL_FILE.fullmatch(path.name) or path.name.startswith(TEMPORARY):
+            if CELL_FILE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
     for folder in (CELLS, FIGURES, CERTIFICATES):
+        for left in (out / folder).glob(f"{TEMPORARY}*"):
+            left.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # absent, or it holds files of others
             (out / folder).rmdir()

@@ -134,6 +134,102 @@ def test_seeds_of_deterministic_methods_are_said_to_run_once(
     assert set(pd.read_parquet(tmp_path / "o" / "runs.parquet")["seed"]) == {0}
 
 
+def test_what_a_kill_left_half_written_goes_with_the_next_run(results: Path, tmp_path: Path, undrawn: None) -> None:
+    out = tmp_path / "o"
+    shutil.copytree(results, out)
+    left = [out / folder / f"{store.TEMPORARY}0" for folder in ("", store.CELLS, store.FIGURES, store.CERTIFICATES)]
+    for path in left:
+        path.write_text("half")
+    assert run(*SMALL, "--out", out) == 0
+    assert not any(path.exists() for path in left)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Stochastic gradients
+
+NOISY = (
+    "dadapt_adam[batch_size=8,schedule=warmup(2, cosine)]",
+    "dadapt_dual_averaging[noise=gaussian(0.1)]",
+    "sgd[lr=0.1,batch_size=16,seed=7]",
+)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two configurations with three seeds, one whose seed is given, one that is deterministic; figures included."""
+    out = tmp_path_factory.mktemp("noisy") / "results"
+    argv = ["convex_suite", "--problems", "hinge:iris", "--methods", *NOISY, "polyak", "--seeds", "3", "--steps", "200"]
+    assert run(*argv, "--jobs", "1", "--out", out) == 0
+    return out
+
+
+def test_every_seed_of_stochastic_methods_is_the_run_of_solve(noisy: Path) -> None:
+    import dadapt_convex as dc
+    import problems
+
+    runs = pd.read_parquet(noisy / "runs.parquet")
+    assert runs.groupby("label")["seed"].unique().map(list).to_dict() == {
+        NOISY[0]: [0, 1, 2], NOISY[1]: [0, 1, 2], NOISY[2]: [0], "polyak": [0],
+    }  # fmt: skip
+    problem = problems.get("hinge:iris")
+    given = {"steps": 200, "batch_size": 8, "schedule": "warmup(2, cosine)", "checkpoints": "log"}
+    for seed in range(3):
+        rows = runs[(runs["label"] == NOISY[0]) & (runs["seed"] == seed)]
+        trace = dc.solve(problem, "dadapt_adam", seed=seed, **given).trace
+        assert rows["f"].tolist() == trace["f"].tolist()
+    assert json.loads(runs[runs["label"] == NOISY[2]]["hyper"].iloc[0])["seed"] == 7
+    shared = runs[runs["seed"] == 0].groupby("label")["k"].apply(list)
+    assert shared[NOISY[0]] == shared["polyak"]  # rows where the deterministic methods have theirs
+
+
+def test_theorems_are_diagnostics_under_noise(noisy: Path) -> None:
+    verdicts = pd.read_csv(noisy / "verdicts.csv")
+    under_noise = verdicts[verdicts["label"] != "polyak"]
+    assert set(under_noise["verdict"]) == {"NOT_APPLICABLE"}
+    assert (under_noise["note"].str.contains("a diagnostic")).any()
+    assert "VERIFIED" in set(verdicts[verdicts["label"] == "polyak"]["verdict"])
+    assert pd.read_parquet(noisy / "runs.parquet").query("label != 'polyak'")["bound"].isna().all()
+
+
+def test_figures_show_the_mean_over_seeds(noisy: Path) -> None:
+    runs = pd.read_parquet(noisy / "runs.parquet")
+    rows = runs[runs["label"] == NOISY[1]]
+    mean = analysis.over_seeds(rows)
+    assert mean["k"].tolist() == sorted(set(rows["k"]))
+    for column in ("gap_avg_hi", "d"):
+        np.testing.assert_allclose(mean[column], rows.groupby("k")[column].mean(), rtol=1e-15)
+    shorter = analysis.over_seeds(rows[(rows["seed"] > 0) | (rows["k"] < 50)])
+    assert shorter["k"].max() < 50  # no mean of fewer seeds than before
+    assert mean["label"].tolist() == [NOISY[1]] * len(mean)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("adam[batch_size=0]", "batch_size must be an integer of at least 1, got 0"),
+        ("adam[batch_size=1e3]", "batch_size must be an integer of at least 1, got '1e3'"),
+        ("adam[batch_size=151]", "at most the number of rows, 150"),
+        ("adam[noise=sine(1)]", "got 'sine(1)'"),
+        ("adam[noise=sign(1),batch_size=4]", "not both"),
+        ("adam[batch_size=4,seed=-1]", "seed must be a nonnegative integer, got -1"),
+    ],
+)
+def test_wrong_stochastic_gradients_are_refused_before_work(
+    method: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["convex_suite", "--problems", "multinomial:iris", "--methods", method, "--out", str(tmp_path / "o")]
+    assert run(*argv) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_problems_without_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run("convex_suite", "--problems", "hard:abs", "--methods", "adam[batch_size=4]", "--out", tmp_path / "o") == 2
+    )
+    assert "hard:abs has no rows" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Killed, interrupted, parallel
 
