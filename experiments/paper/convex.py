@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from experiments import store
 from experiments.cells import ProblemKey
@@ -45,7 +44,7 @@ def execute(options: Options) -> int:
     """Run the suite; the exit code."""
     made = work.plan(NAME, options, EPOCHS, QUICK_EPOCHS, QUICK_PROBLEMS)
     searches = QUICK_SEARCHES if options.quick else SEARCHES
-    session = Session(options, {**made.configuration(NAME), "grids": grids(searches)}, facts(options, made))
+    session = Session(options, {**made.configuration(NAME), "grids": grids(searches)}, work.facts(options, made))
 
     def wanted(finished: Finished) -> list[Group]:
         adaptive = [search.adaptive_group(key) for search in searches for key in made.keys]
@@ -53,10 +52,10 @@ def execute(options: Options) -> int:
         return adaptive + other + [group for search in searches for group in search.wanted(made.keys, finished)]
 
     def body() -> None:
-        announce(session, made)
+        work.announce(session, made)
         finished = work.compute(session, made, wanted, expected=1.0 if options.quick else EXPECTED_GROWTH)
         write_tables(session, made, searches, finished)
-        close(session, redraw)
+        session.close(redraw)
         show(session, made)
 
     return session.run(body)
@@ -70,23 +69,6 @@ def grids(searches: Sequence[Search]) -> dict[str, str]:
 def versions(key: ProblemKey) -> dict[str, Group]:
     """The versions of D-Adapt Adam that run on a problem, by what the report calls them."""
     return {name: Group(key, config(label), start) for name, (label, start) in VERSIONS_RUN.items()}
-
-
-def facts(options: Options, made: Plan) -> dict[str, Any]:
-    """What the manifest says of a suite that trains, beside its configuration."""
-    return {"quick": options.quick, "absent": made.absent}
-
-
-def announce(session: Session, made: Plan) -> None:
-    """Say which problems run, which do not, and how they differ from the paper's."""
-    titles = ", ".join(choice.title for choice in made.choices)
-    session.say(
-        f"{session.suite}: {titles}; {made.training.epochs} epochs, {made.training.seeds} seeds -> {session.out}"
-    )
-    if made.absent and all(choice.paper is None for choice in made.choices):
-        session.say("no data file of the paper is here: embedded sets, unscaled; --data-dir DIR names the folder")
-    elif made.absent:
-        session.say(f"skipped, their data are not here: {', '.join(made.absent)}")
 
 
 def write_tables(session: Session, made: Plan, searches: Sequence[Search], finished: Mapping[Group, Curves]) -> None:
@@ -131,14 +113,6 @@ def _complete(key: ProblemKey, searches: Sequence[Search], finished: Finished) -
         and any(finished.get(search.group(key, q)) is not None for q in search.tried(key, finished))
         for search in searches
     )
-
-
-def close(session: Session, redraw: Any) -> None:
-    """Draw and write the report; the manifest before it, which it shows, and after it, with the time that took."""
-    session.write_manifest("finished")
-    with session.timed("figures"):
-        redraw(session.out)
-    session.write_manifest("finished")
 
 
 def redraw(out: Path) -> None:

@@ -22,20 +22,20 @@ def execute(options: Options) -> int:
     made = work.plan(NAME, options, convex.EPOCHS, convex.QUICK_EPOCHS, convex.QUICK_PROBLEMS)
     search = convex.QUICK_SEARCHES[0] if options.quick else convex.ADAM
     configuration = {**made.configuration(NAME), "grids": convex.grids([search])}
-    session = Session(options, configuration, convex.facts(options, made))
+    session = Session(options, configuration, work.facts(options, made))
 
     def wanted(finished: Finished) -> list[Group]:
         return [search.adaptive_group(key) for key in made.keys] + search.wanted(made.keys, finished)
 
     def body() -> None:
-        convex.announce(session, made)
+        work.announce(session, made)
         growth = 1.0 if options.quick else convex.EXPECTED_GROWTH
         finished = work.compute(session, made, wanted, expected=growth)
         rows = {key.name: row(search, key, finished) for key in made.keys if search.adaptive_group(key) in finished}
         files.write_curves(session.out, {g: curves for g, curves in finished.items() if g.problem.name in rows})
         files.write_table(session.out, store.PROBLEMS, [fact for fact in made.facts if fact["problem"] in rows])
         files.write_table(session.out, files.RATES, list(rows.values()))
-        convex.close(session, redraw)
+        session.close(redraw)
         show(session)
 
     return session.run(body)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from experiments import store
 from experiments.paper import figures, files, pages, tables, work
-from experiments.paper.convex import announce, close, facts
 from experiments.paper.search import Finished, config
 from experiments.paper.session import Session
 from experiments.paper.training import Group
@@ -31,13 +30,13 @@ def execute(options: Options) -> int:
     made = work.plan(NAME, options, EPOCHS, QUICK_EPOCHS, QUICK_PROBLEMS)
     d0s = QUICK_D0S if options.quick else D0S
     labels = [label(d0) for d0 in d0s]
-    session = Session(options, {**made.configuration(NAME), "methods": labels}, facts(options, made))
+    session = Session(options, {**made.configuration(NAME), "methods": labels}, work.facts(options, made))
 
     def wanted(finished: Finished) -> list[Group]:
         return [Group(key, config(text)) for key in made.keys for text in labels]
 
     def body() -> None:
-        announce(session, made)
+        work.announce(session, made)
         finished = work.compute(session, made, wanted)
         groups = {key.name: {d0: Group(key, config(label(d0))) for d0 in d0s} for key in made.keys}
         complete = {name for name, mine in groups.items() if all(group in finished for group in mine.values())}
@@ -48,7 +47,7 @@ def execute(options: Options) -> int:
             for name, mine in groups.items() if name in complete for d0, group in mine.items()
         ]  # fmt: skip
         files.write_table(session.out, files.SENSITIVITY, rows)
-        close(session, redraw)
+        session.close(redraw)
         show(session)
 
     return session.run(body)

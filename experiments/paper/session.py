@@ -97,6 +97,13 @@ class Session:
         self.say(f"report: {self.out / store.REPORT}")
         return PROBLEM if self.failures else OK
 
+    def close(self, redraw: Callable[[Path], None]) -> None:
+        """Draw and write the report; the manifest before it, which it shows, and after it, with the time that took."""
+        self.write_manifest("finished")
+        with self.timed("figures"):
+            redraw(self.out)
+        self.write_manifest("finished")
+
     def write_manifest(self, state: str) -> None:
         """Write what is known by now."""
         this = {

@@ -11,7 +11,6 @@ import numpy as np
 
 from experiments import store
 from experiments.paper import figures, files, pages
-from experiments.paper.convex import close
 from experiments.paper.figures import TRACE_SHOWN
 from experiments.paper.session import Session, same_code
 from experiments.suite import Options
@@ -43,7 +42,7 @@ def execute(options: Options) -> int:
             traces = [(run, trace(run, steps)) for run in RUNS]
         write_runs(session.out, traces)
         files.write_table(session.out, files.TOY, [row(run, columns) for run, columns in traces])
-        close(session, redraw)
+        session.close(redraw)
         show(session)
 
     return session.run(body)

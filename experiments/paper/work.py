@@ -119,6 +119,23 @@ def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_pro
     return Plan(chosen, keys, facts, absent, training)
 
 
+def facts(options: Options, made: Plan) -> dict[str, Any]:
+    """What the manifest says of a suite that trains, beside its configuration."""
+    return {"quick": options.quick, "absent": made.absent}
+
+
+def announce(session: Session, made: Plan) -> None:
+    """Say which problems run, which do not, and how they differ from the paper's."""
+    titles = ", ".join(choice.title for choice in made.choices)
+    session.say(
+        f"{session.suite}: {titles}; {made.training.epochs} epochs, {made.training.seeds} seeds -> {session.out}"
+    )
+    if made.absent and all(choice.paper is None for choice in made.choices):
+        session.say("no data file of the paper is here: embedded sets, unscaled; --data-dir DIR names the folder")
+    elif made.absent:
+        session.say(f"skipped, their data are not here: {', '.join(made.absent)}")
+
+
 def _problem(name: str, data_dir: str | None) -> Any:
     try:
         problem = load(name, data_dir)
