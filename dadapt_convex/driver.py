@@ -26,7 +26,8 @@ SELECTED = 8  # min_{i<=k} of the scalar that selects an averaged iterate
 SELECTED_AT = 9  # where it is attained: the paper's t
 G0_2 = 10  # ||g_0||^2
 DONE = 11  # iterations done, written with everything else: what k is after Ctrl-C
-N_TOTALS = 12
+DECAYS = 12  # 1 with weight decay: then a subgradient of 0 ends nothing, as g + w x is not 0
+N_TOTALS = 13
 
 # what the loop returns
 GOES_ON, CONVERGED, NOT_FINITE = 0, 1, 2
@@ -72,7 +73,7 @@ def iterate(
         totals[F_MEAN] = f
         copy(x, x_avg)
         copy(z, z_avg)
-    if k == 0 and g2 == 0.0:  # x0 is a minimiser; no step is defined
+    if k == 0 and g2 == 0.0 and totals[DECAYS] == 0.0:  # x0 is a minimiser; no step is defined
         totals[DONE] = 1
         return CONVERGED
 
@@ -90,7 +91,7 @@ def iterate(
         copy(x_avg, x_sel)
         copy(z_avg, z_sel)
     totals[DONE] = k + 1
-    if g2 == 0.0:
+    if g2 == 0.0 and totals[DECAYS] == 0.0:
         return CONVERGED
     return GOES_ON
 

@@ -48,6 +48,10 @@ class Schedule:
         return False
 
 
+# Of a product that would be a whole number of steps: 0.07 epochs of 100 steps are 7.
+ROUNDING = 1e-12
+
+
 @dataclass(frozen=True)
 class Constant(Schedule):
     """gamma_k = 1."""
@@ -203,7 +207,7 @@ class Warmup(Schedule):
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
-        k, w = np.asarray(k), math.ceil(self.epochs * per_epoch)
+        k, w = np.asarray(k), math.ceil(self.epochs * per_epoch * (1 - ROUNDING))
         after = self.then.factors(np.maximum(k - w, 0), max(steps - w, 1), per_epoch)
         return np.where(k < w, (k + 1) / w, after)
 

@@ -98,7 +98,7 @@ def solve(
     x0 = np.array(problem.x0, dtype=np.float64)
     if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
         raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
-    values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen))
+    values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen, drawn))
     schedule = as_schedule(hyper.get("schedule")) if chosen.scheduled >= 0 else Constant()
     check_factors(schedule, steps, per_epoch)
     if drawn:
@@ -106,7 +106,8 @@ def solve(
 
     compiled = time.perf_counter()
     gamma = _Factors(schedule, steps, per_epoch)
-    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks)
+    decays = values.get("weight_decay", 0.0) > 0
+    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays)
     compile_seconds = time.perf_counter() - compiled
 
     status, message = statuses.COMPLETED, f"all {steps} steps done"
@@ -159,7 +160,7 @@ def _positive_int(name: str, value: Any) -> int:
     return int(value)
 
 
-def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Known:
+def _known(problem: Objective, optimum: Any, steps: int, method: Method, drawn: Sampling | None) -> Known:
     """Where D, G, f_star and the number of steps come from when the caller gives none."""
 
     def certified() -> Any:
@@ -173,14 +174,15 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
         if what == "steps":
             return steps, "the number of steps"
         if what in ("G", "G_inf"):
+            G, G_inf, note = _bounds(problem, drawn)
             # |g_i| <= ||g|| <= G for every entry, where nothing better is known
-            bound = min(problem.G, getattr(problem, "G_inf", math.inf)) if what == "G_inf" else problem.G
+            bound = min(G, G_inf) if what == "G_inf" else G
             if not (math.isfinite(bound) and bound > 0):
                 raise ValueError(
                     f"{method.name} needs {what}, a bound on the subgradients, and that of {problem.name} is "
                     f"{bound}; pass {what}=..."
                 )
-            return bound, f"the problem's {what} ({getattr(problem, 'G_note', '')})"
+            return bound, f"the problem's {what} ({note})"
         best = certified()
         if what == "f_star":
             return best.f_lo, "f_lo of the certified optimum"
@@ -194,6 +196,16 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method) -> Know
         raise NotAvailable(f"{method.name} needs D, and {problem.name} {why}; pass D=...")
 
     return known
+
+
+def _bounds(problem: Objective, drawn: Sampling | None) -> tuple[float, float, str]:
+    """G and G_inf of the subgradients that the method will see, and where they come from."""
+    G, G_inf, note = problem.G, getattr(problem, "G_inf", math.inf), getattr(problem, "G_note", "")
+    if drawn is None:
+        return G, G_inf, note
+    if drawn.batch_size is not None and (of_batches := getattr(problem, "batch_bounds", None)) is not None:
+        return (*of_batches(drawn.batch_size), f"of every mini-batch of at most {drawn.batch_size} rows")
+    return G, G_inf, f"{note}; of the full subgradient, no bound on stochastic ones"
 
 
 @dataclass(frozen=True)
@@ -268,6 +280,7 @@ class _State:
         factors: _Factors,
         drawn: Sampling | None,
         marks: Any,
+        decays: bool,
     ) -> _State:
         """Allocate, initialise, and compile what will run."""
         p, m = x0.size, problem.oracle.margins
@@ -304,6 +317,7 @@ class _State:
             evaluation=Evaluation(problem),
             pace=_first_pace(problem, p, drawn),
         )
+        state.totals[driver.DECAYS] = float(decays)
         if drawn is not None:
             state.loop = stochastic_loop(problem, method.step, drawn, state)
             state.evaluation(state.kept.x[:0])  # compiles

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.driver import (
+    DECAYS,
     DONE,
     F_MEAN,
     G0_2,
@@ -54,7 +55,7 @@ def record_and_step(
     step: Any, k: int, f: float, g: Any, x: Any, x_next: Any, x_avg: Any, vectors: Any, scalars: Any, hyper: Any,
     totals: Any,
 ) -> int:  # fmt: skip
-    """Step k from f and g at x. As long as all gradients were zero, x stays where it is."""
+    """Step k from f and g at x. As long as all gradients were zero, x stays where it is, but for weight decay."""
     g2 = dot(g, g)
     if not (np.isfinite(f) and np.isfinite(g2)):
         return NOT_FINITE
@@ -66,7 +67,7 @@ def record_and_step(
     if totals[S] == 0.0:
         totals[G0_2] = g2
     totals[S] += g2
-    if totals[S] == 0.0:
+    if totals[S] == 0.0 and totals[DECAYS] == 0.0:
         totals[WAITED] += 1.0
         copy(x, x_next)
     else:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import FunctionAndSubgradient, Oracle
+from dadapt_convex.oracle import FunctionAndSubgradient, Oracle, Vector
 from problems.problem import Optimum, Problem
+
+
+@dataclass(frozen=True)
+class Given:
+    """An optimum as it was given, for the starting point that it was given with."""
+
+    optimum: Optimum
+    x0: Vector
+
+    def __call__(self, problem: Problem) -> Optimum:
+        """The optimum; ValueError for another starting point, to which D does not belong."""
+        if not np.array_equal(problem.x0, self.x0):
+            raise ValueError(
+                f"the optimum of {problem.name} was given for another x0, and D is the distance from there; make the "
+                "problem again with from_callable(x0=..., optimum=...)."
+            )
+        return self.optimum
 
 
 def from_callable(
@@ -63,6 +81,6 @@ def from_callable(
         G_inf=G_inf,
         m=0,
         G_note="as given" if math.isfinite(G) else "unknown",
-        find_optimum=None if optimum is None else lambda problem: optimum,
+        find_optimum=None if optimum is None else Given(optimum, start),
         facts={"storage": "none", "source": "a Python function"},
     )

@@ -139,9 +139,9 @@ CLOSED_FORM = 4 * np.finfo(float).eps
 def _hard(
     name: str, kernel: Kernel, x0: Any, *, G: float, G_inf: float, m: int, f_star: float, x: Any, params: Any = ()
 ) -> Problem:
-    D, D_inf = math.dist(x, x0), float(np.abs(x - x0).max())  # dist is right to an ulp and does not overflow
-
     def closed_form(problem: Problem) -> Optimum:
+        # dist is right to an ulp and does not overflow
+        D, D_inf = math.dist(x, problem.x0), float(np.abs(x - problem.x0).max())
         return Optimum(
             f_lo=f_star - CLOSED_FORM * abs(f_star),
             f_hi=f_star + CLOSED_FORM * abs(f_star),

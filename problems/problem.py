@@ -119,6 +119,8 @@ class Problem:
         The data, for linear models.
     find_optimum : callable (Problem) -> Optimum
         Closed form, or the certified solver.
+    bound_batches : callable (Problem, int) -> (float, float), optional
+        See batch_bounds.
     facts : mapping
         What results record: source of the data, SHA-256, mapping of labels, ...
     """
@@ -133,6 +135,7 @@ class Problem:
     G_exact: bool = False
     model: LinearModel | None = None
     find_optimum: Callable[[Problem], Optimum] | None = None
+    bound_batches: Callable[[Problem, int], tuple[float, float]] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -151,6 +154,15 @@ class Problem:
     def subgradient(self, x: Any) -> Vector:
         """A subgradient of f at x, (p,) float64."""
         return self._evaluate(x)[1]
+
+    def batch_bounds(self, size: int) -> tuple[float, float]:
+        """G and G_inf of the mean loss over any `size` rows or fewer: those of a batch may exceed G and G_inf.
+
+        With l2 > 0 where G holds, see G_note. ValueError for problems without rows.
+        """
+        if self.bound_batches is None:
+            raise ValueError(f"{self.name} has no rows to draw mini-batches from.")
+        return self.bound_batches(self, size)
 
     def margins(self, x: Any) -> Vector:
         """A x for linear models, (A W).ravel() for the multinomial one, empty for others."""

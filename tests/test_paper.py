@@ -15,7 +15,7 @@ import problems
 from experiments import provenance
 from experiments import run as command
 from experiments.cells import ProblemKey
-from experiments.paper import session, sets, tables, training
+from experiments.paper import convex, session, sets, tables, training
 from experiments.paper.training import LAYER, ZERO, Curves, Group, Training
 from experiments.paper.tuning import AT_AN_END, INTERIOR, PLATEAU, Grid, Score, best, next_rates, rate, where
 from experiments.selection import parse_method
@@ -203,6 +203,60 @@ def test_results_belong_to_the_code_that_trains_them(monkeypatch: pytest.MonkeyP
     provenance.code_fingerprint.cache_clear()
     assert others[0] == methods
     assert others[1] != trained
+
+
+def test_the_published_numbers() -> None:
+    """Final accuracy of Adam and D-Adapt Adam in %, from the paper's figure."""
+    published = {paper.title: (paper.adam, paper.dadapt_adam) for paper in sets.PAPER_SETS}
+    assert published == {
+        "Sensorless": (89.5, 90.0), "aloi": (94.1, 97.1), "dna": (100.0, 100.0), "glass": (72.0, 72.3),
+        "iris": (98.3, 98.6), "letter": (77.8, 77.7), "pendigits": (96.2, 95.8), "smallNORB": (92.9, 95.8),
+        "usps": (98.6, 98.6), "vehicle": (82.1, 81.9), "vowel": (77.4, 77.4), "wine": (100.0, 100.0),
+    }  # fmt: skip
+    assert set(sets.COMPARED) == {sets.COMPLETE, sets.REBUILT}
+
+
+def test_differences_are_adaptive_minus_tuned_seed_by_seed() -> None:
+    def curves(accuracy: list[float], f: list[float]) -> Curves:
+        columns = (np.array(f)[:, None], np.array(accuracy)[:, None] / 100, np.full((len(f), 1), np.nan))
+        return Curves(*columns, messages=("",) * len(f))
+
+    found = tables.paired(curves([90.0, 92.0, 94.0], [1.0, 1.0, 1.0]), curves([91.0, 92.0, 96.0], [0.5, 0.75, 0.25]))
+    assert found["accuracy"] == pytest.approx(-1.0)
+    assert found["accuracy_standard_error"] == pytest.approx(1 / math.sqrt(3))
+    assert found["loss"] == pytest.approx(0.5)
+    assert found["loss_standard_error"] == pytest.approx(0.25 / math.sqrt(3))
+
+
+def test_a_difference_counts_beyond_students_quantile() -> None:
+    for seeds, quantile in ((2, 12.7062), (3, 4.30265), (10, 2.26216), (100, 1.98422)):
+        assert tables.beyond(seeds) == pytest.approx(quantile, rel=1e-5)
+        assert tables.standing(1.001 * quantile, 1.0, seeds) == tables.ABOVE
+        assert tables.standing(-1.001 * quantile, 1.0, seeds) == tables.BELOW
+        assert tables.standing(0.999 * quantile, 1.0, seeds) == tables.ALIKE
+    assert tables.standing(5.0, math.nan, 1) == tables.ALIKE
+    rows = [{"title": t, "x": x, "e": 1.0, "seeds": 10} for t, x in (("up", 3.0), ("down", -3.0), ("same", 1.0))]
+    assert tables.by_standing(rows, "x", "e") == {
+        tables.ABOVE: ["up"], tables.BELOW: ["down"], tables.ALIKE: ["same"],
+    }  # fmt: skip
+
+
+def test_searches_are_the_paper_s_baselines() -> None:
+    key = ProblemKey("multinomial:iris", "")
+    assert convex.ADAM.group(key, -4).label == "adam[lr=0.1]"
+    assert convex.SGD.group(key, 0).label == "sgd[lr=1,momentum=0.9]"
+    assert dict(convex.SGD.group(key, 0).config.hyper) == {"lr": 1.0, "momentum": 0.9}
+
+
+def test_starts_fill_the_range_of_a_linear_layer_and_are_not_the_mini_batches_numbers() -> None:
+    problem = problems.get("multinomial:iris")
+    starts = np.array([training.starting_point(problem, seed) for seed in range(200)])
+    assert 0.499 < np.abs(starts).max() <= 0.5  # 1/sqrt(4)
+    for seed in range(20):
+        bound = 0.5
+        shares = (training.starting_point(problem, seed) + bound) / (2 * bound)
+        for other in range(20):
+            assert not np.isclose(shares[:3], np.random.default_rng(other).random(3)).any()
 
 
 def test_seeds_that_agree_have_no_error() -> None:

@@ -249,3 +249,10 @@ def test_a_factor_of_0_at_the_first_steps_leaves_every_method_finite(method):
             assert np.isfinite(run.trace[column]).all(), column
     assert run.trace["x_next_dist"].iloc[0] == 0.0
     assert run.trace["x_next_dist"].iloc[-1] > 0.0
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(0.07, 7), (0.14, 14), (0.28, 28), (0.075, 8), (5, 500), (1 / 3, 34)])
+def test_warm_up_takes_as_many_steps_as_its_epochs_have(epochs, steps):
+    factors = as_schedule(f"warmup({epochs!r})").factors(np.arange(1000), 1000, 100)
+    assert np.count_nonzero(factors < 1) == steps - 1
+    assert factors[steps - 1] == 1.0

@@ -754,3 +754,62 @@ def weighs_the_last_two(k, f, g2, g, x, x_next, vectors, scalars, hyper):
     for i in range(x.size):
         x_next[i] = x[i] - 0.1 * g[i]
     return 1.0 if k >= 2 else 0.0
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Weight decay, and bounds under mini-batches
+
+
+@pytest.mark.parametrize(("method", "hyper"), [("sgd", {"lr": 0.3}), ("adam", {"lr": 0.1}), ("dadapt_sgd", {})])
+@pytest.mark.parametrize("start", [3.0, 0.5])
+def test_with_weight_decay_a_subgradient_of_zero_ends_nothing(method, hyper, start):
+    """f = max(|x| - 1, 0): g = 0 on [-1, 1], where the decay goes on to draw x to 0."""
+    flat = problems.from_callable(lambda x: (max(abs(x[0]) - 1, 0.0), np.sign(x) * (abs(x) > 1)), x0=[start], G=1.0)
+    run = dc.solve(flat, method, steps=400, weight_decay=0.1, **hyper)
+    assert (run.status, run.k) == ("completed", 400)
+    if method == "sgd":
+        x = start
+        for _ in range(400):
+            x -= 0.3 * (np.sign(x) * (abs(x) > 1) + 0.1 * x)
+        assert run.x_next[0] == pytest.approx(x, rel=1e-12)
+        noisy = dc.solve(flat, method, steps=400, weight_decay=0.1, noise="sign(1e-300)", **hyper)
+        assert noisy.x_next[0] == pytest.approx(x, rel=1e-12)
+    without = dc.solve(flat, method, steps=400, **hyper)
+    assert without.status == "converged" or without.x_next[0] != run.x_next[0]
+
+
+def test_with_weight_decay_gradients_that_are_all_zero_do_not_wait():
+    A, b = np.eye(4), np.zeros(4)
+    b[3] = 1.0
+    problem = problems.least_absolute_deviation(A, b, intercept=False, x0=[0.0, 0.0, 0.0, 1.0])
+    run = dc.solve(problem, "sgd", epochs=2, batch_size=1, lr=0.5, weight_decay=0.1)
+    assert run.x_next[3] < 1.0
+
+
+@pytest.mark.parametrize("loss", ["hinge", "logistic", "least_absolute_deviation", "multinomial_logistic"])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_bounds_of_mini_batches_hold_where_those_of_all_rows_do_not(loss, l2):
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((50, 5)) * rng.lognormal(0.0, 1.5, (50, 1))
+    b = rng.integers(0, 3, 50) if loss == "multinomial_logistic" else np.where(rng.random(50) < 0.5, -1.0, 1.0)
+    problem = getattr(problems, loss)(A, b, l2=l2)
+    largest = 0.0
+    for size in (1, 4, 7, 49):
+        G, G_inf = problem.batch_bounds(size)
+        run = dc.solve(problem, "sgd", epochs=3, batch_size=size, lr=1e-6, checkpoints="all")
+        assert run.trace["g_max"].max() <= G
+        entries = dc.solve(problem, "dadapt_adagrad", epochs=3, batch_size=size, d0=1e-9)
+        assert entries.trace["g_inf"].max() <= G_inf
+        assert (entries.hyper["G_inf"], entries.given["G_inf"]) == (
+            min(G, G_inf), f"the problem's G_inf (of every mini-batch of at most {size} rows)",
+        )  # fmt: skip
+        largest = max(largest, run.trace["g_max"].max())
+    assert largest > problem.G  # the bound for all rows is none for few of them
+    assert problem.batch_bounds(50) == (problem.G, problem.G_inf)
+    noisy = dc.solve(problem, "dadapt_gradient_descent", steps=5, noise="gaussian(1)")
+    assert "no bound on stochastic ones" in noisy.given["G"]
+
+
+def test_a_problem_without_rows_has_no_bounds_of_batches():
+    with pytest.raises(ValueError, match="no rows"):
+        problems.absolute_value().batch_bounds(1)

@@ -14,7 +14,7 @@ import scipy.sparse
 
 import dadapt_convex as dc
 import problems
-from dadapt_convex.stochastic import NOISES, Noise, Sampling, as_noise
+from dadapt_convex.stochastic import LIKELY, NOISES, RARE, UNLIKELY, Noise, Sampling, as_noise
 
 METHODS = dc.methods()
 each_method = pytest.mark.parametrize("method", METHODS)
@@ -281,3 +281,10 @@ def test_the_starting_point_is_not_modified():
     result = dc.solve(problem, "dadapt_adam", epochs=2, batch_size=8)
     np.testing.assert_array_equal(start, np.linspace(-1, 1, 7))
     assert not np.array_equal(result.x, start)
+
+
+def test_skewed_noise_has_mean_zero_exactly():
+    assert (1 - RARE) * LIKELY + RARE * UNLIKELY == 0.0
+    drawn = Noise("skewed", 2.0).draw(np.random.default_rng(0), (1000, 1000))
+    u = np.random.default_rng(0).random((1000, 1000))
+    np.testing.assert_array_equal(drawn, np.where(u < 0.001, -5994.0, 6.0))

@@ -218,6 +218,14 @@ BREAKS = {
         "x moved twice as far": ("kept * x[i] - move", "kept * x[i] - 2.0 * move", {}),
         "d without the maximum": ("grow(d, d_hat, growth_rate)", "d_hat", {}),
     }.items()},
+    **{f"schedule, {name}, {what}": (name, *change, COSINE) for name, what, change in (
+        ("dadapt_dual_averaging", "squared", ("lam = d * scheduled", "lam = d * scheduled * scheduled")),
+        ("dadapt_dual_averaging", "ignored", ("lam = d * scheduled", "lam = d")),
+        ("dadapt_gradient_descent", "squared", ("lam = d * gamma /", "lam = d * gamma * gamma /")),
+        ("dadapt_gradient_descent", "ignored", ("lam = d * gamma /", "lam = d /")),
+        ("dadapt_adagrad", "squared", ("d * (lr * gamma)", "d * (lr * gamma * gamma)")),
+        ("dadapt_sgd", "squared", ("d * (lr * gamma)", "d * (lr * gamma * gamma)")),
+    )},
     "SGD by hand, rate doubled": ("sgd", "x[i] - h * m[i]", "x[i] - 2.0 * h * m[i]", {"lr": 0.5}),
     "SGD by hand, momentum without decay": ("sgd", "m[i] = beta * m[i]", "m[i] = m[i]", {"lr": 0.5, "momentum": 0.5}),
     "SGD by hand, upwards": ("sgd", "x[i] - h * m[i]", "x[i] + h * m[i]", {"lr": 0.5}),
@@ -270,7 +278,8 @@ ONLY_BY_DEFINITION = {
     "gradient descent, G^2 left out", "gradient descent, x moved twice as far",
     "AdaGrad, squares counted twice", "AdaGrad, squares one step late",
     "SGD, G doubled", "SGD, d without the maximum",
-    "Adam, s_{k+1} in r", "Adam, d_hat without 1 - b", "Adam, x moved twice as far",
+    "Adam, s_{k+1} in r", "Adam, d_hat without 1 - b",
+    *(name for name in BREAKS if name.startswith("schedule, ")),
 }  # fmt: skip
 
 
@@ -462,7 +471,10 @@ def test_a_bound_for_the_constant_schedule_is_false_for_another():
 
 
 def test_skewed_noise_drives_the_estimate_above_D_in_three_of_four_runs():
-    """+3 with probability 0.999, -2997 with 0.001, on |x| from 1: why there are diagnostics in place of verdicts."""
+    """+3 with probability 0.999, -2997 with 0.001, on |x| from 1: why there are diagnostics in place of verdicts.
+
+    Of seeds 0 to 99 some 70 end above D, and some 37 never draw the rare value.
+    """
     problem = problems.absolute_value()
     above = []
     for seed in range(4):
@@ -529,6 +541,99 @@ class Interval:
     D_hi: float
     x: np.ndarray
     attained: bool | None = True
+
+
+@pytest.mark.parametrize("method", ["dadapt_gradient_descent", "dadapt_adagrad", "dadapt_sgd", "sgd", "adagrad"])
+@pytest.mark.parametrize("f_lo", [-math.inf, -1e300])
+def test_nothing_about_f_star_is_verified_where_it_is_not_known_from_below(method, f_lo):
+    problem = problems.absolute_value()
+    run = dc.solve(problem, method, steps=300)
+    known = dc.check(run, problem.optimum()).set_index("theorem")
+    found = dc.check(run, Interval(f_lo, 0.0, 1.0, 1.0, np.zeros(1))).set_index("theorem")
+    needs = [name for name in found.index if "f*" in dc.theorems()[name].statement]
+    needs = [name for name in needs if known.loc[name, "verdict"] == VERIFIED]
+    assert needs
+    assert found.loc[needs, "verdict"].eq(UNDECIDED).all(), found.to_string()
+
+
+@pytest.mark.parametrize("columns", ["sum_gamma_lambda_gs", "sum_gamma_lambda2_g2", "gamma", "d_hat", "s_norm"])
+def test_an_identity_that_is_off_by_1e9th_is_violated(columns):
+    """The allowance is for rounding, some 1e-12, and for nothing else."""
+    problem = problems.least_absolute_deviation(A, B)
+    run = dc.solve(problem, "dadapt_dual_averaging", steps=100, d0=0.1, checkpoints="all")
+    assert VIOLATED not in set(dc.check(run, problem.optimum())["verdict"])
+    rows = [{**row, columns: row[columns] * (1 + 1e-9)} for row in run.rows]
+    found = dc.check(replace(run, rows=rows), problem.optimum()).set_index("theorem")["verdict"]
+    assert VIOLATED in set(found[["I1", "definition_d_hat", "definition_gamma", "definition_x"]])
+
+
+def test_the_optimum_of_a_ball_serves_what_holds_for_any_point_alone():
+    """On separable data iterates fall below the minimum over a ball; d then passes the distance to its minimisers."""
+    rng = np.random.default_rng(0)
+    A_separable = rng.standard_normal((30, 4))
+    problem = problems.logistic(A_separable, np.sign(A_separable @ rng.standard_normal(4)), intercept=False)
+    ball = problem.optimum(radius=0.5)
+    assert ball.attained
+    for method, claim in (("dadapt_gradient_descent", "L1"), ("dadapt_adagrad", "ada_L1"), ("dadapt_sgd", "sgd_d_hat"),
+                          ("dadapt_dual_averaging", "D3"), ("adagrad_norm", "adagrad_norm_rate"),
+                          ("polyak", "polyak_rate"), ("subgradient_last_iterate", "last_iterate_rate")):  # fmt: skip
+        known = {"D": 0.5, "eta": 0.5} if method in ("adagrad_norm", "subgradient_last_iterate") else {}
+        hyper = {name: v for name, v in known.items() if name in dc.get_method(method).parameters}
+        run = dc.solve(problem, method, steps=5000, optimum=ball, **hyper)
+        found = dc.check(run, ball).set_index("theorem")
+        assert VIOLATED not in set(found["verdict"]), found.to_string()
+        assert found.loc[claim, "verdict"] == NOT_APPLICABLE
+        assert "needs a minimiser of f, and the optimum is that of a ball of radius 0.5" in found.loc[claim, "note"]
+        for name in {"I2", "I3", "I3_simple", "ada_I2", "ada_I3", "sgd_I2"} & set(found.index):
+            assert found.loc[name, "verdict"] == VERIFIED
+    below = dc.solve(problem, "dadapt_gradient_descent", steps=5000)
+    assert below.trace["f_best"].iloc[-1] < ball.f_lo  # so the assumption is not met indeed
+    assert below.trace["d"].iloc[-1] > ball.D_hi
+
+
+def test_a_ball_with_a_minimiser_inside_changes_nothing():
+    problem = problems.hinge(A, B)
+    run = dc.solve(problem, "dadapt_dual_averaging", steps=300)
+    inside = problem.optimum(radius=3 * problem.optimum().D_hi)
+    assert dc.check(run, inside)["verdict"].tolist() == dc.check(run, problem.optimum())["verdict"].tolist()
+
+
+@pytest.mark.parametrize("make", [problems.absolute_value, problems.norm2, problems.max_abs, problems.drori_teboulle])
+def test_closed_forms_know_where_the_problem_starts(make):
+    problem = make()
+    x0 = problem.optimum().x + 10.0
+    moved = replace(problem, x0=x0)
+    assert moved.optimum().D_lo <= 10.0 * math.sqrt(problem.p) <= moved.optimum().D_hi
+    assert moved.optimum().D_inf_lo <= 10.0 <= moved.optimum().D_inf_hi
+    assert VIOLATED not in set(verdicts("dadapt_dual_averaging", moved)["verdict"])
+
+
+def test_a_given_optimum_belongs_to_its_starting_point():
+    f_and_g = lambda x: (float(np.abs(x).max()), np.sign(x) * (np.abs(x) == np.abs(x).max()))  # noqa: E731
+    optimum = problems.Optimum(f_lo=0.0, f_hi=0.0, x=np.zeros(1), D_lo=1.0, D_hi=1.0)
+    problem = problems.from_callable(f_and_g, x0=[1.0], G=1.0, optimum=optimum)
+    assert problem.optimum().D_hi == 1.0
+    with pytest.raises(ValueError, match="another x0"):
+        replace(problem, x0=np.array([2.0])).optimum()
+
+
+@pytest.mark.parametrize("method", ["dadapt_dual_averaging", *(name for name, _ in FAMILY[::4]), "dadapt_adam"])
+@pytest.mark.parametrize("d0", [1e-300, 1e-165, 1e-158, 1e-150, 1e150, 1e155, 1e200])
+def test_beyond_the_range_of_float64_nothing_is_violated(method, d0):
+    for problem in (problems.absolute_value(), problems.least_absolute_deviation(A, B)):
+        own = {"d0": d0} if "d0" in dc.get_method(method).parameters else {"lr": d0}
+        with np.errstate(all="ignore"):
+            run = dc.solve(problem, method, steps=50, **own)
+            found = dc.check(run, problem.optimum())
+        assert VIOLATED not in set(found["verdict"]), found.to_string()
+    if "d0" in own or d0 > 1:  # otherwise nothing moves, and all norms are 0 or ordinary
+        assert found["note"].str.contains("the range of float64").any()
+
+
+def test_within_the_range_of_float64_the_verdicts_stay():
+    for d0 in (1e-140, 1e-30):
+        found = dc.check(dc.solve(HARD[0], "dadapt_dual_averaging", steps=50, d0=d0), HARD[0].optimum())
+        assert set(found.set_index("theorem").loc[["L1", "I1", "I2", "I3", "D1", "D3"], "verdict"]) == {VERIFIED}
 
 
 def test_wide_intervals_leave_a_claim_undecided_and_never_violated():

@@ -110,6 +110,7 @@ METHOD = Method(
     init=init,
     step=dadapt_adam,
     claims=(
-        "dadapt_adam_step", "definition_adam_r", "definition_adam_d_hat", "definition_adam_x", "definition_growth",
+        "dadapt_adam_step", "adam_moves", "definition_adam_r", "definition_adam_d_hat", "definition_adam_x",
+        "definition_growth",
     ),
 )  # fmt: skip

@@ -89,7 +89,7 @@ METHOD = Method(
         "non_asymptotic", "non_asymptotic_sharper", "non_asymptotic_lemma", "non_asymptotic_lemma_sharper", "limit",
         "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
         "I1", "I2", "I2_comparator", "I3", "I3_simple",
-        "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_d", "definition_weights",
-        "definition_x",
+        "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_d", "definition_lambda",
+        "definition_weights", "definition_x",
     ),
 )  # fmt: skip

@@ -118,6 +118,11 @@ def _definition_adam_x(c: Case) -> Sides:
     return identity_sides(c, c.x_next_dist, c.step_norm, c.step_norm + c.x_size)
 
 
+def _adam_moves(c: Case) -> Sides:
+    """The triangle inequality."""
+    return Sides(np.abs(c.x_next_dist - c.x_dist), c.step_norm, c.step_norm + c.x_size)
+
+
 THEOREMS = (
     Theorem(
         name="sgd_basic_inequality",
@@ -127,6 +132,7 @@ THEOREMS = (
         assumptions=(hyper_is("momentum", 0.0), no_weight_decay),
         rows=_any_step,
         schedule="any",
+        comparator=True,
     ),
     Theorem(
         name="sgd_momentum",
@@ -135,6 +141,7 @@ THEOREMS = (
         source=OWN,
         sides=_momentum,
         assumptions=(no_weight_decay,),
+        comparator=True,
     ),
     Theorem(
         name="adagrad_rate",
@@ -143,6 +150,7 @@ THEOREMS = (
         source="Duchi, Hazan & Singer 2011; own without a bounded set",
         sides=_adagrad,
         assumptions=(no_weight_decay,),
+        comparator=True,
     ),
     Theorem(
         name="adagrad_reach",
@@ -193,6 +201,15 @@ THEOREMS = (
         source=DM23,
         sides=_definition_adam_d_hat,
         rows=_s_not_zero,
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="adam_moves",
+        statement="| ||x_{n+1} - x_0|| - ||x_n - x_0|| | <= ||x_{n+1} - x_n||, decoupled decay aside",
+        source=OWN,
+        sides=_adam_moves,
+        assumptions=(hyper_is("decouple", False),),
         schedule="any",
         uses_optimum=False,
     ),

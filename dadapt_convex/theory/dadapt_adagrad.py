@@ -41,6 +41,7 @@ from dadapt_convex.theory.theorem import (
     has_weight,
     hyper_is,
     identity_sides,
+    known_schedule,
     no_growth_cap,
     no_weight_decay,
     settled,
@@ -144,7 +145,7 @@ def _definition_x(c: Case) -> Sides:
 
 
 def _definition_lambda(c: Case) -> Sides:
-    lam = c.hyper["lr"] * before(c, c.d, c.hyper["d0"])
+    lam = c.hyper["lr"] * c.factor * before(c, c.d, c.hyper["d0"])
     return identity_sides(c, c.weight_sum - before(c, c.weight_sum), lam, c.weight_sum)
 
 
@@ -207,6 +208,7 @@ THEOREMS = (
         assumptions=PAPER,
         rows=has_weight,
         schedule="any",
+        comparator=True,
     ),
     Theorem(
         name="ada_I2_comparator",
@@ -230,6 +232,7 @@ THEOREMS = (
         assumptions=PAPER,
         rows=has_weight,
         schedule="any",
+        comparator=True,
     ),
     Theorem(
         name="ada_D1",
@@ -279,10 +282,11 @@ THEOREMS = (
     ),
     Theorem(
         name="ada_definition_lambda",
-        statement="x_n has the weight lambda_n = d_n (times lr), to rounding",
+        statement="x_n has the weight lambda_n = d_n gamma_n (times lr), to rounding",
         source=DM23,
         sides=_definition_lambda,
-        assumptions=(hyper_is("convention", "paper"),),
+        assumptions=(hyper_is("convention", "paper"), known_schedule),
+        schedule="any",
         rows=after_the_row_before,
         uses_optimum=False,
     ),

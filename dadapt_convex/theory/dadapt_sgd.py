@@ -23,6 +23,7 @@ from dadapt_convex.theory.theorem import (
     before,
     first_row,
     identity_sides,
+    known_schedule,
     no_weight_decay,
 )
 
@@ -77,7 +78,7 @@ def _definition_d_hat(c: Case) -> Sides:
 
 
 def _definition_lambda(c: Case) -> Sides:
-    lam = c.hyper["lr"] * before(c, c.d, c.hyper["d0"]) / c.g0_norm
+    lam = c.hyper["lr"] * c.factor * before(c, c.d, c.hyper["d0"]) / c.g0_norm
     return identity_sides(c, c.sum_lambda - before(c, c.sum_lambda), lam, c.sum_lambda)
 
 
@@ -100,6 +101,7 @@ THEOREMS = (
         sides=_I2,
         assumptions=(no_weight_decay,),
         schedule="any",
+        comparator=True,
     ),
     Theorem(
         name="sgd_d_hat",
@@ -130,10 +132,11 @@ THEOREMS = (
     ),
     Theorem(
         name="sgd_definition_lambda",
-        statement="lambda_n = d_n / ||g_0|| (times lr), to rounding",
+        statement="lambda_n = d_n gamma_n / ||g_0|| (times lr), to rounding",
         source=DM23,
         sides=_definition_lambda,
-        assumptions=(no_weight_decay,),
+        assumptions=(no_weight_decay, known_schedule),
+        schedule="any",
         rows=after_the_row_before,
         uses_optimum=False,
     ),

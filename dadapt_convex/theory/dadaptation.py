@@ -36,12 +36,14 @@ from dadapt_convex.theory.theorem import (
     Sides,
     Theorem,
     Unmet,
+    after_the_row_before,
     before,
     d0_at_most_D,
     first_row,
     gap_sides,
     hyper_is,
     identity_sides,
+    known_schedule,
     settled,
     subgradients_within_G,
 )
@@ -213,6 +215,11 @@ def _definition_d(c: Case) -> Sides:
 
 def _definition_weights(c: Case) -> Sides:
     return identity_sides(c, c.weight_sum, c.d / c.d_over_sum_d)
+
+
+def _definition_lambda(c: Case) -> Sides:
+    lam = c.factor * before(c, c.d, c.hyper["d0"])
+    return identity_sides(c, c.weight_sum - before(c, c.weight_sum), lam, c.weight_sum)
 
 
 def _lemma_rows(c: Case) -> np.ndarray:
@@ -433,6 +440,16 @@ THEOREMS = (
         source=DM23,
         sides=_definition_d,
         rows=_s_not_zero,
+        uses_optimum=False,
+        schedule="any",
+    ),
+    Theorem(
+        name="definition_lambda",
+        statement="x_n has the weight lambda_n = d_n gamma_n, gamma_n the schedule's factor, to rounding",
+        source=DM23,
+        sides=_definition_lambda,
+        assumptions=(known_schedule,),
+        rows=after_the_row_before,
         uses_optimum=False,
         schedule="any",
     ),

@@ -108,6 +108,7 @@ THEOREMS = (
         iterate="average",
         schedule="any",
         rows=has_weight,
+        comparator=True,
     ),
     Theorem(
         name="I2_comparator",
@@ -129,6 +130,7 @@ THEOREMS = (
         iterate="average",
         schedule="any",
         rows=has_weight,
+        comparator=True,
     ),
     Theorem(
         name="I3_simple",
@@ -138,6 +140,7 @@ THEOREMS = (
         iterate="average",
         schedule="any",
         rows=has_weight,
+        comparator=True,
     ),
     Theorem(
         name="dual_averaging_rate",
@@ -148,6 +151,7 @@ THEOREMS = (
         iterate="average",
         assumptions=(subgradients_within_G,),
         figure=True,
+        comparator=True,
     ),
     Theorem(
         name="adagrad_norm_dual_averaging_rate",
@@ -157,6 +161,7 @@ THEOREMS = (
         sides=_adagrad_rate,
         iterate="average",
         figure=True,
+        comparator=True,
     ),
     Theorem(
         name="definition_x",

@@ -30,6 +30,7 @@ from dadapt_convex.theory.theorem import (
     gap_sides,
     has_weight,
     identity_sides,
+    known_schedule,
     no_growth_cap,
     settled,
     subgradients_within_G,
@@ -86,7 +87,7 @@ def _definition_d_hat(c: Case) -> Sides:
 
 
 def _definition_lambda(c: Case) -> Sides:
-    lam = before(c, c.d, c.hyper["d0"]) / np.sqrt(c.hyper["G"] ** 2 + c.S)
+    lam = c.factor * before(c, c.d, c.hyper["d0"]) / np.sqrt(c.hyper["G"] ** 2 + c.S)
     return identity_sides(c, c.weight_sum - before(c, c.weight_sum), lam, c.weight_sum)
 
 
@@ -162,9 +163,11 @@ THEOREMS = (
     ),
     Theorem(
         name="gd_definition_lambda",
-        statement="x_n has the weight lambda_n = d_n/sqrt(G^2 + S_n), to rounding",
+        statement="x_n has the weight lambda_n = d_n gamma_n/sqrt(G^2 + S_n), to rounding",
         source=DM23,
         sides=_definition_lambda,
+        assumptions=(known_schedule,),
+        schedule="any",
         rows=after_the_row_before,
         uses_optimum=False,
     ),

@@ -124,6 +124,7 @@ THEOREMS = (
         iterate="average",
         schedule="any",
         rows=has_weight,
+        comparator=True,
     ),
     Theorem(
         name="subgradient_rate",
@@ -134,6 +135,7 @@ THEOREMS = (
         iterate="average",
         assumptions=(subgradients_within_G,),
         rows=_after_N_steps,
+        comparator=True,
     ),
     Theorem(
         name="subgradient_any_k",
@@ -143,6 +145,7 @@ THEOREMS = (
         iterate="average",
         assumptions=(subgradients_within_G,),
         figure=True,
+        comparator=True,
     ),
     Theorem(
         name="subgradient_inverse_sqrt_rate",
@@ -154,6 +157,7 @@ THEOREMS = (
         assumptions=(subgradients_within_G,),
         schedule="inverse_sqrt",
         figure=True,
+        comparator=True,
     ),
     Theorem(
         name="last_iterate_rate",

@@ -15,7 +15,8 @@ eps (||x0|| + ||x - x0||), and its f to G times that) and
 
     ROUNDING(k) = 1e-12 + k eps.
 
-Nothing else is added, no gap is clipped, and an interval's width is carried by its two ends alone.
+Nothing else is added, no gap is clipped, and an interval's width is carried by its two ends alone. Rows whose squares
+leave the range of float64, SMALLEST to LARGEST, say nothing: there sums of squares are no longer within rounding.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.schedules import as_schedule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +39,11 @@ VERIFIED = "VERIFIED"
 VIOLATED = "VIOLATED"
 UNDECIDED = "UNDECIDED"
 NOT_APPLICABLE = "NOT_APPLICABLE"
+
+
+# Norms whose squares, and sums of these, are normal numbers with room for what they are multiplied by.
+SMALLEST, LARGEST = 1e-145, 1e145
+NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist")
 
 
 def rounding(k: Vector) -> Vector:
@@ -86,6 +93,21 @@ class Case:
     def f_average(self) -> Vector:
         """sum w_k f(x_k) / sum w_k, by convexity no smaller than f at the averaged iterate; the larger, as computed."""
         return np.maximum(self.columns["f_mean"], self.columns["f_avg"])
+
+    @property
+    def factor(self) -> Vector:
+        """The schedule's gamma_n; for schedules that are known by their text, see known_schedule."""
+        schedule = as_schedule(self.hyper["schedule"])
+        return schedule.factors(self.n.astype(np.int64), self.run.steps, self.run.per_epoch)
+
+    @property
+    def out_of_range(self) -> Any:
+        """Rows where the square of a norm is no normal number; a norm of 0 is one that is not known to be larger."""
+        found = np.zeros(self.columns["k"].size, dtype=bool)
+        for name in NORMS:
+            size = np.abs(self.columns.get(name, np.ones(1)))
+            found = found | ~(size <= LARGEST) | ((size < SMALLEST) & (size > 0))
+        return found
 
     @property
     def gap_mean(self) -> Vector:
@@ -157,6 +179,9 @@ class Theorem:
         The schedule that the run must have: "constant", the text of another, or "any".
     uses_optimum : bool
         Whether f* or D enters. Then a minimiser must exist.
+    comparator : bool
+        Whether it holds for every point u, f(u) in place of f* and ||u - x0|| in place of D: then also for the best
+        point of a ball, whose f may lie above that of an iterate.
     figure : bool
         Whether the right-hand side is a curve for the convergence figure.
     about : tuple of str
@@ -172,6 +197,7 @@ class Theorem:
     rows: Callable[[Case], Any] | None = None
     schedule: str = "constant"
     uses_optimum: bool = True
+    comparator: bool = False
     figure: bool = False
     about: tuple[str, ...] = ()
 
@@ -221,6 +247,13 @@ def _not_met(
             return Unmet(NOT_APPLICABLE, "f* and D are not known: no optimum was given")
         if optimum.attained is False:
             return Unmet(NOT_APPLICABLE, "no minimiser exists, D is infinite")
+        radius = getattr(optimum, "radius", math.inf)
+        if (
+            radius < math.inf and not theorem.comparator and not optimum.D_hi < radius
+        ):  # a minimiser inside the ball is one of f
+            return Unmet(
+                NOT_APPLICABLE, f"needs a minimiser of f, and the optimum is that of a ball of radius {radius:g}"
+            )
     schedule = run.hyper.get("schedule", "constant")
     if theorem.schedule not in ("any", schedule):
         return Unmet(NOT_APPLICABLE, f"needs schedule={theorem.schedule!r}, the run has {schedule!r}")
@@ -244,7 +277,7 @@ def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
     if not np.isfinite(rhs).any():
         return said("none, as no checkpoint is spoken of" if not k.size else "none, as D has no upper end")
     with np.errstate(all="ignore"):
-        exceeded = lhs > rhs + rounding(k) * np.where(np.isfinite(size), size, 0.0)
+        exceeded = (lhs > rhs + rounding(k) * np.where(np.isfinite(size), size, 0.0)) & ~case.out_of_range[mask]
     ratio = _ratio(lhs, rhs, rounding(k) * size)
     at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
     factor = f"at most {ratio[at]:.3g} times" if np.isfinite(ratio[at]) else "where the bound is not positive"
@@ -263,22 +296,23 @@ def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
     with np.errstate(all="ignore"):  # D may be infinite at one end; what becomes NaN counts as undefined
         lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(worst))
         lhs_easy, rhs_easy, size_easy = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(best))
-        allowance = rounding(k) * size
+        allowance = rounding(k) * np.where(np.isfinite(size), size, 0.0)  # of what is not known nothing is allowed
         holds = lhs <= rhs + allowance
-        fails = lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)
+        lost = worst.out_of_range[mask]
+        fails = (lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)) & ~lost
 
     ratio = _ratio(lhs, rhs, allowance)
     at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
-    undefined = np.isnan(lhs) | np.isnan(rhs)
+    undefined = np.isnan(lhs) | np.isnan(rhs) | lost
     if fails.any():
         easy = _ratio(lhs_easy, rhs_easy, 0.0)
         at = int(np.flatnonzero(fails)[np.argmax(easy[fails])])
         note = f"fails at {int(fails.sum())} of {k.size} checkpoints, first at k = {int(k[fails][0])}"
         return Verdict(theorem.name, VIOLATED, float(easy[at]), int(k[at]), note)
     if undefined.any():
-        return Verdict(
-            theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), f"undefined at k = {int(k[undefined][0])}"
-        )
+        first = int(k[undefined][0])
+        note = f"squares leave the range of float64 at k = {first}" if lost.any() else f"undefined at k = {first}"
+        return Verdict(theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), note)
     if holds.all():
         note = "" if mask.all() else f"speaks of {k.size} of {mask.size} checkpoints"
         return Verdict(theorem.name, VERIFIED, float(ratio[at]), int(k[at]), note)
@@ -386,6 +420,16 @@ def _d0_within(name: str, d0: float, lo: float, hi: float) -> Unmet | None:
 
 no_growth_cap = hyper_is("growth_rate", math.inf)
 no_weight_decay = hyper_is("weight_decay", 0.0)
+
+
+def known_schedule(run: Run, optimum: OptimumInterval) -> Unmet | None:
+    """The schedule can be made again from its text."""
+    text = run.hyper["schedule"]
+    try:
+        as_schedule(text)
+    except ValueError:
+        return Unmet(NOT_APPLICABLE, f"needs a schedule that is known by its text, the run has {text!r}")
+    return None
 
 
 def subgradients_within_G(run: Run, optimum: OptimumInterval) -> Unmet | None:

@@ -72,12 +72,19 @@ def in_errors(difference: float, error: float) -> float | None:
 
 
 ALIKE, ABOVE, BELOW = "alike", "above", "below"
-BEYOND = 2.0  # standard errors
+LEVEL = 0.05  # of the two-sided t-test
 
 
-def standing(difference: float, error: float) -> str:
-    """ABOVE or BELOW where the difference exceeds BEYOND standard errors; ALIKE otherwise, or without an error."""
-    if not abs(difference) > BEYOND * error:
+def beyond(seeds: int) -> float:
+    """Standard errors beyond which a mean over so many seeds differs from 0; infinite for a single seed."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(seeds - 1, 1 - LEVEL / 2)) if seeds > 1 else math.inf
+
+
+def standing(difference: float, error: float, seeds: int) -> str:
+    """ABOVE or BELOW where the difference is beyond chance; ALIKE otherwise, or without an error that is known."""
+    if math.isnan(error) or not abs(difference) > beyond(seeds) * error:
         return ALIKE
     return ABOVE if difference > 0 else BELOW
 
@@ -86,5 +93,5 @@ def by_standing(rows: Sequence[Mapping[str, Any]], value: str, error: str) -> di
     """The titles of rows above, below and alike, in their order."""
     found: dict[str, list[str]] = {ABOVE: [], BELOW: [], ALIKE: []}
     for row in rows:
-        found[standing(row[value], row[error])].append(str(row["title"]))
+        found[standing(row[value], row[error], row["seeds"])].append(str(row["title"]))
     return found

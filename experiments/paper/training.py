@@ -28,7 +28,9 @@ BATCH_SIZE = 16
 STAGES = (0.6, 0.8, 0.95)
 MEASURED = ("f", "accuracy", "d")
 LAYER, ZERO = "layer", "zero"  # starting points
-STARTS_STREAM = 1  # keeps the random numbers of the starting point apart from those of the mini-batches
+# Keeps the random numbers of the starting point apart from those of the mini-batches, default_rng(seed). It stands last
+# and is not 0: NumPy fills up seeds with zeros, so that (1, 0) is 1.
+STARTS_STREAM = 1
 # A task does about so much, in parameters times steps; a step costs as much as COST_OF_A_STEP parameters besides.
 # Fixed numbers, not times: an interrupted suite must find the same tasks again.
 WORK_OF_A_TASK, COST_OF_A_STEP = 4e8, 200
@@ -149,7 +151,7 @@ def starting_point(problem: Problem, seed: int) -> Any:
     """(p,) float64: where a linear layer of PyTorch starts; problem: a linear model."""
     assert problem.model is not None
     bound = 1 / math.sqrt(problem.model.A.shape[1] - problem.model.intercept)
-    return np.random.default_rng((STARTS_STREAM, seed)).uniform(-bound, bound, problem.p)
+    return np.random.default_rng((seed, STARTS_STREAM)).uniform(-bound, bound, problem.p)
 
 
 def train(group: Group, training: Training, seed: int) -> Curves:

@@ -6,7 +6,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,30 @@ def linear_problem(
         facts={"storage": "csr" if sparse else "dense", **(facts or {}), **({"labels": labels} if labels else {})},
     )
     slope = loss.slope(tau)
-    return _with_bounds(problem, slope, slope if loss.slope_inf is None else loss.slope_inf)
+    slopes = slope, slope if loss.slope_inf is None else loss.slope_inf
+    return replace(_with_bounds(problem, *slopes), bound_batches=BatchBounds(*slopes))
+
+
+@dataclass(frozen=True)
+class BatchBounds:
+    """G and G_inf over mini-batches, of which the last of an epoch may be smaller.
+
+    Of n rows the mean loss has subgradients of norm at most slope times the mean of the n largest row norms, which is
+    largest for the smallest n; an entry is at most slope_inf times the largest entry.
+    """
+
+    slope: float
+    slope_inf: float
+
+    def __call__(self, problem: Problem, size: int) -> tuple[float, float]:
+        """As above, and l2 ||x|| where G holds; (G, G_inf) where a batch has all rows."""
+        assert problem.model is not None
+        if size >= problem.m:
+            return problem.G, problem.G_inf
+        A, decay, smallest = problem.model.A, _decay(problem), problem.m % size or size
+        G = self.slope * float(np.sort(_row_norms(A))[-smallest:].mean()) * ROUND_UP
+        G_inf = self.slope_inf * float(abs(A).max()) * ROUND_UP
+        return G + decay, G_inf + decay
 
 
 @dataclass(frozen=True)
@@ -171,26 +194,42 @@ def _with_bounds(problem: Problem, slope: float, slope_inf: float) -> Problem:
     D <= R = sqrt(2 f(x0) / l2) + ||x0||; the constant step D / (G sqrt(N)) keeps ||x_k - x*||^2 <= 2 D^2,
     so the ball ||x - x0|| <= (1 + sqrt 2) R holds its iterates, and l2 ||x|| is bounded there.
     """
-    from dataclasses import replace
-
     assert problem.model is not None
     A, l2 = problem.model.A, problem.model.l2
     m, p = A.shape
-    with np.errstate(over="ignore"):  # entries beyond 1e154: G is infinite, and who needs it says so
-        row_norms = np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
-        by_rows = float(row_norms.mean())
+    by_rows = float(_row_norms(A).mean())
+    with np.errstate(over="ignore"):
         by_norm = _spectral_norm(A) / math.sqrt(m) if min(m, p) <= GRAM_SIZE and by_rows < math.inf else math.inf
     G = slope * min(by_rows, by_norm) * ROUND_UP
     G_inf = slope_inf * float(np.asarray(abs(A).mean(axis=0)).max()) * ROUND_UP
     note = "mean row norm" if by_rows <= by_norm else "||A||_2 / sqrt(m)"
     note = f"upper bound, {note}" + (f" times {slope:g}" if slope != 1 else "")
     if l2 > 0:
-        start = float(np.linalg.norm(problem.x0))
-        R = (1 + math.sqrt(2)) * (math.sqrt(2 * problem.value(problem.x0) / l2) + start)
-        G += l2 * (R + start)
-        G_inf += l2 * (R + start)
+        R, decay = _ball(problem), _decay(problem)
+        G += decay
+        G_inf += decay
         note += f", plus l2 ||x|| on the ball ||x - x0|| <= {R:.4g}; with l2 > 0 f is not Lipschitz everywhere"
     return replace(problem, G=G, G_inf=G_inf, G_note=note)
+
+
+def _ball(problem: Problem) -> float:
+    """The radius around x0 of the ball on which G holds where l2 > 0; see _with_bounds."""
+    assert problem.model is not None
+    start = float(np.linalg.norm(problem.x0))
+    return (1 + math.sqrt(2)) * (math.sqrt(2 * problem.value(problem.x0) / problem.model.l2) + start)
+
+
+def _decay(problem: Problem) -> float:
+    """l2 times the largest ||x|| there."""
+    assert problem.model is not None
+    l2 = problem.model.l2
+    return l2 * (_ball(problem) + float(np.linalg.norm(problem.x0))) if l2 > 0 else 0.0
+
+
+def _row_norms(A: Any) -> Vector:
+    """Of every row; infinite for entries beyond 1e154, and who needs G says so."""
+    with np.errstate(over="ignore"):
+        return np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
 
 
 def _squared(A: Any) -> Any:
