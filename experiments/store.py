@@ -423,6 +423,7 @@ def open_directory(
     try:
         yield
     finally:
+        _sweep(out)  # Ctrl-C kills the processes, one of them perhaps in the middle of a file
         os.close(descriptor)
 
 
@@ -450,12 +451,18 @@ def _make_room(out: Path) -> None:
     """Prepare the folder of cells; fails now where the disk is full or read-only."""
     for name in (CELLS, CERTIFICATES):
         (out / name).mkdir(exist_ok=True)
-    for folder in (out, out / CELLS, out / CERTIFICATES, out / FIGURES):
-        for left in folder.glob(f"{TEMPORARY}*"):  # by a run that was killed while writing
-            left.unlink(missing_ok=True)
+    _sweep(out)
     with replacing(out / CELLS / "room") as temporary:
         temporary.write_bytes(bytes(ROOM))
     (out / CELLS / "room").unlink()
+
+
+def _sweep(out: Path) -> None:
+    """Delete what was left half written by processes that were killed."""
+    for folder in (out, out / CELLS, out / CERTIFICATES, out / FIGURES):
+        for left in folder.glob(f"{TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def delete_results(out: Path, files: Sequence[str]) -> None:
