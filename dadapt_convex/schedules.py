@@ -229,7 +229,11 @@ class Custom(Schedule):
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """The function at each k."""
-        return np.array([self.function(i) for i in np.atleast_1d(k).tolist()], dtype=np.float64)
+        found = [self.function(i) for i in np.atleast_1d(k).tolist()]
+        try:
+            return np.array(found, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"schedule must give a number for each k, got {found[0]!r} from {self}.") from None
 
     def __str__(self) -> str:
         return f"custom({getattr(self.function, '__name__', type(self.function).__name__)})"
@@ -304,7 +308,10 @@ def _parsed(text: str) -> Schedule:
             given.append(_parsed(part))
         else:
             numbers = tuple(_number(word, text) for word in part.split())
-            given.append(numbers if name == "stagewise" else numbers[0] if len(numbers) == 1 else numbers)
+            if name == "stagewise":  # epochs may be separated by commas too; divide_by goes by its name
+                given = [(*given[0], *numbers)] if given else [numbers]
+            else:
+                given.append(numbers[0] if len(numbers) == 1 else numbers)
     known = [f.name for f in fields(kind)]
     if len(given) > len(known) or not set(named) <= set(known) - set(known[: len(given)]):
         raise ValueError(f"{name} takes {', '.join(known) or 'nothing'}, got {text!r}.")
@@ -330,7 +337,10 @@ def _number(word: str, text: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise ValueError(f"{word.strip()!r} in the schedule {text!r} is no number.") from None
+        raise ValueError(
+            f"{word.strip()!r} in the schedule {text!r} is no number; commas separate it from others, as in "
+            "warmup(5, cosine)."
+        ) from None
 
 
 def check_factors(schedule: Schedule, steps: int, per_epoch: int) -> None:

@@ -210,6 +210,18 @@ def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
         yield str(label), over_seeds(rows)
 
 
+OUTPUTS = {"avg": "weighted average", "last": "last iterate"}
+# D is the distance in the maximum norm to methods that move every coordinate by itself.
+COORDINATE_WISE = ("dadapt_adagrad", "dadapt_adam")
+# Methods of whose d the limit theorem speaks.
+LIMIT = ("dadapt_dual_averaging",)
+
+
+def output_of(rows: pd.DataFrame) -> str:
+    """What a method returns: the average, if any iterate has a weight in it, else the last iterate."""
+    return "avg" if "weight_sum" not in rows or (rows["weight_sum"] > 0).any() else "last"
+
+
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """One configuration's rows: means over the seeds at the checkpoints that all reached."""
     seeds = rows["seed"].nunique()
@@ -236,6 +248,8 @@ def _main_labels(runs: pd.DataFrame) -> list[str]:
 def _styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineStyle]:
     """D-Adaptation in vermillion and on top; the others by their place in the suite."""
     styles, given = {}, 0
+    taken = [ADAPTIVE_COLOURS[i % len(ADAPTIVE_COLOURS)] for i in range(len(adaptive))]
+    free = [colour for colour in COLOURS if colour not in taken] or COLOURS
     for label in labels:
         if label in adaptive:
             i = list(adaptive).index(label)
@@ -244,7 +258,7 @@ def _styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineSty
             styles[label] = LineStyle(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)], width, 4.0, i / 4)
         else:
             styles[label] = LineStyle(
-                COLOURS[given % len(COLOURS)], MARKERS[1:][given % (len(MARKERS) - 1)], DASHES[given % len(DASHES)],
+                free[given % len(free)], MARKERS[1:][given % (len(MARKERS) - 1)], DASHES[given % len(DASHES)],
                 shift=given / 8,
             )  # fmt: skip
             given += 1
@@ -271,7 +285,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
         handles: dict[str, Any] = {}
         for ax, iterate in zip(axes, store.ITERATES, strict=True):
             for label, rows in _labelled(runs):
-                if label in labels:
+                if label in labels and not (iterate == "avg" and output_of(rows) == "last"):
                     line = _draw_gap(ax, rows, iterate, styles[label], limits[0])
                     handles.setdefault(label, line)  # that of the averages: the smoothest
             for label in main_adaptive:
@@ -301,19 +315,20 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
         handles: dict[str, Any] = {}
         theorems: dict[str, None] = {}
         for label, rows in _labelled(runs):
-            handles[label] = _draw_gap(left, rows, "avg", styles[label], limits[0])
+            _draw_gap(left, rows, output_of(rows), styles[label], limits[0])
             if _draw_bound(left, rows, "avg", styles[label].colour) is not None:
                 theorems[rows["bound_theorem"].iloc[0]] = None
-            _draw_line(right, rows["k"], rows["d"], styles[label])
+            handles[label] = _draw_line(right, rows["k"], rows["d"], styles[label])
         references = _draw_references(left, runs, facts, _interval(facts), limits)
         references = {text: handle for text, handle in references.items() if "not run" not in text}
         if theorems:
             references[f"bound {', '.join(theorems)}, same colour"] = _proxy(color=GREY, lw=0.9, ls=(0, (4, 1.2)))
         _log_axes(left, limits)
-        left.set_title("weighted average")
-        left.set_ylabel(r"suboptimality, $f(\hat x) - f_*$")
+        outputs = {output_of(rows) for _, rows in _labelled(runs)}
+        left.set_title(" or ".join(OUTPUTS[output] for output in OUTPUTS if output in outputs))
+        left.set_ylabel(r"suboptimality, $f(x) - f_*$")
         references.update(_draw_distance(right, runs, facts))
-        right.set_title(r"estimate of $D = \mathrm{dist}(x_0, X_*)$")
+        right.set_title("estimate of the distance from $x_0$ to $X_*$")
         right.set_ylabel(r"$d_k$")
         for ax in (left, right):
             ax.set_xlabel(r"subgradients used, $k$")
@@ -446,7 +461,13 @@ def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
         ax.axhspan(low, end, facecolor="#BBD9EE", edgecolor="none", zorder=0)
         line = ax.axhline(low, color="#5B8DB1", lw=1.3, zorder=1)
         handles[text] = line
-        handles[r"$D/(1+\sqrt{3})$"] = ax.axhline(low / (1 + math.sqrt(3)), color="#555555", lw=1.1, ls=":", zorder=1)
+        if runs["method"].isin(LIMIT).any():
+            limit = ax.axhline(low / (1 + math.sqrt(3)), color="#555555", lw=1.1, ls=":", zorder=1)
+            handles[r"$D/(1+\sqrt{3})$"] = limit
+        coordinate_wise = runs["method"].isin(COORDINATE_WISE).any()
+        if coordinate_wise and math.isfinite(float(facts["D_inf_lo"])) and float(facts["D_inf_lo"]) > 0:
+            line = ax.axhline(float(facts["D_inf_lo"]), color="#B07AA1", lw=1.3, ls=(0, (6, 2)), zorder=1)
+            handles[r"$D_\infty$, in the maximum norm, certified" " (its lower end)"] = line
     _log_axes(ax, (bottom, top))
     return handles
 
@@ -500,6 +521,9 @@ HEAT_COLOURS = {
 }
 
 
+LEGEND_WIDTH = 5.2  # inches, of the heat map's
+
+
 def heat_map(verdicts: pd.DataFrame) -> Any:
     """Theorems against problems: the gravest verdict over all methods that claim it, with the worst ratio."""
     import matplotlib
@@ -507,7 +531,9 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
 
     problems, theorems, cells = heat(verdicts)
     with matplotlib.rc_context(STYLE):
-        figure = new_figure(2.4 + 0.44 * len(problems), 2.4 + 0.21 * len(theorems), layout="constrained")
+        figure = new_figure(
+            max(2.4 + 0.44 * len(problems), LEGEND_WIDTH), 2.4 + 0.21 * len(theorems), layout="constrained"
+        )
         ax = figure.subplots()
         for (problem, theorem), cell in cells.items():
             x, y = problems.index(problem), theorems.index(theorem)

@@ -15,10 +15,12 @@ from experiments.figure_names import HEAT_MAP, KINDS, figure_name
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
-    "suboptimality": "Suboptimality of the weighted average, the best and the last iterate; single points where it "
-    "oscillates. A line is the upper end of the gap, f - f_lo; it is shaded down to f - f_hi where the two differ.",
-    "dadaptation": "The D-Adaptation methods: the weighted average under the bound of each, and the estimate d_k of "
-    "the distance D from x0 to the minimisers.",
+    "suboptimality": "Suboptimality of the weighted average, where the method has one, the best and the last iterate; "
+    "single points where it oscillates. With stochastic gradients the best is that at the checkpoints, and a "
+    "mini-batch counts as one subgradient. A line is the upper end of the gap, f - f_lo; it is shaded down to f - f_hi "
+    "where the two differ.",
+    "dadaptation": "The D-Adaptation methods: what each returns, under its bound where it has one, and the estimate "
+    "d_k of the distance D from x0 to the minimisers.",
 }
 
 
@@ -93,7 +95,7 @@ def _section(out: Path, row: Any, results: store.Results, by_problem: dict[str, 
 
 def _method_table(label: str, rows: Any) -> dict[str, Any]:
     counts = {v: int((rows["verdict"] == v).sum()) for v in analysis.VERDICTS}
-    return {"label": label, "counts": counts, "rows": _records(rows)}
+    return {"label": label, "counts": counts, "seeds": rows["seed"].nunique(), "rows": _records(rows)}
 
 
 def _records(rows: Any) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,7 +116,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\ninterrupted: every finished cell is kept; the same command goes on from there.", file=sys.stderr)
+        if argv is None:  # what is told to stop twice, by a terminal and by what started it, stops once
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        suite = suites().get(arguments[0]) if arguments else None
+        kept = "every finished cell is kept; the same command goes on from there"
+        print(
+            f"\ninterrupted: {kept if suite is None or suite.resumes else 'nothing new was written'}.", file=sys.stderr
+        )
         return INTERRUPTED
     except BrokenPipeError:  # `... list | head`
         sys.stderr.close()

@@ -269,7 +269,8 @@ def write_runs(path: Path, rows: Sequence[tuple[Mapping[str, Any], CellResult]])
         }
         front = pd.DataFrame({name: [value] * len(result.trace) for name, value in lead.items()})
         traces.append(pd.concat([front, result.trace.reset_index(drop=True)], axis=1))
-    table = pa.Table.from_pandas(pd.concat(traces, ignore_index=True) if traces else pd.DataFrame())
+    none = pd.DataFrame(columns=["suite", "problem", "method", "label", "seed", "hyper", "given", "status", "k"])
+    table = pa.Table.from_pandas(pd.concat(traces, ignore_index=True) if traces else none)
     with replacing(path) as temporary:
         pq.write_table(table.replace_schema_metadata({"format": str(FORMAT)}), temporary, compression="zstd")
 

@@ -59,6 +59,8 @@ class Suite:
         How many where --seeds is not given.
     redraw : callable (results directory) -> None, optional
         What the command `report` does with a directory that `execute` has written.
+    resumes : bool
+        Whether an interrupted run goes on where it stopped.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Suite:
     seeds: int = 1
     quick_seeds: int = 1
     redraw: Callable[[Path], None] | None = None
+    resumes: bool = True
 
     def problem_names(self, steps: int, quick: bool = False) -> list[str]:
         """The problems of a run of this many steps."""

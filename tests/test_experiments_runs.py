@@ -229,6 +229,28 @@ def test_wrong_stochastic_gradients_are_refused_before_work(
     assert not (tmp_path / "o").exists()
 
 
+def test_a_suite_whose_runs_all_diverge_says_so_and_writes_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["convex_suite", "--problems", "multinomial:iris", "--methods", "sgd[lr=100,noise=gaussian(1e300)]"]
+    assert run(*argv, "--steps", "100", "--jobs", "1", "--out", tmp_path / "o") == 1
+    assert "not finite at step 0" in capsys.readouterr().out
+    assert "not finite at step 0" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_a_method_without_weights_is_not_drawn_as_an_average() -> None:
+    weights = pd.DataFrame({"weight_sum": [0.0, 1.0]})
+    assert analysis.output_of(weights) == "avg"
+    assert analysis.output_of(weights * 0) == "last"
+    assert analysis.output_of(weights[[]]) == "avg"  # results of an earlier version
+
+
+def test_methods_do_not_share_a_colour() -> None:
+    adaptive = ["a", "b", "c"]
+    styles = analysis._styles([*adaptive, "p", "q", "r"], adaptive)
+    assert len({style.colour for style in styles.values()}) == 6
+
+
 def test_problems_without_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         run("convex_suite", "--problems", "hard:abs", "--methods", "adam[batch_size=4]", "--out", tmp_path / "o") == 2

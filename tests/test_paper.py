@@ -15,7 +15,7 @@ import problems
 from experiments import provenance
 from experiments import run as command
 from experiments.cells import ProblemKey
-from experiments.paper import convex, session, sets, tables, training
+from experiments.paper import convex, pages, session, sets, tables, training
 from experiments.paper.training import LAYER, ZERO, Curves, Group, Training
 from experiments.paper.tuning import AT_AN_END, INTERIOR, PLATEAU, Grid, Score, best, next_rates, rate, where
 from experiments.selection import parse_method
@@ -166,6 +166,8 @@ def test_accuracy_table_has_what_the_contract_names(tmp_path: Path, monkeypatch:
         (["paper_convex", "--seeds", "0"], "seeds"),
         (["paper_convex", "--problems", "multinomial:nosuch"], "nosuch"),
         (["paper_toy", "--jobs", "0"], "jobs"),
+        (["paper_convex", "--problems", "hinge:iris"], "no multinomial logistic regression"),
+        (["paper_sensitivity", "--data-dir", "."], "none of the paper's files, dna.scale, glass.scale, iris.scale"),
     ],
 )
 def test_bad_input_is_refused_before_work(
@@ -257,6 +259,18 @@ def test_starts_fill_the_range_of_a_linear_layer_and_are_not_the_mini_batches_nu
         shares = (training.starting_point(problem, seed) + bound) / (2 * bound)
         for other in range(20):
             assert not np.isclose(shares[:3], np.random.default_rng(other).random(3)).any()
+
+
+def test_problems_go_by_the_titles_that_the_suites_print() -> None:
+    here = [sets.Choice("multinomial:glass.scale", sets.COMPLETE, sets.PAPER_SETS[3]), *sets.without_files()]
+    names = ["glass", "wine", "multinomial:iris", "usps"]
+    assert sets.by_title(names, here) == ["multinomial:glass.scale", "multinomial:wine", "multinomial:iris", "usps"]
+
+
+def test_differences_within_the_rounding_of_published_numbers_are_none() -> None:
+    assert pages.beyond_rounding(-0.0499) == 0.0
+    assert pages.beyond_rounding(0.25) == pytest.approx(0.2)
+    assert pages.beyond_rounding(-0.25) == pytest.approx(-0.2)
 
 
 def test_seeds_that_agree_have_no_error() -> None:

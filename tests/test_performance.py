@@ -18,6 +18,7 @@ from experiments.performance.cases import Case, Target, build, dense, one_hot
 from experiments.performance.measure import Row, interleaved, judged, measure
 from experiments.performance.report import COLUMNS, CSV, MARKDOWN, Effort, cells, execute, markdown
 from experiments.provenance import ROOT
+from experiments.run import main
 from experiments.suite import BadInput, Options, suites
 
 TINY = (
@@ -156,6 +157,34 @@ def test_loops_that_differ_fail_the_suite(tmp_path, monkeypatch):
     monkeypatch.setattr(numpy_loop, "dadapt_dual_averaging", lambda A, b, x0, steps, d0: right(A, b, x0, steps, 2 * d0))
     options = Options(out=tmp_path / "out")
     assert execute(options, Effort(cases=TINY[:1], rounds=1, cold_rounds=0, process_rounds=0)) == 1
+
+
+def test_what_was_measured_before_stays_until_the_new_is_there(tmp_path, monkeypatch, capsys):
+    (tmp_path / CSV).write_text("earlier")
+    (tmp_path / MARKDOWN).write_text("earlier")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.performance.report.collect", interrupted)
+    assert main(["performance", "--quick", "--out", str(tmp_path)]) == 130
+    assert "nothing new was written" in capsys.readouterr().err
+    assert (tmp_path / CSV).read_text() == (tmp_path / MARKDOWN).read_text() == "earlier"
+    assert {path.name for path in tmp_path.iterdir()} == {CSV, MARKDOWN}
+
+
+def test_a_quick_look_has_a_directory_of_its_own(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("experiments.performance.report._open", lambda out: seen.append(out.name) or exit(7))
+    for quick in (False, True):
+        with pytest.raises(SystemExit):
+            execute(Options(quick=quick))
+    assert seen == ["performance", "performance_quick"]
+
+
+def test_report_says_that_there_is_nothing_to_redraw(written, capsys):
+    assert main(["report", str(written[0])]) == 2
+    assert "whose table is performance.md" in capsys.readouterr().err
 
 
 def test_an_unusable_directory_is_refused_before_any_work(tmp_path):

@@ -256,3 +256,15 @@ def test_warm_up_takes_as_many_steps_as_its_epochs_have(epochs, steps):
     factors = as_schedule(f"warmup({epochs!r})").factors(np.arange(1000), 1000, 100)
     assert np.count_nonzero(factors < 1) == steps - 1
     assert factors[steps - 1] == 1.0
+
+
+def test_stages_may_be_separated_by_commas():
+    assert as_schedule("stagewise(60, 80, 95)") == as_schedule("stagewise(60 80 95)")
+    assert str(as_schedule("stagewise(60, 80, divide_by=2)")) == "stagewise(60 80, divide_by=2)"
+    with pytest.raises(ValueError, match=r"commas separate it from others, as in warmup\(5, cosine\)"):
+        as_schedule("warmup(5 cosine)")
+
+
+def test_a_function_must_give_numbers():
+    with pytest.raises(ValueError, match=r"must give a number for each k, got 'a' from custom"):
+        dc.solve(problems.absolute_value(), "subgradient", steps=3, schedule=lambda k: "a")

@@ -275,7 +275,7 @@ def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
         return said(f"none, as {str(error).removesuffix('.')}")
     k = case.k[mask]
     if not np.isfinite(rhs).any():
-        return said("none, as no checkpoint is spoken of" if not k.size else "none, as D has no upper end")
+        return said("none, as it speaks of no checkpoint of this run" if not k.size else "none, as D has no upper end")
     with np.errstate(all="ignore"):
         exceeded = (lhs > rhs + rounding(k) * np.where(np.isfinite(size), size, 0.0)) & ~case.out_of_range[mask]
     ratio = _ratio(lhs, rhs, rounding(k) * size)
@@ -283,8 +283,12 @@ def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
     factor = f"at most {ratio[at]:.3g} times" if np.isfinite(ratio[at]) else "where the bound is not positive"
     worst = f"{factor} (k = {int(k[at])})"
     count = int(exceeded.sum())
-    note = f"exceeded at {count} of {k.size} checkpoints, {worst}" if count else f"kept at all {k.size} checkpoints"
+    note = f"exceeded at {count} of {k.size} checkpoints, {worst}" if count else f"kept at {_all(k.size)}"
     return said(note, float(ratio[at]), int(k[at]))
+
+
+def _all(count: int) -> str:
+    return "the only checkpoint" if count == 1 else f"all {count} checkpoints"
 
 
 def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:

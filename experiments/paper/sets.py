@@ -111,3 +111,16 @@ def classify(names: Iterable[str]) -> list[Choice]:
             known[f"multinomial:{file}"] = Choice(f"multinomial:{file}", data, paper)
     known |= {choice.problem: choice for choice in without_files()}
     return [known.get(name, Choice(name, OWN)) for name in names]
+
+
+def by_title(names: Iterable[str], here: Iterable[Choice]) -> list[str]:
+    """Names of problems for the titles that the suites print, of what is here; other names as they are."""
+    known: dict[str, str] = {}
+    for choice in here:
+        known |= dict.fromkeys((choice.title, choice.title.partition(" ")[0]), choice.problem)
+    return [known.get(name, name) for name in names]
+
+
+def examples() -> str:
+    """A few files of the paper's problems, for messages."""
+    return ", ".join(paper.files[0] for paper in PAPER_SETS[2:5]) + ", ..."

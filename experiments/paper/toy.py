@@ -98,7 +98,7 @@ def show(session: Session) -> None:
     from experiments.terminal import table
 
     shown = table("The last d on |x| from x0 = 1, where D = 1")
-    for name in ("option", "step", "d0", "d", "d (1 + sqrt 3) / D", "reached 1 at k"):
+    for name in ("option", "step", "d0", "d", "d (1 + sqrt 3) / D", "at least 1 from k ="):
         shown.add_column(name, justify="left" if name in ("option", "step") else "right", no_wrap=True)
     for _, run in files.read_table(session.out, files.TOY).iterrows():
         at = "" if math.isnan(run["reached_limit_at"]) else f"{run['reached_limit_at']:.0f}"

@@ -100,10 +100,16 @@ def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_pro
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise BadInput(f"--data-dir {options.data_dir} is no directory.")
     chosen, absent = sets.present(options.data_dir)
+    if options.data_dir is not None and not chosen and options.problems is None:
+        raise BadInput(
+            f"none of the paper's files, {sets.examples()}, is in --data-dir {options.data_dir}; give the folder that "
+            "holds them, or leave --data-dir out for the embedded sets."
+        )
     here = chosen or sets.without_files()
     if options.problems is not None:
         offered = Suite(suite, "", problems=tuple(choice.problem for choice in here))
-        chosen, absent = sets.classify(select_problems(offered, options.problems, 1, False, options.data_dir)), []
+        names = sets.by_title(options.problems, here)
+        chosen, absent = sets.classify(select_problems(offered, names, 1, False, options.data_dir)), []
     elif options.quick:
         chosen = [c for c in here if c.problem.partition(":")[2] in quick_problems or c.title in quick_problems] or here
     else:
@@ -141,8 +147,10 @@ def _problem(name: str, data_dir: str | None) -> Any:
         problem = load(name, data_dir)
     except (ValueError, OSError, EOFError) as error:
         raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
-    if problem.oracle.classes is None or problem.oracle.predict is None:
-        raise BadInput(f"{name} has no classes whose accuracy could be measured; take one as multinomial:iris.")
+    if problem.model is None or not problem.model.classes:
+        raise BadInput(
+            f"{name} is no multinomial logistic regression, which this suite trains; take one as multinomial:iris."
+        )
     if problem.m < BATCH_SIZE:
         raise BadInput(f"{name} has {problem.m} rows, fewer than the mini-batches of {BATCH_SIZE}.")
     return problem
@@ -252,16 +260,17 @@ def _run(session: Session, made: Plan, work: Work, missing: Sequence[Task], what
 def _take_over(session: Session, wanted: Sequence[Task]) -> None:
     """Copy tasks that another suite of the paper has stored beside this one, made by the same code."""
     missing = [task for task in wanted if not task.path(session.out).is_file()]
-    taken = 0
+    taken, sources = 0, dict[str, None]()
     for folder in _siblings(session) if missing else ():
         for task in missing:
             if task.path(folder).is_file() and not task.path(session.out).is_file():
                 with store.replacing(task.path(session.out)) as temporary:
                     temporary.write_bytes(task.path(folder).read_bytes())
                 taken += len(task.seeds)
+                sources[folder.name] = None
     if taken:
         session.facts["runs_taken_over"] = session.facts.get("runs_taken_over", 0) + taken
-        session.say(f"{taken} runs are taken over from another suite's results")
+        session.say(f"{taken} runs are taken over from {', '.join(sources)} beside {session.out.name}")
 
 
 def _siblings(session: Session) -> Iterator[Path]:

@@ -65,13 +65,23 @@ FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER, *MINI_BATCHES), rounds=15, cold_r
 QUICK = Effort(cases=(*BUILT_IN, A9A, *MINI_BATCHES), rounds=5, cold_rounds=1, process_rounds=1)
 
 
+ROOM = "room"
+
+
+def redraw(out: Path) -> None:
+    """Nothing: the table is the result."""
+    raise BadInput(
+        f"{out} holds results of the suite performance, whose table is {MARKDOWN}: there is nothing to redraw."
+    )
+
+
 def execute(options: Options, effort: Effort | None = None) -> int:
     """Measure, write the files, show the table; 1 where two loops do not compute the same."""
     begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     chosen = effort or (QUICK if options.quick else FULL)
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise BadInput(f"--data-dir {options.data_dir} is no directory.")
-    out = options.out or store.DEFAULT_PARENT / "performance"
+    out = options.out or store.DEFAULT_PARENT / ("performance_quick" if options.quick else "performance")
     _open(out)
     terminal = console()
 
@@ -129,9 +139,9 @@ def _open(out: Path) -> None:
         raise BadInput(f"{out} holds results of the suite {suite}; use another --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with store.replacing(out / CSV) as temporary:
+        with store.replacing(out / ROOM) as temporary:
             temporary.write_bytes(bytes(store.ROOM))
-        (out / CSV).unlink()
+        (out / ROOM).unlink()
     except store.StoreError as error:
         raise BadInput(f"{error}; use another --out.") from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Every deterministic method on the embedded problems, with a verdict for every bound.
+"""The methods with a convergence rate on the embedded problems, with a verdict for every bound.
 
 The problems hold a minimiser that is attained (iris, hinge, least absolute deviation) and one that is not (separable
 data without l2), smooth and non-smooth losses, dense and sparse data, and the worst cases of the theory.
@@ -8,7 +8,7 @@ from experiments.suite import Suite
 
 SUITE = Suite(
     name="convex_suite",
-    summary="every deterministic method on the embedded problems, with a verdict for every bound",
+    summary="methods with a convergence rate on the embedded problems, with a verdict for every bound",
     problems=(
         "logistic:iris",
         "logistic:breast_cancer",
