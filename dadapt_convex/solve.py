@@ -203,8 +203,8 @@ def _bounds(problem: Objective, drawn: Sampling | None) -> tuple[float, float, s
     G, G_inf, note = problem.G, getattr(problem, "G_inf", math.inf), getattr(problem, "G_note", "")
     if drawn is None:
         return G, G_inf, note
-    if drawn.batch_size is not None and (of_batches := getattr(problem, "batch_bounds", None)) is not None:
-        return (*of_batches(drawn.batch_size), f"of every mini-batch of at most {drawn.batch_size} rows")
+    if drawn.batch_size is not None and (of_batches := getattr(problem, "bound_batches", None)) is not None:
+        return (*of_batches(problem, drawn.batch_size), f"of every mini-batch of {drawn.batch_size} rows, and the last")
     return G, G_inf, f"{note}; of the full subgradient, no bound on stochastic ones"
 
 

@@ -156,12 +156,13 @@ class Problem:
         return self._evaluate(x)[1]
 
     def batch_bounds(self, size: int) -> tuple[float, float]:
-        """G and G_inf of the mean loss over any `size` rows or fewer: those of a batch may exceed G and G_inf.
+        """G and G_inf of the mini-batches of an epoch, which may exceed those of the mean over all rows.
 
-        With l2 > 0 where G holds, see G_note. ValueError for problems without rows.
+        They hold for any `size` rows, and any m mod size, as many as the last batch has; with l2 > 0 where G holds, see
+        G_note. ValueError for problems without such bounds.
         """
         if self.bound_batches is None:
-            raise ValueError(f"{self.name} has no rows to draw mini-batches from.")
+            raise ValueError(f"{self.name} knows no bounds of mini-batches: it is no linear model.")
         return self.bound_batches(self, size)
 
     def margins(self, x: Any) -> Vector:

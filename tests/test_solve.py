@@ -801,7 +801,7 @@ def test_bounds_of_mini_batches_hold_where_those_of_all_rows_do_not(loss, l2):
         entries = dc.solve(problem, "dadapt_adagrad", epochs=3, batch_size=size, d0=1e-9)
         assert entries.trace["g_inf"].max() <= G_inf
         assert (entries.hyper["G_inf"], entries.given["G_inf"]) == (
-            min(G, G_inf), f"the problem's G_inf (of every mini-batch of at most {size} rows)",
+            min(G, G_inf), f"the problem's G_inf (of every mini-batch of {size} rows, and the last)",
         )  # fmt: skip
         largest = max(largest, run.trace["g_max"].max())
     assert largest > problem.G  # the bound for all rows is none for few of them
@@ -810,6 +810,13 @@ def test_bounds_of_mini_batches_hold_where_those_of_all_rows_do_not(loss, l2):
     assert "no bound on stochastic ones" in noisy.given["G"]
 
 
+def test_where_batches_have_no_bounds_those_of_all_rows_are_taken_and_said_to_be_none():
+    problem = replace(problems.hinge(np.eye(4), [1, -1, 1, -1]), bound_batches=None)
+    run = dc.solve(problem, "dadapt_gradient_descent", epochs=2, batch_size=2)
+    assert run.hyper["G"] == problem.G
+    assert "no bound on stochastic ones" in run.given["G"]
+
+
 def test_a_problem_without_rows_has_no_bounds_of_batches():
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="no linear model"):
         problems.absolute_value().batch_bounds(1)
