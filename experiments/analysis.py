@@ -467,7 +467,7 @@ def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
         coordinate_wise = runs["method"].isin(COORDINATE_WISE).any()
         if coordinate_wise and math.isfinite(float(facts["D_inf_lo"])) and float(facts["D_inf_lo"]) > 0:
             line = ax.axhline(float(facts["D_inf_lo"]), color="#B07AA1", lw=1.3, ls=(0, (6, 2)), zorder=1)
-            handles[r"$D_\infty$, in the maximum norm, certified" " (its lower end)"] = line
+            handles[r"$D_\infty$, in the maximum norm, certified (its lower end)"] = line
     _log_axes(ax, (bottom, top))
     return handles
 

@@ -474,8 +474,7 @@ def delete_results(out: Path, files: Sequence[str]) -> None:
         for path in (out / CELLS).iterdir():
             if CELL_FILE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
+    _sweep(out)
     for folder in (CELLS, FIGURES, CERTIFICATES):
-        for left in (out / folder).glob(f"{TEMPORARY}*"):
-            left.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # absent, or it holds files of others
             (out / folder).rmdir()

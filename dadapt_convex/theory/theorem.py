@@ -102,7 +102,7 @@ class Case:
 
     @property
     def out_of_range(self) -> Any:
-        """Rows where the square of a norm is no normal number; a norm of 0 is one that is not known to be larger."""
+        """Rows where the square of a norm is no normal number, of a norm that is not 0; infinite and NaN count too."""
         found = np.zeros(self.columns["k"].size, dtype=bool)
         for name in NORMS:
             size = np.abs(self.columns.get(name, np.ones(1)))

@@ -65,7 +65,7 @@ FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER, *MINI_BATCHES), rounds=15, cold_r
 QUICK = Effort(cases=(*BUILT_IN, A9A, *MINI_BATCHES), rounds=5, cold_rounds=1, process_rounds=1)
 
 
-ROOM = "room"
+PROBE = "probe"  # written before any work, to see that the directory can be
 
 
 def redraw(out: Path) -> None:
@@ -139,9 +139,9 @@ def _open(out: Path) -> None:
         raise BadInput(f"{out} holds results of the suite {suite}; use another --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with store.replacing(out / ROOM) as temporary:
+        with store.replacing(out / PROBE) as temporary:
             temporary.write_bytes(bytes(store.ROOM))
-        (out / ROOM).unlink()
+        (out / PROBE).unlink()
     except store.StoreError as error:
         raise BadInput(f"{error}; use another --out.") from None
     except OSError as error:
