@@ -6,31 +6,68 @@ counted and recorded is in `totals`, at the indices named below.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from dadapt_convex.oracle import FASTMATH, Kernel, helper, signature
-from dadapt_convex.vector import copy, distance_squared, dot, move_average
+from dadapt_convex.vector import add_exactly, add_scaled, copy, distance_and_product, dot, move_average
 
-# indices into totals
+# Sums over k take two places each: the sum, and what rounding took from it (vector.add_exactly); read by `total`.
+# Weights w_i are those of the average; a point of weight 0 adds nothing to what rounding may have done.
 F = 0  # f(x_k)
 G2 = 1  # ||g_k||^2
 G2_MAX = 2  # max_{i<=k} ||g_i||^2
-S = 3  # sum_{i<=k} ||g_i||^2
-WEIGHT = 4  # sum_{i<=k} w_i
-F_MEAN = 5  # sum w_i f(x_i) / sum w_i
-F_BEST = 6  # min_{i<=k} f(x_i)
-X_DIST2 = 7  # ||x_k - x0||^2
-SELECTED = 8  # min_{i<=k} of the scalar that selects an averaged iterate
-SELECTED_AT = 9  # where it is attained: the paper's t
-G0_2 = 10  # ||g_0||^2
-DONE = 11  # iterations done, written with everything else: what k is after Ctrl-C
-DECAYS = 12  # 1 with weight decay: then a subgradient of 0 ends nothing, as g + w x is not 0
-N_TOTALS = 13
+F_BEST = 3  # min_{i<=k} f(x_i)
+X_DIST2 = 4  # ||x_k - x0||^2
+X_DIST2_BEST = 5  # the same where f was least
+X_DIST2_MAX = 6  # the largest
+X_DIST2_WEIGHED = 7  # the largest of those with a weight
+W = 8  # w_k
+SELECTED = 9  # min_{i<=k} of the scalar that selects an averaged iterate
+SELECTED_AT = 10  # where it is attained: the paper's t
+G0_2 = 11  # ||g_0||^2
+DONE = 12  # iterations done, written with everything else: what k is after Ctrl-C
+DECAYS = 13  # 1 with weight decay: then a subgradient of 0 ends nothing, as g + w x is not 0
+AVERAGES = 14  # 1 where the output is the weighted average, 0 where it is the last iterate
+WG2 = 15  # ||sum w_i g_i||^2
+WG2_MAX = 16  # the largest so far
+X0_NORM = 17  # ||x0||, written before the run
+S = 18  # sum ||g_i||^2
+WEIGHT = 20  # sum w_i
+W_F = 22  # sum w_i f(x_i)
+W_F_SIZE = 24  # sum w_i |f(x_i)|
+W2_G2 = 26  # sum w_i^2 ||g_i||^2
+W_GX = 28  # sum w_i <g_i, x_i - x0>
+W_GX_SIZE = 30  # sum w_i ||g_i|| ||x_i - x0||
+W_X = 32  # sum w_i (||x0|| + ||x_i - x0||)
+W_ROUND = 34  # sum w_i ||g_i|| (||x0|| + ||x_i - x0||)
+N_TOTALS = 36
 
 # what the loop returns
-GOES_ON, CONVERGED, NOT_FINITE = 0, 1, 2
+GOES_ON, CONVERGED, NOT_FINITE, BAD_WEIGHT = 0, 1, 2, 3
+
+
+def total(totals: Any, i: int) -> float:
+    """A sum over k."""
+    return float(totals[i] + totals[i + 1])
+
+
+@helper
+def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, totals: Any) -> None:
+    """What every basic inequality needs, and the magnitudes that bound what rounding did to it."""
+    g_norm, x_dist = math.sqrt(g2), math.sqrt(x_dist2)
+    x_size = totals[X0_NORM] + x_dist
+    add_exactly(totals, WEIGHT, w)
+    add_exactly(totals, W_F, w * f)
+    add_exactly(totals, W_F_SIZE, w * abs(f))
+    add_exactly(totals, W2_G2, (w * w) * g2)
+    add_exactly(totals, W_GX, w * gx)
+    add_exactly(totals, W_GX_SIZE, w * (g_norm * x_dist))
+    add_exactly(totals, W_X, w * x_size)
+    add_exactly(totals, W_ROUND, w * (g_norm * x_size))
+    totals[X_DIST2_WEIGHED] = max(totals[X_DIST2_WEIGHED], x_dist2)
 
 
 @helper
@@ -45,6 +82,7 @@ def iterate(
     x_next: Any,
     x_avg: Any,
     z_avg: Any,
+    wg: Any,
     x_best: Any,
     x_sel: Any,
     z_sel: Any,
@@ -56,21 +94,23 @@ def iterate(
 ) -> int:
     """Everything in iteration k but the oracle call: record f and g at x_k, average, step to x_{k+1}."""
     g2 = dot(g, g)
-    x_dist2 = distance_squared(x, x0)
+    x_dist2, gx = distance_and_product(x, x0, g)
     if not (np.isfinite(f) and np.isfinite(g2) and np.isfinite(x_dist2)):
         return NOT_FINITE
     totals[F] = f
     totals[G2] = g2
     totals[G2_MAX] = max(totals[G2_MAX], g2)
-    totals[S] += g2
+    add_exactly(totals, S, g2)
     totals[X_DIST2] = x_dist2
+    totals[X_DIST2_MAX] = max(totals[X_DIST2_MAX], x_dist2)
     if k == 0:
         totals[G0_2] = g2
     if k == 0 or f < totals[F_BEST]:
         totals[F_BEST] = f
+        totals[X_DIST2_BEST] = x_dist2
         copy(x, x_best)
-    if totals[WEIGHT] == 0.0:  # without any weight yet, the average is the current iterate
-        totals[F_MEAN] = f
+    averages = totals[AVERAGES] == 1.0
+    if totals[WEIGHT] == 0.0 or not averages:  # without any weight yet, the average is the current iterate
         copy(x, x_avg)
         copy(z, z_avg)
     if k == 0 and g2 == 0.0 and totals[DECAYS] == 0.0:  # x0 is a minimiser; no step is defined
@@ -79,12 +119,18 @@ def iterate(
 
     w = step(k, f, g2, g, x, x_next, vectors, scalars, hyper)
 
-    totals[WEIGHT] += w
-    if totals[WEIGHT] > 0.0:
-        share = w / totals[WEIGHT]
-        move_average(x_avg, x, share)
-        move_average(z_avg, z, share)
-        totals[F_MEAN] += share * (f - totals[F_MEAN])
+    if not (w >= 0.0 and np.isfinite(w)):
+        totals[W] = w
+        return BAD_WEIGHT
+    totals[W] = w
+    if w > 0.0:
+        add_to_sums(w, f, g2, gx, x_dist2, totals)
+        totals[WG2] = add_scaled(wg, w, g)
+        totals[WG2_MAX] = max(totals[WG2_MAX], totals[WG2])
+        if averages:
+            share = w / totals[WEIGHT]
+            move_average(x_avg, x, share)
+            move_average(z_avg, z, share)
     if select >= 0 and (k == 0 or scalars[select] < totals[SELECTED]):
         totals[SELECTED] = scalars[select]
         totals[SELECTED_AT] = k
@@ -109,6 +155,7 @@ def drive(
     z: Any,
     x_avg: Any,
     z_avg: Any,
+    wg: Any,
     x_best: Any,
     x_sel: Any,
     z_sel: Any,
@@ -131,9 +178,10 @@ def drive(
         x, x_next = iterates[k % 2], iterates[(k + 1) % 2]
         f = oracle(x, g, z, data)
         status = iterate(
-            step, k, f, x0, x, g, z, x_next, x_avg, z_avg, x_best, x_sel, z_sel, vectors, scalars, hyper, select, totals
-        )
-        if status == NOT_FINITE:
+            step, k, f, x0, x, g, z, x_next, x_avg, z_avg, wg, x_best, x_sel, z_sel, vectors, scalars, hyper, select,
+            totals,
+        )  # fmt: skip
+        if status >= NOT_FINITE:
             return k, status
         k += 1
         if status != GOES_ON:
@@ -146,7 +194,7 @@ def _iterate_signature() -> Any:
 
     step = t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
-    state = [vector] * 10 + [matrix, vector, vector, t.int64, vector]
+    state = [vector] * 11 + [matrix, vector, vector, t.int64, vector]
     return t.int64(step, t.int64, t.float64, *state)
 
 
@@ -156,7 +204,7 @@ def _drive_signature() -> Any:
     oracle, step = t.FunctionType(signature("oracle")), t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
     data = signature("oracle").args[-1]
-    state = [vector, matrix, *[vector] * 7, matrix, vector, vector, t.int64, vector, vector, t.int64]
+    state = [vector, matrix, *[vector] * 8, matrix, vector, vector, t.int64, vector, vector, t.int64]
     return t.UniTuple(t.int64, 2)(oracle, step, t.int64, t.int64, data, *state)
 
 

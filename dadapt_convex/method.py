@@ -215,7 +215,7 @@ def no_init(vectors: Vector, scalars: Vector, hyper: Vector) -> None:
 # What the driver records for every method; see dadapt_convex.run.
 COLUMNS = frozenset(
     ("k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum")
-    + ("f_selected", "t", "selected_ratio", "seconds")
+    + ("sum_w2_g2", "sum_w_gx", "sum_w_g", "f_selected", "t", "selected_ratio", "seconds")
 )
 
 
@@ -237,6 +237,7 @@ class Method:
         What the driver records by itself (COLUMNS) is not for a method to name: theorems check one by the other.
     step : Kernel
         One iteration; see dadapt_convex.oracle. It must stay finite for g_k = 0 once some g_i was not zero.
+        It returns the weight w_k of x_k: finite, and not negative.
     init : callable (vectors, scalars, hyper) -> None
         Sets the initial state in place; everything is zero before.
     claims : tuple of str or Theorem
@@ -244,6 +245,9 @@ class Method:
     select : str or None
         A scalar; the averaged iterate at the k that minimises it is kept too (the non-asymptotic theorems
         speak of that iterate): trace columns f_selected, t, selected_ratio.
+    averages : bool
+        Whether the output is the weighted average; where not, it is the last iterate, and the weights serve the sums
+        of the basic inequalities alone (f_mean, sum_w2_g2, ...).
     """
 
     name: str
@@ -256,6 +260,7 @@ class Method:
     init: Init = no_init
     claims: tuple[Any, ...] = ()
     select: str | None = None
+    averages: bool = True
     parameters: Mapping[str, Hyper] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

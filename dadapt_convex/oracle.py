@@ -12,7 +12,7 @@ cost of compiling is (methods + problems), never their product, and the disk cac
                                             are predicted right to work[0]
     step(k, f, g2, g, x, x_next, vectors, scalars, hyper) -> w
                                             reads x_k, f = f(x_k), g = g_k, g2 = ||g_k||^2; writes x_{k+1};
-                                            returns the weight of x_k in the averaged iterate
+                                            returns the weight of x_k, finite and >= 0; g, x and hyper are read-only
 
 Nothing is compiled, and Numba is not imported, before a function is first called. A plain Python objective
 takes the place of the compiled oracle through :attr:`Oracle.function`.
@@ -44,6 +44,8 @@ FunctionAndSubgradient = Callable[[Vector], tuple[float, Any]]
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 # Division by zero gives inf or nan, as in NumPy, and the status "not finite"; Numba's default raises an exception.
 ERROR_MODEL = "numpy"
+# Functions of these packages are trusted to stay within their arrays; all others are compiled with bounds checks.
+TRUSTED = ("dadapt_convex", "problems", "experiments")
 
 
 class Data(NamedTuple):
@@ -158,11 +160,12 @@ def signature(kind: str) -> Any:
 
     floats = stored(t.float64)
     data = t.NamedTuple([stored(t.float64, 2), floats, stored(t.uint32), stored(t.uint64), floats, floats], Data)
+    # a step that writes to g, x or hyper does not compile
     return {
         "oracle": t.float64(vector, vector, vector, data),
         "value": t.float64(vector, vector, data),
         "batch": t.float64(vector, vector, data, t.Array(t.int64, 1, "C"), t.int64, t.int64, vector),
-        "step": t.float64(t.int64, t.float64, t.float64, vector, vector, vector, matrix, vector, vector),
+        "step": t.float64(t.int64, t.float64, t.float64, floats, floats, vector, matrix, vector, floats),
     }[kind]
 
 
@@ -187,7 +190,8 @@ class Helper:
         # Inlined always: a helper left as a symbol of its own is found in two places, in the kernel's module and, in
         # the process that compiled it, by itself, optimised without the kernel. That process would then sum in
         # another order than every later one, which loads the kernel from the cache.
-        return numba.njit(fastmath=set(self.fastmath), error_model=ERROR_MODEL, forceinline=True)(self.python)
+        options = {"fastmath": set(self.fastmath), "error_model": ERROR_MODEL, "forceinline": True}
+        return numba.njit(boundscheck=not trusted(self.python), **options)(self.python)
 
 
 class Instruction:
@@ -245,6 +249,7 @@ class Kernel:
         _teach_numba_helpers()
         sig = signature(self.kind) if isinstance(self.kind, str) else self.kind()
         options: dict[str, Any] = {"fastmath": set(self.fastmath), "nogil": True, "error_model": ERROR_MODEL}
+        options["boundscheck"] = not trusted(self.python)
         with warnings.catch_warnings(), _cache_folder(fingerprint(self)) as usable:
             # first-class functions are marked experimental in Numba; they are what this design rests on
             warnings.simplefilter("ignore", numba.core.errors.NumbaExperimentalFeatureWarning)
@@ -261,13 +266,22 @@ class Kernel:
 
     @functools.cached_property
     def argument(self) -> Any:
-        """The compiled function, to be passed to another: looking up its address takes Numba 0.3 ms each time."""
-        return _address_kept()(self._dispatcher)
+        """The compiled function, to be passed to another.
+
+        A trusted one by its address, as looking that up takes Numba 0.3 ms each time; others as Numba passes them,
+        so that their exceptions arrive.
+        """
+        return _address_kept()(self._dispatcher) if trusted(self.python) else self._dispatcher
 
     def __reduce__(self) -> Any:
         if self.python.__module__ == "__main__":  # a user's script: other processes cannot import it by name
             return (Kernel, (self.python, self.kind, self.fastmath))
         return (_kernel_by_name, (self.python.__module__, self.python.__qualname__))
+
+
+def trusted(function: Callable[..., Any]) -> bool:
+    """Whether a function belongs to this project."""
+    return function.__module__.partition(".")[0] in TRUSTED
 
 
 @functools.cache
@@ -367,7 +381,8 @@ def fingerprint(kernel: Kernel) -> str:
     Numba's disk cache is keyed by the kernel's own file alone: without this, editing a helper in another file
     would leave yesterday's machine code in use.
     """
-    digest = hashlib.sha256(f"{sorted(kernel.fastmath)} {ERROR_MODEL} forceinline".encode())
+    options = f"{sorted(kernel.fastmath)} {ERROR_MODEL} forceinline {trusted(kernel.python)}"
+    digest = hashlib.sha256(options.encode())
     seen: set[int] = set()
 
     def visit(function: Any) -> None:

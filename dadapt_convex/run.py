@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from dadapt_convex.method import Method
 from dadapt_convex.oracle import Vector
 from dadapt_convex.stochastic import Sampling
+from dadapt_convex.transitions import Transition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +21,10 @@ COMPLETED = "completed"
 CONVERGED = "converged"
 NOT_FINITE = "not finite"
 INTERRUPTED = "interrupted"
+BAD_WEIGHT = "bad weight"
+FAILED = "failed"
+# Runs that ended for a fault of the method or the objective.
+FAULTS = (NOT_FINITE, BAD_WEIGHT, FAILED)
 
 
 class OptimumInterval(Protocol):
@@ -37,7 +44,7 @@ class OptimumInterval(Protocol):
     def x(self) -> Vector: ...
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Run:
     """One method on one problem.
 
@@ -55,17 +62,24 @@ class Run:
         The number of subgradients asked for (n + 1 in the papers).
     k : int
         The number used.
+    columns : sequence of str
+        The columns of `trace`.
     rows : sequence of mappings
         The rows of `trace`.
+    errors : sequence of mappings
+        For each row of a deterministic run: bounds on what rounding did to its columns, from magnitudes that the driver
+        adds up; "f_star" is what it may do to a gap, "moved" to sum w_i <g_i, x_i - x*>.
     trace : pandas.DataFrame
         A row per checkpoint; made from `rows` when first asked for. Row k describes the state once the k
         subgradients g_0 .. g_{k-1} have been used, n = k - 1: `f`, `g_norm`, `x_dist` = ||x_n - x0|| belong to the
         current iterate x_n, `x_next_dist` to x_{n+1}; `f_avg` to the weighted average of x_0 .. x_n; `f_best` to the
         best of them; `f_mean` is sum w_i f(x_i) / sum w_i, never below f_avg; `S`, `weight_sum`, `g_max`, `g0_norm`
-        as their names say; the method's own scalars (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the papers' index
-        n + 1. `seconds` is the time spent in iterations so far, without compilation and without evaluating f at the
-        average. With stochastic gradients row k describes x_k, after k steps: `f`, `f_avg` and `accuracy` (the share of
-        rows whose label is predicted) count all rows, `f_best` is the least f at a checkpoint, `f_batch` the mean f of
+        as their names say, over weighted points `sum_w2_g2` = sum w_i^2 ||g_i||^2, `sum_w_gx` = sum w_i <g_i, x_i - x0>
+        and `sum_w_g` = ||sum w_i g_i||; the method's own scalars (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the
+        papers' index n + 1. `seconds` is the time spent in iterations so far, without compilation and without
+        evaluating f at the average. With stochastic gradients row k describes x_k, after k steps: `f`, `f_avg` and
+        `accuracy` (the share of rows whose label is predicted) count all rows, `f_best` is the least f at a checkpoint,
+        `f_batch` the mean f of
         the mini-batches since the row before, `g_norm` that of the last mini-batch, `epoch` = k / per_epoch.
     x0, x, x_next : (p,) float64
         The starting point; x_n, the last point where a subgradient was taken (with stochastic gradients: x_{n+1}),
@@ -73,7 +87,8 @@ class Run:
     x_avg, x_best, x_selected : (p,) float64
         The weighted average, the best iterate, and the average at the method's `select` (else None).
     status : str
-        "completed"; "converged" (a zero subgradient: x is a minimiser); "not finite"; "interrupted".
+        "completed"; "converged" (a zero subgradient: x is a minimiser); "not finite"; "bad weight" (negative, infinite
+        or NaN); "failed" (an exception in the step); "interrupted".
     message : str
         The status in a sentence, with the step at which it happened.
     G : float
@@ -84,6 +99,8 @@ class Run:
         Mini-batches or noise, and the seed; None for the deterministic oracle.
     per_epoch : int
         Steps in an epoch; 1 without mini-batches.
+    transitions : sequence of Transition
+        Iterations that were kept whole: what definitions and the replay are held against.
     """
 
     problem: str
@@ -92,7 +109,9 @@ class Run:
     given: Mapping[str, str]
     steps: int
     k: int
+    columns: Sequence[str] = field(repr=False)
     rows: Sequence[Mapping[str, float]] = field(repr=False)
+    errors: Sequence[Mapping[str, float]] = field(repr=False)
     x0: Vector
     x: Vector
     x_next: Vector
@@ -106,6 +125,7 @@ class Run:
     compile_seconds: float
     sampling: Sampling | None = None
     per_epoch: int = 1
+    transitions: Sequence[Transition] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
         """One line, without the iterates."""
@@ -116,7 +136,5 @@ class Run:
         """The table of checkpoints."""
         import pandas as pd  # a second of import, which a run does not wait for
 
-        table = pd.DataFrame(self.rows)
-        if not table.empty:
-            table["k"] = table["k"].astype("int64")
-        return table
+        table = pd.DataFrame(self.rows, columns=list(self.columns), dtype=np.float64)
+        return table.astype({"k": "int64"})

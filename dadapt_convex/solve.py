@@ -13,18 +13,40 @@ import numpy as np
 from dadapt_convex import driver
 from dadapt_convex import run as statuses
 from dadapt_convex.method import Known, Method, get_method
-from dadapt_convex.oracle import Objective, Vector
+from dadapt_convex.oracle import Objective, Vector, trusted
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
 from dadapt_convex.stochastic import Sampling, sampling
 from dadapt_convex.stochastic import rows as rows_of
-from dadapt_convex.stochastic_driver import N_STOCHASTIC, TAKEN, Evaluation, Snapshots, keep, stochastic_loop
+from dadapt_convex.stochastic_driver import (
+    F_MEAN,
+    N_STOCHASTIC,
+    TAKEN,
+    WAITED,
+    Evaluation,
+    Snapshots,
+    keep,
+    stochastic_loop,
+)
+from dadapt_convex.theory import check_claims
+from dadapt_convex.transitions import Transition, kept_steps, place, run_step
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
 CHUNK_SECONDS = 0.1
 # Seconds per number that a step reads or writes, for the length of the first chunk: more than it takes.
 COST = 4e-9
+# Iterations that a step from outside this project first runs as plain Python, with bounds and read-only checks; one
+# where there are more coordinates than this.
+DRY_STEPS, MANY_COORDINATES = 3, 100_000
+# The columns that are recorded for every method, in order.
+DETERMINISTIC = (
+    "k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum",
+    "sum_w2_g2", "sum_w_gx", "sum_w_g",
+)  # fmt: skip
+STOCHASTIC = ("k", "epoch", "f", "f_avg", "f_best", "f_batch")
+ALSO_STOCHASTIC = ("g_norm", "g_max", "g0_norm", "x_dist", "S", "weight_sum")
+EPS = float(np.finfo(np.float64).eps)
 Progress = Callable[[int], None]
 
 
@@ -78,13 +100,14 @@ def solve(
     Returns
     -------
     Run
-        Also after Ctrl-C or when f, g or x stop being finite: see its status.
+        Also after Ctrl-C, when f, g or x stop being finite, or after an exception in the step: see its status.
 
     Raises
     ------
     ValueError
         Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
-        the method needs.
+        the method needs, a claim that names no theorem or needs what the method does not have, a step that
+        raises in its first iterations, writes to x, g or hyper, or does not compile.
     """
     if not isinstance(problem, Objective):
         raise ValueError(f"problem must have name, oracle, x0 and G, got {problem!r}; problems.get(name) makes one.")
@@ -98,35 +121,95 @@ def solve(
     x0 = np.array(problem.x0, dtype=np.float64)
     if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
         raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
+    check_claims(chosen)
     values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen, drawn))
     schedule = as_schedule(hyper.get("schedule")) if chosen.scheduled >= 0 else Constant()
     check_factors(schedule, steps, per_epoch)
     if drawn:
         values.update(drawn.recorded())
 
-    compiled = time.perf_counter()
     gamma = _Factors(schedule, steps, per_epoch)
     decays = values.get("weight_decay", 0.0) > 0
+    if not trusted(chosen.step.python):
+        dry_run(problem, chosen, x0, chosen.encode(values), gamma(0, min(steps, DRY_STEPS)))
+    compiled = time.perf_counter()
     state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays)
     compile_seconds = time.perf_counter() - compiled
 
-    status, message = statuses.COMPLETED, f"all {steps} steps done"
     try:
         outcome = driver.GOES_ON
         while state.k < steps and outcome == driver.GOES_ON:
             outcome = state.advance(progress)
-        if outcome == driver.NOT_FINITE:
-            status = statuses.NOT_FINITE
-            message = f"f, its subgradient or the iterate is not finite at step {state.k} (k = {state.k})"
-        elif outcome == driver.CONVERGED:
-            status = statuses.CONVERGED
-            message = f"the subgradient at x_{state.k - 1} is zero: it is a minimiser"
-        elif lost := state.not_finite():
-            status, message = statuses.NOT_FINITE, f"{lost} is not finite after step {state.k - 1} (k = {state.k})"
+        status, message = state.ended(outcome)
     except KeyboardInterrupt:
         status, message = statuses.INTERRUPTED, f"interrupted after {state.k} of {steps} steps"
+    except Exception as error:
+        if state.in_objective or trusted(chosen.step.python):
+            raise
+        status, message = state.failed(error)
     state.last_row()
     return state.finish(problem, chosen, values, given, steps, status, message, compile_seconds)
+
+
+def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, factors: Vector) -> None:
+    """The first iterations as plain Python, on copies: ValueError with file and line for a step that is at fault."""
+    step, p = method.step.python, x0.size
+    vectors, scalars = start_state(method, x0, hyper)
+    x, g, z = x0, np.zeros(p), np.zeros(problem.oracle.margins)
+    for k in range(DRY_STEPS if p <= MANY_COORDINATES else 1):
+        if k < factors.size:
+            hyper[method.scheduled] = factors[k]
+        f = problem.oracle.evaluate(x.copy(), g, z)
+        given = Transition(k, f, float(g @ g), x, g, hyper, vectors, scalars, x, vectors, scalars, 0.0)
+        if not (math.isfinite(given.g2) and given.g2 > 0):
+            return
+        try:
+            after, unset = run_step(step, given), run_step(step, given, x_next=math.nan)
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            if "read-only" in what:
+                what = "it writes to x, g or hyper, which it may only read"
+            raise ValueError(f"{method.name}: its step fails at k = {k}: {what} ({place(error, step)}).") from error
+        left = np.isnan(unset.x_next) & ~np.isnan(after.x_next)
+        if left.any():
+            raise ValueError(
+                f"{method.name}: its step leaves x_next[{int(np.argmax(left))}] unset at k = {k} "
+                f"({step.__code__.co_filename}, line {step.__code__.co_firstlineno})."
+            )
+        x, vectors, scalars = after.x_next, after.vectors, after.scalars
+        if not np.isfinite(x).all():
+            return
+
+
+def start_state(method: Method, x0: Vector, hyper: Vector) -> tuple[Vector, Vector]:
+    """(vectors, scalars) before the first step; ValueError with file and line where `init` fails."""
+    vectors, scalars = np.zeros((len(method.vectors), x0.size)), np.zeros(len(method.scalars))
+    if "x0" in method.vectors:
+        vectors[method.vectors.index("x0")] = x0
+    try:
+        method.init(vectors, scalars, hyper)
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{method.name}: its init fails: {what} ({place(error, method.init)}).") from error
+    return vectors, scalars
+
+
+def compiled_step(method: Method) -> Any:
+    """The compiled step, to be passed on; ValueError with file and line where it does not compile."""
+    if trusted(method.step.python):
+        return method.step.argument
+    from numba.core.errors import NumbaError
+
+    try:
+        return method.step.argument
+    except NumbaError as error:
+        code, text = method.step.python.__code__, " ".join(str(error).split())
+        location = getattr(error, "loc", None)
+        line = location.line if location is not None and location.filename else code.co_firstlineno
+        why = "it writes to x, g or hyper, which it may only read" if "readonly array" in text else text[:300]
+        raise ValueError(
+            f"{method.name}: its step does not compile: {why} ({code.co_filename}, line {line})."
+        ) from error
 
 
 def _steps(steps: Any, epochs: Any, per_epoch: int) -> int:
@@ -249,6 +332,7 @@ class _State:
     z: Vector
     x_avg: Vector
     z_avg: Vector
+    wg: Vector  # sum w_i g_i
     x_best: Vector
     x_sel: Vector
     z_sel: Vector
@@ -263,7 +347,11 @@ class _State:
     marks: Any  # checkpoints
     kept: Snapshots  # with stochastic gradients
     evaluation: Evaluation
+    whole: list[int]  # iterations still to be kept whole, the next one last
+    transitions: list[Transition] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
+    errors: list[dict[str, float]] = field(default_factory=list)  # of each row: see dadapt_convex.run
+    in_objective: bool = False  # an exception now is one of the objective in Python
     passed: int = 0  # checkpoints
     k: int = 0
     seconds: float = 0.0
@@ -284,11 +372,7 @@ class _State:
     ) -> _State:
         """Allocate, initialise, and compile what will run."""
         p, m = x0.size, problem.oracle.margins
-        vectors = np.zeros((len(method.vectors), p))
-        if "x0" in method.vectors:
-            vectors[method.vectors.index("x0")] = x0
-        scalars = np.zeros(len(method.scalars))
-        method.init(vectors, scalars, hyper)
+        vectors, scalars = start_state(method, x0, hyper)
         iterates = np.zeros((2, p))
         iterates[0] = x0
         state = cls(
@@ -301,6 +385,7 @@ class _State:
             z=np.zeros(m),
             x_avg=np.zeros(p),
             z_avg=np.zeros(m),
+            wg=np.zeros(0 if drawn else p),
             x_best=x0.copy(),
             x_sel=x0.copy() if method.select else np.zeros(0),
             z_sel=np.zeros(m if method.select else 0),
@@ -316,10 +401,14 @@ class _State:
             kept=Snapshots.of(len(marks) if drawn else 0, p, len(method.scalars)),
             evaluation=Evaluation(problem),
             pace=_first_pace(problem, p, drawn),
+            whole=kept_steps(int(marks[-1]), (2 * len(method.vectors) + 3) * p).tolist()[::-1],
         )
+        with np.errstate(over="ignore"):
+            state.totals[driver.X0_NORM] = np.linalg.norm(x0)
         state.totals[driver.DECAYS] = float(decays)
+        state.totals[driver.AVERAGES] = float(method.averages)
         if drawn is not None:
-            state.loop = stochastic_loop(problem, method.step, drawn, state)
+            state.loop = stochastic_loop(problem, compiled_step(method), drawn, state)
             state.evaluation(state.kept.x[:0])  # compiles
         else:
             state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
@@ -329,14 +418,14 @@ class _State:
 
     def _books(self) -> tuple[Any, ...]:
         return (
-            self.x_avg, self.z_avg, self.x_best, self.x_sel, self.z_sel,
+            self.x_avg, self.z_avg, self.wg, self.x_best, self.x_sel, self.z_sel,
             self.vectors, self.scalars, self.hyper, self.select, self.totals,
         )  # fmt: skip
 
     def _compiled_loop(self) -> Callable[[int, int], tuple[int, int]]:
         oracle = self.problem.oracle
         assert oracle.kernel is not None
-        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.argument, self.method.step.argument
+        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.argument, compiled_step(self.method)
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
             return drive(
@@ -348,7 +437,7 @@ class _State:
 
     def _python_loop(self) -> Callable[[int, int], tuple[int, int]]:
         """The same iterations around an objective written in Python."""
-        iterate, step = driver.ITERATE.compile(), self.method.step.argument
+        iterate, step = driver.ITERATE.compile(), compiled_step(self.method)
         evaluate = self.problem.oracle.evaluate
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
@@ -357,9 +446,11 @@ class _State:
                 if gamma.size:
                     self.hyper[self.scheduled] = gamma[k - first]
                 x, x_next = self.iterates[k % 2], self.iterates[(k + 1) % 2]
+                self.in_objective = True
                 f = evaluate(x.copy(), self.g, self.z)
+                self.in_objective = False
                 status = iterate(step, k, f, self.x0, x, self.g, self.z, x_next, *self._books())
-                if status == driver.NOT_FINITE:
+                if status >= driver.NOT_FINITE:
                     return k, status
                 k += 1
                 if status != driver.GOES_ON:
@@ -372,23 +463,46 @@ class _State:
         """Iterate for about CHUNK_SECONDS, or as far as checkpoints allow; rows for those that were passed."""
         self.kept.marks = self.marks[self.passed : self.passed + (len(self.kept) or 1)]
         before, stop = self.k, min(int(self.kept.marks[-1]), self.k + self.pace)
+        whole = self.whole and self.whole[-1] == self.k
+        if whole:
+            self.whole.pop()
+            stop, state = self.k + 1, (self.vectors.copy(), self.scalars.copy())
+        elif self.whole:
+            stop = min(stop, self.whole[-1])
         begun = time.perf_counter()
         try:
             self.k, outcome = self.loop(self.k, stop)
-        except KeyboardInterrupt:  # raised once the compiled loop has ended, before k is assigned
+        except BaseException:  # raised once the compiled loop has ended, before k is assigned
             self.k = int(self.totals[driver.DONE])
             raise
         finally:
             took = time.perf_counter() - begun
             self.seconds += took
             self._rows_of_passed(before, took)
-        if took < CHUNK_SECONDS / 4:
+        if whole and self.k == stop:
+            self._keep_transition(*state)
+        if took < CHUNK_SECONDS / 4 and stop == before + self.pace:
             self.pace *= 2
         elif took > CHUNK_SECONDS and self.pace > 1:
             self.pace //= 2
         if progress is not None:
             progress(self.k)
         return outcome
+
+    def _keep_transition(self, vectors: Vector, scalars: Vector) -> None:
+        """The iteration just done; not one in which no step was taken, as all gradients were zero so far."""
+        t = self.totals
+        if t[driver.S] == 0.0 and t[driver.DECAYS] == 0.0:
+            return
+        waited = int(t[WAITED]) if self.drawn is not None else 0
+        self.transitions.append(
+            Transition(
+                k=self.k - 1 - waited, f=t[driver.F], g2=t[driver.G2],
+                x=self.iterates[(self.k - 1) % 2].copy(), g=self.g.copy(), hyper=self.hyper.copy(),
+                vectors=vectors, scalars=scalars, x_next=self.iterates[self.k % 2].copy(),
+                vectors_after=self.vectors.copy(), scalars_after=self.scalars.copy(), weight=t[driver.W],
+            )
+        )  # fmt: skip
 
     def _rows_of_passed(self, before: int, took: float) -> None:
         """Rows for the checkpoints passed in a chunk; the time that each was passed at is interpolated."""
@@ -399,24 +513,49 @@ class _State:
         else:
             count = int(self.kept.marks[0] == self.k)
             if count:
-                self.rows.append(self._deterministic_row())
+                self._append_row()
         self.passed += count
 
-    def not_finite(self) -> str:
-        """What the last step left that is not finite, where no next step would say so; else ''."""
+    def ended(self, outcome: int) -> tuple[str, str]:
+        """Status and message of a run that was not interrupted."""
+        if outcome == driver.NOT_FINITE:
+            what = f"f, its subgradient or the iterate is not finite at step {self.k} (k = {self.k})"
+            return statuses.NOT_FINITE, what
+        if outcome == driver.BAD_WEIGHT:
+            what = f"the weight of x_{self.k} is {self.totals[driver.W]!r} at step {self.k} (k = {self.k})"
+            return statuses.BAD_WEIGHT, f"{what}; weights must be finite and not negative"
+        if outcome == driver.CONVERGED:
+            return statuses.CONVERGED, f"the subgradient at x_{self.k - 1} is zero: it is a minimiser"
         names = self.method.scalars
-        if "d" in names and not math.isfinite(self.scalars[names.index("d")]):
-            return "d"
-        # without noise x_k is x_next, of which nothing is claimed
-        lost = self.drawn is not None and not np.isfinite(self.iterates[self.k % 2]).all()
-        return "the iterate" if lost else ""
+        lost = "d" if "d" in names and not math.isfinite(self.scalars[names.index("d")]) else ""
+        if not np.isfinite(self.iterates[self.k % 2]).all():  # no next step would say so
+            lost = "the iterate"
+        if lost:
+            return statuses.NOT_FINITE, f"{lost} is not finite after step {self.k - 1} (k = {self.k})"
+        return statuses.COMPLETED, f"all {self.k} steps done"
+
+    def failed(self, error: Exception) -> tuple[str, str]:
+        """Status and message after an exception in the compiled step: where it arises, plain Python tells."""
+        step = self.method.step.python
+        x, t = self.iterates[self.k % 2], self.totals
+        given = Transition(
+            self.k, t[driver.F], t[driver.G2], x, self.g, self.hyper, self.vectors, self.scalars, x, self.vectors,
+            self.scalars, 0.0,
+        )  # fmt: skip
+        found: Exception = error
+        try:
+            run_step(step, given)
+        except Exception as again:
+            found = again
+        what = " ".join(f"{type(found).__name__}: {found}".split())
+        return statuses.FAILED, f"the step fails at step {self.k} (k = {self.k}): {what} ({place(found, step)})"
 
     def last_row(self) -> None:
         """A row where the run ended, if that is no checkpoint."""
         if not self.k or (self.rows and self.rows[-1]["k"] == self.k):
             return
         if self.drawn is None:
-            self.rows.append(self._deterministic_row())
+            self._append_row()
         else:
             keep(self, self.k)
             self._append_stochastic(np.array([self.k]), np.array([self.seconds]))
@@ -443,7 +582,7 @@ class _State:
             "f": f,
             "f_avg": f_avg,
             "f_best": self._best_so_far(ks, f, x),
-            "f_batch": t[driver.F_MEAN],
+            "f_batch": t[F_MEAN],
             **({} if accuracy is None else {"accuracy": accuracy}),
             "g_norm": np.sqrt(t[driver.G2]),
             "g_max": np.sqrt(t[driver.G2_MAX]),
@@ -466,8 +605,10 @@ class _State:
             best[i] = self.best
         return best
 
-    def _deterministic_row(self) -> dict[str, float]:
+    def _append_row(self) -> None:
+        """A row of a deterministic run, and what rounding may have done to it."""
         t, at = self.totals, self.problem.oracle.value_at
+        weight = driver.total(t, driver.WEIGHT)
         with np.errstate(over="ignore", invalid="ignore"):  # x_{k+1} may be infinite; step k + 1 will say so
             x_next_dist = float(np.linalg.norm(self.iterates[self.k % 2] - self.x0))
         row = {
@@ -475,22 +616,70 @@ class _State:
             "f": t[driver.F],
             "f_avg": at(self.x_avg, self.z_avg),
             "f_best": t[driver.F_BEST],
-            "f_mean": t[driver.F_MEAN],
+            "f_mean": driver.total(t, driver.W_F) / weight if weight > 0 else t[driver.F],
             "g_norm": math.sqrt(t[driver.G2]),
             "g_max": math.sqrt(t[driver.G2_MAX]),
             "g0_norm": math.sqrt(t[driver.G0_2]),
             "x_dist": math.sqrt(t[driver.X_DIST2]),
             "x_next_dist": x_next_dist,
-            "S": t[driver.S],
-            "weight_sum": t[driver.WEIGHT],
+            "S": driver.total(t, driver.S),
+            "weight_sum": weight,
+            "sum_w2_g2": driver.total(t, driver.W2_G2),
+            "sum_w_gx": driver.total(t, driver.W_GX),
+            "sum_w_g": math.sqrt(t[driver.WG2]),
             **self._named_scalars(),
         }
-        if self.select >= 0 and self.k and t[driver.S] > 0:
+        if self.select >= 0 and self.k and row["S"] > 0:
             row["f_selected"] = at(self.x_sel, self.z_sel)
             row["t"] = t[driver.SELECTED_AT]
             row["selected_ratio"] = t[driver.SELECTED]
         row["seconds"] = self.seconds
-        return row
+        self.rows.append(row)
+        self.errors.append(self._errors(row))
+
+    def _errors(self, row: dict[str, float]) -> dict[str, float]:
+        """Bounds on what rounding did to the numbers of a row, from magnitudes of weighted points; see Run."""
+        t, p = self.totals, self.x0.size
+        with np.errstate(all="ignore"):
+            x0, weight = t[driver.X0_NORM], np.float64(row["weight_sum"])
+            of_f, of_dot = EPS * (p + self.z.size + 8), EPS * (p + 8)
+            G = np.float64(self.problem.G if math.isfinite(self.problem.G) else row["g_max"])
+            x = np.sqrt(t[[driver.X_DIST2, driver.X_DIST2_BEST, driver.X_DIST2_MAX, driver.X_DIST2_WEIGHED]])
+            x_size, x_best, x_largest, x_weighed = x0 + x
+            # every x_k is rounded, and so is every step from one to the next
+            moved = EPS * (4 * driver.total(t, driver.W_ROUND) + 2 * self.k * x_weighed * math.sqrt(t[driver.WG2_MAX]))
+            if weight > 0:
+                of_mean = of_f * (driver.total(t, driver.W_F_SIZE) + G * driver.total(t, driver.W_X)) / weight
+                of_gap = of_mean + moved / weight
+                of_average = of_mean + EPS * (8 + math.log(self.k)) * G * driver.total(t, driver.W_X) / weight
+            else:
+                of_mean = of_average = of_gap = of_f * (abs(row["f"]) + G * x_largest)
+            x_next = row["x_next_dist"]
+            errors = {
+                "f": of_f * (abs(row["f"]) + G * x_size),
+                "f_best": of_f * (abs(row["f_best"]) + G * x_best),
+                "f_mean": of_mean,
+                "f_avg": of_average,
+                "f_selected": of_average,
+                "f_star": of_gap,
+                "x_dist": of_dot * row["x_dist"],
+                "x_next_dist": of_dot * row["x_next_dist"] + EPS * (4 + self.k) * max(x_largest, x0 + x_next),
+                **{name: of_dot * row[name] for name in ("g_norm", "g_max", "g0_norm", "S", "sum_w2_g2")},
+                "weight_sum": 4 * EPS * weight,
+                "sum_w_gx": of_dot * driver.total(t, driver.W_GX_SIZE),
+                "sum_w_g": of_dot * row["sum_w_g"] + EPS * self.k * math.sqrt(t[driver.WG2_MAX]),
+                "moved": moved,
+            }  # fmt: skip
+        return {name: float(error) for name, error in errors.items()}
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the trace, also of one without a row."""
+        scalars = [name for name in self.method.scalars if name[0] != "_"]
+        if self.drawn is None:
+            selected = ("f_selected", "t", "selected_ratio") if self.method.select else ()
+            return (*DETERMINISTIC, *scalars, *selected, "seconds")
+        judged = self.evaluation(self.kept.x[:0])[1] is not None
+        return (*STOCHASTIC, *(("accuracy",) if judged else ()), *ALSO_STOCHASTIC, *scalars, "seconds")
 
     def finish(
         self,
@@ -516,7 +705,10 @@ class _State:
             given=given,
             steps=steps,
             k=self.k,
+            columns=self.columns(),
             rows=self.rows,
+            errors=self.errors,
+            transitions=self.transitions,
             x0=self.x0,
             x=self.iterates[last].copy(),
             x_next=self.iterates[self.k % 2].copy(),

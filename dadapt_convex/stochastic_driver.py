@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.driver import (
+    AVERAGES,
+    BAD_WEIGHT,
     DECAYS,
     DONE,
-    F_MEAN,
     G0_2,
     G2,
     G2_MAX,
@@ -26,6 +27,7 @@ from dadapt_convex.driver import (
     X_DIST2,
     F,
     S,
+    W,
 )
 from dadapt_convex.oracle import FASTMATH, Kernel, Objective, Vector, helper, signature
 from dadapt_convex.stochastic import Sampling
@@ -41,9 +43,10 @@ ALIGNMENT = 64  # bytes
 
 # indices into totals, beside those of the driver
 WAITED = N_TOTALS  # steps before the first gradient that is not zero
-COUNTED = N_TOTALS + 1  # steps since the last checkpoint; F_MEAN is the mean of f over these
-TAKEN = N_TOTALS + 2  # snapshots taken since the loop was entered
-N_STOCHASTIC = N_TOTALS + 3
+COUNTED = N_TOTALS + 1  # steps since the last checkpoint
+F_MEAN = N_TOTALS + 2  # the mean of f over these
+TAKEN = N_TOTALS + 3  # snapshots taken since the loop was entered
+N_STOCHASTIC = N_TOTALS + 4
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -56,6 +59,7 @@ def record_and_step(
     totals: Any,
 ) -> int:  # fmt: skip
     """Step k from f and g at x. As long as all gradients were zero, x stays where it is, but for weight decay."""
+    totals[W] = 0.0
     g2 = dot(g, g)
     if not (np.isfinite(f) and np.isfinite(g2)):
         return NOT_FINITE
@@ -72,7 +76,10 @@ def record_and_step(
         copy(x, x_next)
     else:
         w = step(k - np.int64(totals[WAITED]), f, g2, g, x, x_next, vectors, scalars, hyper)
-        if w > 0.0:
+        totals[W] = w
+        if not (w >= 0.0 and np.isfinite(w)):
+            return BAD_WEIGHT
+        if w > 0.0 and totals[AVERAGES] == 1.0:
             totals[WEIGHT] += w
             move_average(x_avg, x, w / totals[WEIGHT])
     totals[DONE] = k + 1
@@ -275,8 +282,8 @@ def kernels(problem: Objective, drawn: Sampling) -> list[Kernel]:
     return [*drive, SNAPSHOT, *([] if oracle.batch is None else [oracle.batch, EVALUATE])]
 
 
-def stochastic_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any) -> Loop:
-    """(k, k_stop) -> (k, why it returned); state: what solve() keeps, see dadapt_convex.solve."""
+def stochastic_loop(problem: Objective, step: Any, drawn: Sampling, state: Any) -> Loop:
+    """(k, k_stop) -> (k, why it returned); step: compiled; state: what solve() keeps, see dadapt_convex.solve."""
     return (_batches_loop if drawn.noise is None else _noise_loop)(problem, step, drawn, state)
 
 
@@ -297,7 +304,7 @@ class Orders:
             SHUFFLE(self.rng.random((epochs, self.m)), self.rows)
 
 
-def _batches_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any) -> Loop:
+def _batches_loop(problem: Objective, step: Any, drawn: Sampling, state: Any) -> Loop:
     oracle, size = problem.oracle, drawn.batch_size
     assert oracle.batch is not None
     assert oracle.data is not None
@@ -305,7 +312,7 @@ def _batches_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any)
     assert size is not None
     data, orders = oracle.data, Orders(oracle.data.b.size, drawn.seed)
     per_epoch, work = drawn.per_epoch(data.b.size), aligned(oracle.work(size))
-    drive, batch, compiled = DRIVE_BATCHES.compile(), oracle.batch.argument, step.argument
+    drive, batch = DRIVE_BATCHES.compile(), oracle.batch.argument
     SHUFFLE.compile()
 
     def loop(k: int, k_stop: int) -> tuple[int, int]:
@@ -314,7 +321,7 @@ def _batches_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any)
             orders.reach(k // per_epoch, (k_stop - 1) // per_epoch)
             stop = min(k_stop, orders.end * per_epoch)
             k, status = drive(
-                batch, compiled, k, stop, data, orders.rows, orders.begin, size, work, *_books(state), *_marks(state),
+                batch, step, k, stop, data, orders.rows, orders.begin, size, work, *_books(state), *_marks(state),
                 state.factors(k, stop), state.scheduled,
             )  # fmt: skip
         return k, status
@@ -322,22 +329,24 @@ def _batches_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any)
     return loop
 
 
-def _noise_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any) -> Loop:
+def _noise_loop(problem: Objective, step: Any, drawn: Sampling, state: Any) -> Loop:
     """Of a compiled objective or one in Python."""
     oracle, noise = problem.oracle, drawn.noise
     assert noise is not None
     rng = np.random.default_rng(drawn.seed)
     p = state.x0.size
-    record, compiled = RECORD_AND_STEP.compile(), step.argument
+    record = RECORD_AND_STEP.compile()
 
     def in_python(k: int, k_stop: int, added: Vector, factors: Vector) -> tuple[int, int]:
         iterates, g, _, *rest = _books(state)
         for i in range(k, k_stop):
             if factors.size:
                 state.hyper[state.scheduled] = factors[i - k]
+            state.in_objective = True
             f = oracle.evaluate(iterates[i % 2].copy(), g, state.z)
+            state.in_objective = False
             g += added[i - k]
-            status = record(compiled, i, f, g, iterates[i % 2], iterates[(i + 1) % 2], *rest)
+            status = record(step, i, f, g, iterates[i % 2], iterates[(i + 1) % 2], *rest)
             if status != GOES_ON:
                 return i, status
             if at_mark(i + 1, state.kept.marks, state.totals):
@@ -356,7 +365,7 @@ def _noise_loop(problem: Objective, step: Kernel, drawn: Sampling, state: Any) -
                 k, status = in_python(k, stop, added, factors)
             else:
                 k, status = drive(
-                    kernel, compiled, k, stop, oracle.data, added, state.z, *_books(state), *_marks(state),
+                    kernel, step, k, stop, oracle.data, added, state.z, *_books(state), *_marks(state),
                     factors, state.scheduled,
                 )  # fmt: skip
         return k, status

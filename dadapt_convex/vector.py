@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.oracle import helper
+from dadapt_convex.oracle import exact_helper, helper
 
 
 @helper
@@ -54,3 +54,25 @@ def move_from(x: Any, c: float, g: Any, x_next: Any) -> None:
     """x_next <- x - c g."""
     for i in range(x.size):
         x_next[i] = x[i] - c * g[i]
+
+
+@helper
+def distance_and_product(x: Any, x0: Any, g: Any) -> tuple[float, float]:
+    """(||x - x0||^2, <g, x - x0>)."""
+    squares = product = 0.0
+    for i in range(x.size):
+        moved = x[i] - x0[i]
+        squares += moved * moved
+        product += g[i] * moved
+    return squares, product
+
+
+@exact_helper
+def add_exactly(sums: Any, i: int, term: float) -> None:
+    """sums[i] + sums[i + 1] <- that sum + term; what rounding takes from sums[i] is kept in sums[i + 1] (Neumaier)."""
+    total = sums[i] + term
+    if abs(sums[i]) >= abs(term):
+        sums[i + 1] += (sums[i] - total) + term
+    else:
+        sums[i + 1] += (term - total) + sums[i]
+    sums[i] = total

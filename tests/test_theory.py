@@ -14,7 +14,9 @@ import pytest
 import dadapt_convex as dc
 import problems
 from dadapt_convex.oracle import Helper, helper, step
-from dadapt_convex.theory.theorem import NOT_APPLICABLE, UNDECIDED, VERIFIED, VIOLATED, gap_sides
+from dadapt_convex.theory.theorem import NOT_APPLICABLE, TIGHT, UNDECIDED, VERIFIED, VIOLATED, gap_sides
+
+HOLDS = [VERIFIED, TIGHT]
 
 # Random data, overlapping classes: a minimiser exists.
 RNG = np.random.default_rng(5)
@@ -78,9 +80,8 @@ def verdicts(method, problem, steps=400, checkpoints="all", **hyper):
 @pytest.mark.parametrize(("method", "hyper"), RUNS, ids=str)
 def test_every_claim_holds_at_every_step_on_hard_instances(method, hyper, problem):
     found = verdicts(method, problem, **hyper)
-    assert set(found["verdict"]) <= {VERIFIED, NOT_APPLICABLE}, found.to_string()
-    # without a theorem for their schedule: the step of AdaGrad-Norm
-    assert (found["verdict"] == VERIFIED).any() or (method, hyper) == ("adagrad_norm", COSINE)
+    assert set(found["verdict"]) <= {*HOLDS, NOT_APPLICABLE}, found.to_string()
+    assert (found["verdict"] == VERIFIED).any()
     assert (found.loc[found["verdict"] == NOT_APPLICABLE, "note"] != "").all()
 
 
@@ -93,12 +94,12 @@ def test_no_claim_is_violated_on_data(method, hyper, loss):
     found = verdicts(method, problem, **hyper)
     assert VIOLATED not in set(found["verdict"]), found.to_string()
     if method == "dadapt_dual_averaging" and "schedule" not in hyper:
-        assert found.loc[["L1", "D3"], "verdict"].eq(VERIFIED).all(), found.to_string()
+        assert found.loc[["L1", "D3"], "verdict"].isin(HOLDS).all(), found.to_string()
 
 
 def test_every_theorem_of_the_library_is_claimed_by_some_method():
     claimed = {claim for name in dc.methods() for claim in dc.get_method(name).claims}
-    assert claimed == set(dc.theorems())
+    assert claimed == {name for name, theorem in dc.theorems().items() if not theorem.about}
 
 
 def test_every_theorem_has_a_statement_and_a_source():
@@ -298,8 +299,8 @@ def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
     """The same statement with its right-hand side multiplied."""
 
     def sides(case):
-        lhs, rhs, size = theorem.sides(case)
-        return dc.Sides(lhs, factor * rhs, size)
+        lhs, rhs = theorem.sides(case)
+        return dc.Sides(lhs, factor * rhs)
 
     return replace(theorem, sides=sides)
 
@@ -355,7 +356,7 @@ def test_a_constant_slightly_too_small_is_refuted(theorem, method, hyper, proble
     claim = dc.theorems()[theorem]
     found = dc.check(run, problem.optimum(), theorems=[replace(scaled(claim, factor), name="too small")])
     found = found.set_index("theorem")["verdict"]
-    assert found[theorem] == VERIFIED
+    assert found[theorem] in HOLDS
     assert found["too small"] == VIOLATED
 
 
@@ -370,7 +371,7 @@ def test_the_asymptotic_bound_is_false_without_its_condition():
     assert failing[-1] == 318
     unconditional = replace(dc.theorems()["asymptotic"], name="unconditional", rows=None)
     found = dc.check(run, problem.optimum(), theorems=[unconditional]).set_index("theorem")["verdict"]
-    assert found["asymptotic"] == VERIFIED
+    assert found["asymptotic"] in HOLDS
     assert found["unconditional"] == VIOLATED
 
 
@@ -386,7 +387,7 @@ def test_D2_needs_its_last_term():
     last = run.trace.iloc[-1]
     assert last["sum_gamma_g2"] > 10 * 2 * math.sqrt(last["S"])
     found = dc.check(run).set_index("theorem")["verdict"]
-    assert found["D2"] == VERIFIED
+    assert found["D2"] in HOLDS
 
 
 def test_the_factor_2_of_algorithm_4_breaks_the_lower_bound_on_D():
@@ -396,14 +397,14 @@ def test_the_factor_2_of_algorithm_4_breaks_the_lower_bound_on_D():
         name="at most D",
         statement="d_hat_{n+1} <= D",
         source="nobody",
-        sides=lambda c: dc.Sides(c.d_hat, np.full_like(c.d, c.D), c.d),
+        sides=lambda c: dc.Sides(c.d_hat, c.D),
     )
     run = dc.solve(problem, "dadapt_sgd", steps=400, momentum=0.0)
     assert run.trace["d"].iloc[-1] == pytest.approx(1.114, abs=5e-4)
     found = dc.check(run, problem.optimum(), theorems=[at_most_D]).set_index("theorem")
     assert found.loc["at most D", "verdict"] == VIOLATED
     assert found.loc["at most D", "worst_ratio"] == pytest.approx(1.114, abs=5e-4)
-    assert found.loc["sgd_d_hat", "verdict"] == VERIFIED
+    assert found.loc["sgd_d_hat", "verdict"] in HOLDS
     with_momentum = dc.solve(problem, "dadapt_sgd", steps=400)
     assert with_momentum.trace["d"].iloc[-1] == pytest.approx(5.787, abs=5e-4)
     found = dc.check(with_momentum, problem.optimum(), theorems=[at_most_D]).set_index("theorem")["verdict"]
@@ -446,7 +447,7 @@ def test_a_theorem_says_which_schedules_it_covers(method, any_schedule):
     constant = verdicts(method, problem)
     for schedule in ("warmup(20, cosine)", "stagewise(100)", lambda k: 3.0 if k % 2 else 0.0):
         found = verdicts(method, problem, schedule=schedule)
-        assert set(found.index[found["verdict"] == VERIFIED]) >= any_schedule
+        assert set(found.index[found["verdict"].isin(HOLDS)]) >= any_schedule
         assert VIOLATED not in set(found["verdict"]), found.to_string()
         uncovered = [name for name in found.index if dc.theorems()[name].schedule == "constant"]
         assert found.loc[uncovered, "verdict"].eq(NOT_APPLICABLE).all()
@@ -585,7 +586,7 @@ def test_the_optimum_of_a_ball_serves_what_holds_for_any_point_alone():
         assert found.loc[claim, "verdict"] == NOT_APPLICABLE
         assert "needs a minimiser of f, and the optimum is that of a ball of radius 0.5" in found.loc[claim, "note"]
         for name in {"I2", "I3", "I3_simple", "ada_I2", "ada_I3", "sgd_I2"} & set(found.index):
-            assert found.loc[name, "verdict"] == VERIFIED
+            assert found.loc[name, "verdict"] in HOLDS
     below = dc.solve(problem, "dadapt_gradient_descent", steps=5000)
     assert below.trace["f_best"].iloc[-1] < ball.f_lo  # so the assumption is not met indeed
     assert below.trace["d"].iloc[-1] > ball.D_hi
@@ -633,7 +634,7 @@ def test_beyond_the_range_of_float64_nothing_is_violated(method, d0):
 def test_within_the_range_of_float64_the_verdicts_stay():
     for d0 in (1e-140, 1e-30):
         found = dc.check(dc.solve(HARD[0], "dadapt_dual_averaging", steps=50, d0=d0), HARD[0].optimum())
-        assert set(found.set_index("theorem").loc[["L1", "I1", "I2", "I3", "D1", "D3"], "verdict"]) == {VERIFIED}
+        assert set(found.set_index("theorem").loc[["L1", "I1", "I2", "I3", "D1", "D3"], "verdict"]) <= {*HOLDS}
 
 
 def test_wide_intervals_leave_a_claim_undecided_and_never_violated():
@@ -662,7 +663,7 @@ def test_claims_that_need_a_minimiser_do_not_apply_without_one():
     found = dc.check(run, optimum).set_index("theorem")
     assert found.loc[["L1", "D3", "asymptotic", "I2", "I3"], "verdict"].eq(NOT_APPLICABLE).all()
     assert found.loc["D3", "note"] == "no minimiser exists, D is infinite"
-    assert found.loc[["D1", "D2", "I1", "I2_comparator", "non_asymptotic_lemma"], "verdict"].eq(VERIFIED).all()
+    assert found.loc[["D1", "D2", "I1", "I2_comparator", "non_asymptotic_lemma"], "verdict"].isin(HOLDS).all()
 
 
 def test_d0_above_D_makes_the_claims_inapplicable_not_violated():
@@ -681,7 +682,7 @@ def test_D_inf_is_read_from_the_optimum_or_from_D():
     assert (exact.D_inf_lo, exact.D_inf_hi) == pytest.approx((0.5, 0.5))
     ratio = dc.check(run, exact).set_index("theorem").loc["ada_L1", "worst_ratio"]
     unknown = dc.check(run, Interval(0.0, 0.0, 1.0, 1.0, np.zeros(4))).set_index("theorem").loc["ada_L1"]
-    assert unknown["verdict"] == VERIFIED
+    assert unknown["verdict"] in HOLDS
     assert unknown["worst_ratio"] == pytest.approx(ratio, rel=1e-12)  # sqrt(4) = 2: the lower end is exact here
     above = dc.solve(problem, "dadapt_adagrad", steps=50, d0=0.7)
     notes = dc.check(above, exact).set_index("theorem")
@@ -696,7 +697,7 @@ def test_G_inf_too_small_makes_the_claims_inapplicable():
     found = verdicts("dadapt_adagrad", problems.absolute_value(), G_inf=0.5)
     assert found.loc[["ada_D2", "ada_D3_a_priori", "ada_asymptotic"], "verdict"].eq(NOT_APPLICABLE).all()
     assert "needs |g_k| <= G_inf = 0.5, and 1 was seen" in found.loc["ada_D2", "note"]
-    assert found.loc[["ada_L1", "ada_D3"], "verdict"].eq(VERIFIED).all()
+    assert found.loc[["ada_L1", "ada_D3"], "verdict"].isin(HOLDS).all()
 
 
 @pytest.mark.parametrize("method", ["dadapt_adagrad", "dadapt_sgd", "sgd", "adagrad"])
@@ -713,13 +714,13 @@ def test_G_too_small_for_the_modified_step_violates_nothing(G):
     found = verdicts("dadapt_dual_averaging", problems.absolute_value(), step="modified", G=G)
     assert VIOLATED not in set(found["verdict"]), found.to_string()
     assert found.loc[["D2", "D3_a_priori", "asymptotic", "non_asymptotic"], "verdict"].eq(NOT_APPLICABLE).all()
-    assert found.loc["D3", "verdict"] == VERIFIED
+    assert found.loc["D3", "verdict"] in HOLDS
 
 
 def test_d0_above_D_still_has_its_bound_with_d0_in_place_of_D():
     for d0 in (1.5, 2.0, 100.0):
         found = verdicts("dadapt_dual_averaging", problems.absolute_value(), d0=d0)
-        assert found.loc["D3_any_d0", "verdict"] == VERIFIED
+        assert found.loc["D3_any_d0", "verdict"] in HOLDS
 
 
 @pytest.mark.parametrize("offset", [1e6, 1e8, 1e12])
@@ -745,7 +746,7 @@ def test_polyak_below_the_minimum_is_judged_only_where_its_analysis_holds():
         problem = problems.logistic(data, labels, x0=centre + offset * rng.standard_normal(3))
         found = verdicts("polyak", problem, steps=20_000, checkpoints="log")
         assert VIOLATED not in set(found["verdict"]), found.to_string()
-        assert found.loc["polyak_inequality", "verdict"] == VERIFIED
+        assert found.loc["polyak_inequality", "verdict"] in HOLDS
 
 
 def test_an_average_that_is_not_the_average_is_noticed():
@@ -770,7 +771,7 @@ def test_without_an_optimum_only_statements_about_the_run_itself_are_checked():
     run = dc.solve(problems.absolute_value(), "dadapt_dual_averaging", steps=100)
     found = dc.check(run).set_index("theorem")["verdict"]
     assert found["D3"] == NOT_APPLICABLE
-    assert found["D1"] == VERIFIED
+    assert found["D1"] in HOLDS
 
 
 def test_starting_at_a_minimiser_applies_no_theorem():
@@ -814,6 +815,5 @@ def test_gap_bounds_start_with_the_methods_own_and_lie_above_the_gap():
 
 def test_an_unknown_claim_is_named():
     method = replace(dc.get_method("polyak"), claims=("polyak_rat",))
-    run = dc.solve(problems.absolute_value(), method, steps=3)
     with pytest.raises(ValueError, match="did you mean polyak_rate"):
-        dc.check(run, problems.absolute_value().optimum())
+        dc.solve(problems.absolute_value(), method, steps=3)

@@ -30,12 +30,12 @@ RATE = Real("lr", "the learning rate, in units of ||x||", default=1e-2, low=0.0)
 
 @step
 def adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
-    """Iteration k, in one pass over the parameters; the output is the last iterate."""
+    """Iteration k, in one pass over the parameters; all x_k weigh the same."""
     x0, a2 = vectors[0], vectors[1]
     lr, eps, w, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
 
     rate = lr * gamma
-    a_norm1, reach = 0.0, scalars[2]
+    a_norm1, reach = 0.0, scalars[1]
     for i in range(x.size):
         gi = g[i] + w * x[i]
         a2[i] += gi * gi
@@ -44,9 +44,8 @@ def adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: A
         x_next[i] = x[i] - rate * gi / a
         a_norm1 += a
 
-    scalars[0] += f
-    scalars[1], scalars[2] = a_norm1, reach
-    return 0.0
+    scalars[0], scalars[1] = a_norm1, reach
+    return 1.0
 
 
 METHOD = Method(
@@ -55,9 +54,10 @@ METHOD = Method(
     summary="AdaGrad with a rate for each coordinate, scaled by hand",
     hyper=(RATE, replace(EPS, default=1e-10), WEIGHT_DECAY, SCHEDULE),
     vectors=("x0", "a2"),
-    scalars=("sum_f", "a_norm1", "x_reach"),
+    scalars=("a_norm1", "x_reach"),
     step=adagrad,
+    averages=False,
     claims=(
-        "adagrad_rate", "adagrad_reach", "adagrad_first_step",
+        "adagrad_rate", "adagrad_reach", "adagrad_first_step", "regret", "definition_adagrad",
     ),
 )  # fmt: skip

@@ -47,5 +47,5 @@ METHOD = Method(
     vectors=(),
     scalars=("_S", "h"),
     step=adagrad_norm,
-    claims=("adagrad_norm_rate", "definition_adagrad_step"),
+    claims=("adagrad_norm_rate", "regret", "definition_adagrad_step", "definition_adagrad_norm"),
 )

@@ -62,7 +62,10 @@ METHOD = Method(
         "I2_comparator",
         "I3",
         "I3_simple",
+        "regret",
         "definition_adagrad_gamma",
+        "definition_s",
         "definition_x",
+        "definition_adagrad_norm_dual_averaging",
     ),
 )

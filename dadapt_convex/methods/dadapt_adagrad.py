@@ -120,7 +120,7 @@ METHOD = Method(
     claims=(
         "ada_D3", "ada_D3_a_priori", "ada_asymptotic",
         "ada_L1", "ada_D1", "ada_D2",
-        "ada_I1", "ada_I2", "ada_I2_comparator", "ada_I3",
-        "ada_definition_d_hat", "ada_definition_a", "ada_definition_x", "ada_definition_lambda", "definition_growth",
+        "ada_I1", "ada_I2", "ada_I2_comparator", "ada_I3", "regret",
+        "ada_definition_d_hat", "ada_definition_a", "ada_definition_x", "definition_dadapt_adagrad",
     ),
 )  # fmt: skip

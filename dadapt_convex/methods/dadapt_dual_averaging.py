@@ -88,8 +88,8 @@ METHOD = Method(
         "D3", "D3_a_priori", "D3_selected", "D3_any_d0", "asymptotic", "asymptotic_sharper",
         "non_asymptotic", "non_asymptotic_sharper", "non_asymptotic_lemma", "non_asymptotic_lemma_sharper", "limit",
         "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
-        "I1", "I2", "I2_comparator", "I3", "I3_simple",
-        "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_d", "definition_lambda",
-        "definition_weights", "definition_x",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple", "regret",
+        "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_weights", "definition_s",
+        "definition_x", "definition_dadapt_dual_averaging",
     ),
 )  # fmt: skip

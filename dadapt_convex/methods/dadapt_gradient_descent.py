@@ -75,7 +75,8 @@ METHOD = Method(
     claims=(
         "gd_D3", "gd_D3_a_priori", "gd_rate", "gd_asymptotic",
         "L1", "L1_half_distance", "gd_D1", "gd_D2",
-        "I1", "I2", "I2_comparator", "I3", "I3_simple",
-        "gd_definition_d_hat", "gd_definition_lambda", "definition_growth", "definition_x",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple", "regret",
+        "gd_definition_d_hat", "definition_s", "definition_x",
+        "definition_dadapt_gradient_descent",
     ),
 )  # fmt: skip

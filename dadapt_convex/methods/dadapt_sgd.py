@@ -49,10 +49,10 @@ def norm_with_decay(g: Any, w: float, x: Any) -> float:
 def dadapt_sgd(
     k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
 ) -> float:
-    """Iteration k of Algorithm 4, in one pass over the parameters; the output is the last iterate."""
+    """Iteration k of Algorithm 4, in one pass over the parameters; the weight of x_k is lambda_k."""
     x0, s = vectors[0], vectors[1]
     lr, beta, w, growth_rate, released, gamma = hyper[1], hyper[2], hyper[3], hyper[4], hyper[5] == 1.0, hyper[6]
-    d, d_hat, G = scalars[0], scalars[1], scalars[8]
+    d, d_hat, G = scalars[0], scalars[1], scalars[6]
 
     if G == 0.0:
         G = math.sqrt(g2) if released else norm_with_decay(g, w, x)
@@ -71,13 +71,11 @@ def dadapt_sgd(
         d_hat = 2.0 * sum_gs / s_norm
 
     if k > 0:
-        scalars[7] += lam * (scalars[9] - f)
+        scalars[5] += lam * (scalars[7] - f)
     scalars[0], scalars[1], scalars[2], scalars[3] = grow(d, d_hat, growth_rate), d_hat, s_norm, sum_gs
     scalars[4] += lam * lam * g2_decayed
-    scalars[5] += lam
-    scalars[6] += lam * f
-    scalars[8], scalars[9] = G, f
-    return 0.0
+    scalars[6], scalars[7] = G, f
+    return lam
 
 
 METHOD = Method(
@@ -90,15 +88,14 @@ METHOD = Method(
         "d", "d_hat", "s_norm",
         "sum_lambda_gs",  # sum_{i<=k} lambda_i <g_i, s_i>
         "sum_lambda2_g2",  # sum_{i<=k} lambda_i^2 ||g_i||^2
-        "sum_lambda",
-        "sum_lambda_f",  # sum_{i<=k} lambda_i f(x_i)
         "sum_lambda_df",  # sum_{1<=i<=k} lambda_i (f(x_{i-1}) - f(x_i))
         "G_first", "_f",
     ),
     init=init,
     step=dadapt_sgd,
+    averages=False,
     claims=(
-        "sgd_I2", "sgd_d_hat", "sgd_I1",
-        "sgd_definition_d_hat", "sgd_definition_lambda", "sgd_definition_x", "definition_growth",
+        "sgd_I2", "sgd_d_hat", "sgd_I1", "regret",
+        "sgd_definition_d_hat", "sgd_definition_x", "definition_dadapt_sgd",
     ),
 )  # fmt: skip

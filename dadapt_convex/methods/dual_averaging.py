@@ -59,7 +59,10 @@ METHOD = Method(
         "I2_comparator",
         "I3",
         "I3_simple",
+        "regret",
         "definition_nesterov_gamma",
+        "definition_s",
         "definition_x",
+        "definition_dual_averaging",
     ),
 )

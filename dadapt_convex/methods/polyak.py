@@ -45,5 +45,5 @@ METHOD = Method(
     vectors=(),
     scalars=("h", "sum_gap2", "sum_h", "sum_h_gap"),
     step=polyak,
-    claims=("polyak_rate", "polyak_sum_of_squares", "polyak_inequality"),
+    claims=("polyak_rate", "polyak_sum_of_squares", "polyak_inequality", "regret", "definition_polyak"),
 )

@@ -29,7 +29,7 @@ RATE = Real("lr", "the learning rate, in units of ||x|| / ||g||", default=1e-3, 
 
 @step
 def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
-    """Iteration k, in one pass over the parameters; the output is the last iterate."""
+    """Iteration k, in one pass over the parameters; the weight of x_k is h_k."""
     m = vectors[0]
     lr, beta, w, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
 
@@ -39,11 +39,8 @@ def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, 
         x_next[i] = x[i] - h * m[i]
 
     if k == 0:
-        scalars[3] = f
-    scalars[0] += h
-    scalars[1] += h * f
-    scalars[2] += h * h * g2
-    return 0.0
+        scalars[0] = f
+    return h
 
 
 METHOD = Method(
@@ -52,9 +49,10 @@ METHOD = Method(
     summary="stochastic gradient descent with momentum, at a rate tuned by hand",
     hyper=(RATE, replace(MOMENTUM, default=0.0), WEIGHT_DECAY, SCHEDULE),
     vectors=("m",),
-    scalars=("sum_h", "sum_h_f", "sum_h2_g2", "f_first"),
+    scalars=("f_first",),
     step=sgd,
+    averages=False,
     claims=(
-        "sgd_basic_inequality", "sgd_momentum",
+        "sgd_basic_inequality", "sgd_momentum", "regret", "definition_sgd",
     ),
 )  # fmt: skip

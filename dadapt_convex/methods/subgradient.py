@@ -38,7 +38,6 @@ def subgradient(
     move_from(x, h, g, x_next)
 
     scalars[0] = h
-    scalars[1] += h * h * g2
     return h
 
 
@@ -48,14 +47,16 @@ METHOD = Method(
     summary="the subgradient method, constant or 1/sqrt(k + 1) step, given D and G",
     hyper=(D, G, SCHEDULE, N),
     vectors=(),
-    scalars=("h", "sum_h2_g2"),
+    scalars=("h",),
     step=subgradient,
     claims=(
         "subgradient_rate",
         "subgradient_any_k",
         "subgradient_inverse_sqrt_rate",
         "basic_inequality",
+        "regret",
         "definition_constant_step",
         "definition_inverse_sqrt_step",
+        "definition_subgradient",
     ),
 )

@@ -45,5 +45,5 @@ METHOD = Method(
     vectors=(),
     scalars=("h",),
     step=subgradient_last_iterate,
-    claims=("last_iterate_rate", "definition_decreasing_step"),
+    claims=("last_iterate_rate", "regret", "definition_decreasing_step", "definition_subgradient_last_iterate"),
 )

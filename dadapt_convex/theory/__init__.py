@@ -13,12 +13,15 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dadapt_convex.method import nearest
+from dadapt_convex.method import Method, nearest
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.theory.rounded import Rounded, plain
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
+    LEMMA,
     NOT_APPLICABLE,
+    RATE,
+    TIGHT,
     UNDECIDED,
     VERIFIED,
     VIOLATED,
@@ -30,8 +33,10 @@ from dadapt_convex.theory.theorem import (
     Unmet,
     Verdict,
     bounds_frame,
+    check_needs,
     gap_sides,
     judge,
+    sides_of,
     spoken_of,
 )
 
@@ -39,11 +44,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DEFINITION",
+    "LEMMA",
     "NOT_APPLICABLE",
+    "RATE",
+    "TIGHT",
     "UNDECIDED",
     "VERIFIED",
     "VIOLATED",
     "Case",
+    "Rounded",
     "Sides",
     "Theorem",
     "Unmet",
@@ -63,11 +73,18 @@ def theorems() -> dict[str, Theorem]:
     return Library((t.name, t) for t in found)
 
 
-def claims(run: Run, extra: Iterable[Theorem | str] = ()) -> list[Theorem]:
-    """The theorems that speak of this run: the method's claims, then those that are about it, then `extra`."""
-    named = [_theorem(claim, f"{run.method.name} claims") for claim in run.method.claims]
-    about = [t for t in theorems().values() if run.method.name in t.about and t not in named]
+def claims(method: Method, extra: Iterable[Theorem | str] = ()) -> list[Theorem]:
+    """The theorems that speak of a method's runs: its claims, then those that are about it, then `extra`."""
+    named = [_theorem(claim, f"{method.name} claims") for claim in method.claims]
+    about = [t for t in theorems().values() if {method.name, "*"} & {*t.about} and t not in named]
     return [*named, *about, *(_theorem(claim, "check() was given") for claim in extra)]
+
+
+def check_claims(method: Method, extra: Iterable[Theorem | str] = ()) -> None:
+    """ValueError for a claim that names no theorem, or one that needs what the method does not have."""
+    for theorem in claims(method, extra):
+        columns = [name for name in method.scalars if name[0] != "_"]
+        check_needs(theorem, columns, method.parameters, method.name)
 
 
 def _theorem(claim: Theorem | str, who: str) -> Theorem:
@@ -95,17 +112,26 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
     Returns
     -------
     pandas.DataFrame
-        theorem, verdict, worst_ratio (lhs/rhs at the worst checkpoint, at the unfavourable ends of the
-        intervals; at the favourable ends where VIOLATED), k (that checkpoint), note. VERIFIED: it holds at every
-        checkpoint it speaks of even at the unfavourable ends. VIOLATED: it fails somewhere even at the
-        favourable ends. UNDECIDED: neither. NOT_APPLICABLE: an assumption is not met; the note names it. With
-        stochastic gradients always NOT_APPLICABLE: the note and worst_ratio say how often and how far the statement
-        was exceeded at the favourable ends, k where most.
-        Rounding is allowed for as dadapt_convex/theory/theorem.py states.
+        theorem; kind ("rate", "lemma" or "definition"); verdict; worst_ratio (lhs/rhs at the worst checkpoint and
+        corner of the intervals of f* and D; at the corner where it fails least, where VIOLATED); k (that checkpoint);
+        arithmetic; note (how many checkpoints were looked at, why nothing is decided, how the run ended if it was not
+        completed). VERIFIED: it holds at every checkpoint it speaks of and at all four corners, rounding counted
+        against it. TIGHT: the two sides are equal to within rounding somewhere, nowhere worse. VIOLATED: it fails
+        somewhere at all corners, beyond rounding. UNDECIDED: none of these. NOT_APPLICABLE: an assumption is not met;
+        the note names it. With stochastic gradients bounds are always NOT_APPLICABLE: the note and worst_ratio say how
+        often and how far the statement was exceeded at the favourable corner, k where most; definitions have verdicts.
+        dadapt_convex/theory/theorem.py states all this exactly.
+
+    Raises
+    ------
+    ValueError
+        For a theorem that is unknown, reads what the run does not have, or returns no two sides.
     """
     import pandas as pd
 
-    verdicts = [judge(theorem, run, optimum) for theorem in claims(run, theorems)]
+    given = list(theorems)
+    check_claims(run.method, given)
+    verdicts = [judge(theorem, run, optimum) for theorem in claims(run.method, given)]
     return pd.DataFrame(verdicts, columns=list(Verdict._fields))
 
 
@@ -122,12 +148,12 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
         (optimum.D_lo, optimum.D_hi), D_inf_interval(run, optimum)
     ))  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for theorem in claims(run):
+    for theorem in claims(run.method):
         if not theorem.figure or judge(theorem, run, optimum).verdict == NOT_APPLICABLE:
             continue
+        mask = spoken_of(theorem, Case(run, optimum.f_hi, D, optimum, D_inf, exact=True))
         case = Case(run, optimum.f_hi, D, optimum, D_inf)
-        mask = spoken_of(theorem, case)
-        bound = np.broadcast_to(theorem.sides(case).rhs, mask.shape)
+        bound = plain(sides_of(theorem, case)[1])
         rows.extend(
             {"theorem": theorem.name, "iterate": theorem.iterate, "k": int(k), "bound": float(b)}
             for k, b in zip(case.k[mask], bound[mask], strict=True)

@@ -8,9 +8,12 @@ and the last sum is at most 2 sqrt(S_n).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from dadapt_convex.theory.theorem import Case, Sides, Theorem, gap_sides, identity_sides
+from dadapt_convex.theory.steps import Steps, definition, dot
+from dadapt_convex.theory.theorem import DEFINITION, RATE, Case, Sides, Theorem, gap_sides, known_schedule
 
 
 def _rate(c: Case) -> Sides:
@@ -20,12 +23,20 @@ def _rate(c: Case) -> Sides:
 
 
 def _step(c: Case) -> Sides:
-    return identity_sides(c, c.h, c.hyper["eta"] / np.sqrt(c.S))
+    return Sides(c.h, c.factor * c.hyper["eta"] / np.sqrt(c.S))
+
+
+@definition
+def _recursion(t: Steps) -> dict[str, Any]:
+    S = t._S + dot(t.g, t.g)
+    h = t.factor * t.hyper["eta"] / np.sqrt(S)
+    return {"_S": S, "h": h, "x_next": t.x - h * t.g, "weight": t.factor}
 
 
 THEOREMS = (
     Theorem(
         name="adagrad_norm_rate",
+        kind=RATE,
         statement="sum (f(x_k) - f*) <= ([D^2 + eta^2 (1 + ln(S_n/S_0))] / (2 eta) + eta) sqrt(S_n)",
         source="own",
         sides=_rate,
@@ -34,9 +45,22 @@ THEOREMS = (
     ),
     Theorem(
         name="definition_adagrad_step",
-        statement="h_n = eta / sqrt(S_n), to rounding",
+        kind=DEFINITION,
+        statement="h_n = gamma_n eta / sqrt(S_n)",
         source="Ward, Wu & Bottou 2019",
         sides=_step,
+        relation="=",
+        assumptions=(known_schedule,),
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_adagrad_norm",
+        kind=DEFINITION,
+        statement="S_k = S_{k-1} + ||g_k||^2, x_{k+1} = x_k - gamma_k eta g_k/sqrt(S_k), weight of x_k: gamma_k",
+        source="Ward, Wu & Bottou 2019",
+        steps=_recursion,
+        schedule="any",
         uses_optimum=False,
     ),
 )

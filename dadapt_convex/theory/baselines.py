@@ -17,18 +17,24 @@ r"""The baselines that are tuned by hand, SGD, AdaGrad and Adam, and the step of
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from dadapt_convex.theory.rounded import rounded
+from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, norm1, rest, unless_zero
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
+    RATE,
     Case,
     Sides,
     Theorem,
     after_the_row_before,
     before,
     first_row,
+    gap_sides,
+    has_weight,
     hyper_is,
-    identity_sides,
     no_weight_decay,
 )
 
@@ -36,91 +42,118 @@ OWN = "own"
 DM23 = "Defazio & Mishchenko 2023"
 
 
-def _mean_gap(c: Case, f_mean: np.ndarray, bound: np.ndarray, size: np.ndarray) -> Sides:
-    """A bound on a mean of gaps, of which the method keeps the sum; f_size: see Case."""
-    return Sides(f_mean - c.f_star, bound, np.abs(f_mean) + abs(c.f_star) + c.G * c.x_size + size)
-
-
 def _basic(c: Case) -> Sides:
-    rhs = (0.5 * c.D**2 + 0.5 * c.sum_h2_g2) / c.sum_h
-    return _mean_gap(c, c.sum_h_f / c.sum_h, rhs, rhs)
-
-
-def _any_step(c: Case) -> np.ndarray:
-    return c.sum_h > 0
+    return gap_sides(c, (0.5 * c.D**2 + 0.5 * c.sum_w2_g2) / c.weight_sum)
 
 
 def _momentum(c: Case) -> Sides:
     h, beta = c.hyper["lr"], c.hyper["momentum"]
     first = (1 - beta) * c.D**2 / (2 * h) + h / (2 * (1 - beta)) * c.S
-    share = beta / (1 - beta)
-    size = first + share * (np.abs(c.f_first) + np.abs(c.f))
-    return _mean_gap(c, c.sum_h_f / c.sum_h, (first + share * (c.f_first - c.f)) / c.k, size / c.k)
+    return gap_sides(c, (first + beta / (1 - beta) * (c.f_first - c.f)) / c.k)
 
 
 def _adagrad(c: Case) -> Sides:
     h = c.hyper["lr"]
-    rhs = ((c.D_inf + c.x_reach) ** 2 / (2 * h) + h) * c.a_norm1 / c.k
-    return _mean_gap(c, c.sum_f / c.k, rhs, rhs)
+    return gap_sides(c, ((c.D_inf + c.x_reach) ** 2 / (2 * h) + h) * c.a_norm1 / c.k)
 
 
 def _adagrad_reach(c: Case) -> Sides:
-    return Sides(c.x_dist, math.sqrt(c.run.x0.size) * c.x_reach, c.x_size)
+    return Sides(c.x_dist, math.sqrt(c.p) * c.x_reach)
 
 
 def _adagrad_first(c: Case) -> Sides:
     """h g_0/(|g_0| + eps) in each coordinate: at most h."""
-    rhs = np.full_like(c.k, math.sqrt(c.run.x0.size) * c.hyper["lr"])
-    return Sides(c.x_next_dist, rhs, rhs + c.x_size)
+    return Sides(c.x_next_dist, math.sqrt(c.p) * c.hyper["lr"])
 
 
-def _adam_ratio(c: Case) -> np.ndarray:
+def _adam_ratio(c: Case) -> Any:
     """The bound on |m|/sqrt(v) in each coordinate: a geometric sum under the root."""
-    beta1, beta2 = c.hyper["betas"]
+    beta1, beta2 = map(rounded, c.hyper["betas"])
     if beta1 == 0:
         terms = np.ones_like(c.k)
     elif beta2 == 0:
         terms = np.full_like(c.k, math.inf)
     else:
         ratio = beta1**2 / beta2
-        terms = c.k if ratio == 1 else np.expm1(c.k * math.log(ratio)) / (ratio - 1)
-    return (1 - beta1) / math.sqrt(1 - beta2) * np.sqrt(terms)
+        terms = c.k if ratio == 1 else np.expm1(c.k * np.log(ratio)) / (ratio - 1)
+    return (1 - beta1) / np.sqrt(1 - beta2) * np.sqrt(terms)
 
 
 def _adam_step(c: Case) -> Sides:
-    beta1, beta2 = c.hyper["betas"]
-    t = c.k
-    correction = np.sqrt(-np.expm1(t * np.log(beta2))) / (-np.expm1(t * np.log(beta1)))
-    rhs = math.sqrt(c.run.x0.size) * c.hyper["lr"] * correction * _adam_ratio(c)
-    return Sides(c.step_norm, rhs, rhs)
+    beta1, beta2 = map(rounded, c.hyper["betas"])
+    correction = np.sqrt(1 - beta2**c.k) / (1 - beta1**c.k)
+    return Sides(c.step_norm, math.sqrt(c.p) * c.hyper["lr"] * correction * _adam_ratio(c))
 
 
 def _dadapt_adam_step(c: Case) -> Sides:
-    rhs = math.sqrt(c.run.x0.size) * c.hyper["lr"] * before(c, c.d, c.hyper["d0"]) * _adam_ratio(c)
-    return Sides(c.step_norm, rhs, rhs)
-
-
-def _definition_r_first(c: Case) -> Sides:
-    return Sides(np.abs(c.r), np.zeros_like(c.r), np.zeros_like(c.r))
+    d = before(c, c.d, c.hyper["d0"])
+    return Sides(c.step_norm, math.sqrt(c.p) * c.hyper["lr"] * d * _adam_ratio(c))
 
 
 def _definition_adam_d_hat(c: Case) -> Sides:
     b = math.sqrt(c.hyper["betas"][1])
-    return identity_sides(c, c.d_hat, c.r / ((1 - b) * c.s_norm1))
+    return Sides(c.d_hat * ((1 - b) * c.s_norm1), c.r)
 
 
-def _s_not_zero(c: Case) -> np.ndarray:
+def _s_not_zero(c: Case) -> Any:
     return c.s_norm1 > 0
-
-
-def _definition_adam_x(c: Case) -> Sides:
-    """At the first step; later steps are not along a line."""
-    return identity_sides(c, c.x_next_dist, c.step_norm, c.step_norm + c.x_size)
 
 
 def _adam_moves(c: Case) -> Sides:
     """The triangle inequality."""
-    return Sides(np.abs(c.x_next_dist - c.x_dist), c.step_norm, c.step_norm + c.x_size)
+    return Sides(np.abs(c.x_next_dist - c.x_dist), c.step_norm)
+
+
+@definition
+def _sgd(t: Steps) -> dict[str, Any]:
+    h = t.hyper["lr"] * t.factor
+    m = t.hyper["momentum"] * t.m + t.g + t.hyper["weight_decay"] * t.x
+    return {"m": m, "x_next": t.x - h * m, "weight": h, "f_first": np.where(t.k == 0, t.f, t.f_first)}
+
+
+@definition
+def _adagrad_steps(t: Steps) -> dict[str, Any]:
+    g = t.g + t.hyper["weight_decay"] * t.x
+    a2 = t.a2 + g**2
+    a = np.sqrt(a2) + t.hyper["eps"]
+    reach = np.maximum(t.x_reach, np.abs(t.x - t.x0).max(axis=1, keepdims=True))
+    return {
+        "a2": a2, "x_next": t.x - t.hyper["lr"] * t.factor * g / a, "a_norm1": norm1(a), "x_reach": reach,
+        "weight": np.ones_like(t.k),
+    }  # fmt: skip
+
+
+@definition
+def _adam(t: Steps) -> dict[str, Any]:
+    (beta1, beta2), w, rate = t.hyper["betas"], t.hyper["weight_decay"], t.hyper["lr"] * t.factor
+    added, kept = (0.0, 1 - rate * w) if t.hyper["decouple"] else (w, 1.0)
+    g = t.g + added * t.x
+    m, v = beta1 * t.m + rest(beta1) * g, beta2 * t.v + rest(beta2) * g**2
+    m_hat, v_hat = m / rest(beta1 ** (t.k + 1)), v / rest(beta2 ** (t.k + 1))
+    move = rate * m_hat / (np.sqrt(v_hat) + t.hyper["eps"])
+    return {"m": m, "v": v, "x_next": kept * t.x - move, "step_norm": norm(move), "weight": np.zeros_like(t.k)}
+
+
+@definition
+def _algorithm_5(t: Steps) -> dict[str, Any]:
+    """Algorithm 5 with rate, weight decay, bias correction and the released convention."""
+    h, (beta1, beta2) = t.hyper, t.hyper["betas"]
+    b, w, rate = math.sqrt(beta2), h["weight_decay"], t.d * (h["lr"] * t.factor)
+    if h["bias_correction"]:
+        rate = rate * (np.sqrt(rest(beta2 ** (t.k + 1))) / rest(beta1 ** (t.k + 1)))
+    added, kept = (0.0, 1 - rate * w) if h["decouple"] else (w, 1.0)
+    g = t.g + added * t.x
+    m, v = beta1 * t.m + rest(beta1) * rate * g, beta2 * t.v + rest(beta2) * g**2
+    a = np.sqrt(v) + h["eps"]
+    seen = np.sqrt(t.v) + h["eps"] if h["convention"] == "released" else a
+    r = b * t.r + rest(b) * rate * dot(g, t.s / seen)
+    s = b * t.s + rest(b) * rate * g
+    s_norm1 = norm1(s)
+    d_hat = unless_zero(s_norm1, r / (rest(b) * s_norm1), t.d_hat)
+    return {
+        "m": m, "v": v, "s": s, "r": r, "s_norm1": s_norm1, "d_hat": d_hat, "d": larger(t.d, d_hat, h["growth_rate"]),
+        "x_next": kept * t.x - m / a, "step_norm": norm(m / a), "weight": np.zeros_like(t.k),
+    }  # fmt: skip
 
 
 THEOREMS = (
@@ -130,7 +163,7 @@ THEOREMS = (
         source="Shor 1985",
         sides=_basic,
         assumptions=(hyper_is("momentum", 0.0), no_weight_decay),
-        rows=_any_step,
+        rows=has_weight,
         schedule="any",
         comparator=True,
     ),
@@ -145,6 +178,7 @@ THEOREMS = (
     ),
     Theorem(
         name="adagrad_rate",
+        kind=RATE,
         statement="sum (f(x_k) - f*) <= (R^2/(2 lr) + lr) ||a_{n+1} + eps||_1, "
         "R = D_inf + max_{k<=n} ||x_k - x_0||_inf",
         source="Duchi, Hazan & Singer 2011; own without a bounded set",
@@ -187,19 +221,12 @@ THEOREMS = (
         uses_optimum=False,
     ),
     Theorem(
-        name="definition_adam_r",
-        statement="r_1 = 0, as s_0 = 0",
-        source=DM23,
-        sides=_definition_r_first,
-        rows=first_row,
-        schedule="any",
-        uses_optimum=False,
-    ),
-    Theorem(
         name="definition_adam_d_hat",
-        statement="d_hat_{n+1} = r_{n+1}/((1 - sqrt(beta2)) ||s_{n+1}||_1), to rounding",
+        kind=DEFINITION,
+        statement="d_hat_{n+1} = r_{n+1}/((1 - sqrt(beta2)) ||s_{n+1}||_1)",
         source=DM23,
         sides=_definition_adam_d_hat,
+        relation="=",
         rows=_s_not_zero,
         schedule="any",
         uses_optimum=False,
@@ -214,12 +241,38 @@ THEOREMS = (
         uses_optimum=False,
     ),
     Theorem(
-        name="definition_adam_x",
-        statement="||x_1 - x_0|| is the length of the first step, to rounding",
+        name="definition_sgd",
+        kind=DEFINITION,
+        statement="m_{k+1} = beta m_k + g_k + w x_k, x_{k+1} = x_k - lr gamma_k m_{k+1}",
+        source="Polyak 1964, as in PyTorch",
+        steps=_sgd,
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_adagrad",
+        kind=DEFINITION,
+        statement="a_{k+1}^2 = a_k^2 + g_k^2, x_{k+1} = x_k - lr gamma_k g_k/(a_{k+1} + eps)",
+        source="Duchi, Hazan & Singer 2011",
+        steps=_adagrad_steps,
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_adam",
+        kind=DEFINITION,
+        statement="m_{k+1}, v_{k+1} and x_{k+1} = x_k - lr gamma_k m_hat/(sqrt(v_hat) + eps) follow from the state",
         source="Kingma & Ba 2015",
-        sides=_definition_adam_x,
-        assumptions=(hyper_is("decouple", False),),
-        rows=first_row,
+        steps=_adam,
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_dadapt_adam",
+        kind=DEFINITION,
+        statement="Algorithm 5: m_{k+1}, v_{k+1}, r_{k+1}, s_{k+1}, d_hat_{k+1}, d_{k+1}, x_{k+1} from the state",
+        source=DM23,
+        steps=_algorithm_5,
         schedule="any",
         uses_optimum=False,
     ),

@@ -23,25 +23,26 @@ norm. Below <.,.>_k and ||.||_k are those of A_k^-1 and
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.gradient_descent import factor_of
+from dadapt_convex.theory.rounded import rounded
+from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, norm1, rest, unless_zero
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
     NOT_APPLICABLE,
+    RATE,
     Case,
     Sides,
     Theorem,
     Unmet,
-    after_the_row_before,
-    before,
     d0_at_most_D_inf,
     gap_sides,
     has_weight,
     hyper_is,
-    identity_sides,
-    known_schedule,
     no_growth_cap,
     no_weight_decay,
     settled,
@@ -61,61 +62,46 @@ def gradients_within_G_inf(run: Run, optimum: OptimumInterval) -> Unmet | None:
     return Unmet(NOT_APPLICABLE, f"needs |g_k| <= G_inf = {G_inf:.6g}, and {seen:.6g} was seen")
 
 
-def kappa(c: Case) -> np.ndarray:
+def kappa(c: Case) -> Any:
     """Q / (T d_{n+1}^2)."""
     return c.sum_lambda2_g2 / (c.a_norm1 * c.d**2)
 
 
-def _weighted_gap(c: Case, rhs: np.ndarray, size: np.ndarray, f_star: float | None = None) -> Sides:
+def _weighted_gap(c: Case, rhs: Any, f_star: Any = None) -> Sides:
     """sum lambda_k gap_k <= rhs, divided by sum lambda_k."""
-    f_star = c.f_star if f_star is None else f_star
-    W = c.weight_sum
-    return Sides(c.f_average - f_star, rhs / W, np.abs(c.f_mean) + abs(f_star) + c.G * c.x_size + size / W)
+    return Sides(c.f_average - (c.f_star if f_star is None else f_star), rhs / c.weight_sum)
 
 
 def _I1(c: Case) -> Sides:
-    w, q, C, moved = c.s_norm2, c.sum_lambda2_g2, c.sum_lambda_gs, c.sum_dA_s2
-    return identity_sides(c, C, 0.5 * (w - q - moved), np.abs(C) + 0.5 * (w + q + np.abs(moved)))
+    return Sides(2 * c.sum_lambda_gs + c.sum_lambda2_g2, c.s_norm2 - c.sum_dA_s2)
 
 
 def _I2(c: Case) -> Sides:
-    first, C = c.D_inf * c.s_norm1, c.sum_lambda_gs
-    return _weighted_gap(c, first - C, first + np.abs(C))
+    return _weighted_gap(c, c.D_inf * c.s_norm1 + c.sum_w_gx)
 
 
 def _I2_comparator(c: Case) -> Sides:
-    radius = float(np.abs(c.run.x_best - c.run.x0).max())
-    first, C = radius * c.s_norm1, c.sum_lambda_gs
-    return _weighted_gap(c, first - C, first + np.abs(C), f_star=float(c.f_best[-1]))
+    return _weighted_gap(c, c.comparator_distance_inf * c.s_norm1 + c.sum_w_gx, f_star=c.f_comparator)
 
 
 def _I3(c: Case) -> Sides:
-    first, w, q = c.D_inf * c.s_norm1, c.s_norm2, c.sum_lambda2_g2
-    return _weighted_gap(c, first + 0.5 * (q - w), first + 0.5 * (q + w))
+    return _weighted_gap(c, c.D_inf * c.s_norm1 + 0.5 * (c.sum_lambda2_g2 - c.s_norm2))
 
 
-def _s_not_zero(c: Case) -> np.ndarray:
+def _s_not_zero(c: Case) -> Any:
     return c.s_norm1 > 0
 
 
-def _d_hat_size(c: Case) -> np.ndarray:
-    """The magnitude of what is subtracted in the estimate."""
-    return np.divide(
-        c.s_norm2 + c.sum_lambda2_g2, 2 * c.s_norm1, out=np.zeros_like(c.d), where=c.s_norm1 > 0
-    )  # fmt: skip
-
-
 def _L1(c: Case) -> Sides:
-    return Sides(np.maximum(c.d, c.d_hat), np.full_like(c.d, c.D_inf), _d_hat_size(c) + c.d)
+    return Sides(np.maximum(c.d, c.d_hat), c.D_inf)
 
 
 def _D1(c: Case) -> Sides:
-    rhs = c.a_norm1 * c.d * (1 + np.sqrt(1 + kappa(c)))
-    return Sides(c.s_norm1, rhs, rhs)
+    return Sides(c.s_norm1, c.a_norm1 * c.d * (1 + np.sqrt(1 + kappa(c))))
 
 
 def _D2(c: Case) -> Sides:
-    return Sides(c.sum_g2, 2 * c.a_norm1, 2 * c.a_norm1)
+    return Sides(c.sum_g2, 2 * c.a_norm1)
 
 
 def _D3(c: Case) -> Sides:
@@ -127,31 +113,56 @@ def _D3_a_priori(c: Case) -> Sides:
 
 
 def _asymptotic(c: Case) -> Sides:
-    n, p = c.n, c.run.x0.size
-    return gap_sides(c, 4 * (1 + math.sqrt(3)) * p * c.D_inf * c.hyper["G_inf"] * np.sqrt(n + 2) / (n + 1))
+    n = c.n
+    return gap_sides(c, 4 * (1 + math.sqrt(3)) * c.p * c.D_inf * c.hyper["G_inf"] * np.sqrt(n + 2) / (n + 1))
 
 
 def _definition_d_hat(c: Case) -> Sides:
-    half = 0.5 if c.hyper["convention"] == "paper" else 1.0
-    return identity_sides(c, c.d_hat, half * (c.s_norm2 - c.sum_lambda2_g2) / c.s_norm1, 2 * _d_hat_size(c))
+    """d_hat ||s||_1, without what would cancel."""
+    twice = 2.0 if c.hyper["convention"] == "paper" else 1.0
+    return Sides(twice * c.d_hat * c.s_norm1 + c.sum_lambda2_g2, c.s_norm2)
 
 
 def _definition_a(c: Case) -> Sides:
-    return identity_sides(c, c.a_norm2, c.run.x0.size * c.hyper["G_inf"] ** 2 + c.S)
+    return Sides(c.a_norm2, c.p * c.hyper["G_inf"] ** 2 + c.S)
 
 
 def _definition_x(c: Case) -> Sides:
-    return identity_sides(c, c.x_next_dist, c.As_norm, c.As_norm + c.x_size)
+    return Sides(c.x_next_dist, c.As_norm)
 
 
-def _definition_lambda(c: Case) -> Sides:
-    lam = c.hyper["lr"] * c.factor * before(c, c.d, c.hyper["d0"])
-    return identity_sides(c, c.weight_sum - before(c, c.weight_sum), lam, c.weight_sum)
+@definition
+def _algorithm_3(t: Steps) -> dict[str, Any]:
+    """Algorithm 3 with rate, momentum, weight decay and the released convention, and the sums of its analysis."""
+    h, released = t.hyper, t.hyper["convention"] == "released"
+    eps = h["eps"] if released else 0.0
+    g = t.g + h["weight_decay"] * t.x
+    lam = t.d * (h["lr"] * t.factor)
+    a2 = t.a2 + g**2
+    a, a_next = rounded(np.sqrt(t.a2) + eps), rounded(np.sqrt(a2) + eps)
+    # a = 0 where G_inf^2 underflows and no gradient was seen: s = 0 there
+    inverse, inverse_next = (np.where(b.value > 0, 1 / b, 0.0) for b in (a, a_next))
+    s = t.s + lam * g
+    s_norm1, s_norm2 = norm1(s), dot(s * s, inverse_next)
+    g_norm2 = dot(g * g, inverse_next if released else inverse)
+    Q = t.sum_lambda2_g2 + lam**2 * g_norm2
+    d_hat = unless_zero(s_norm1, (s_norm2 - Q) / (s_norm1 if released else 2 * s_norm1), t.d_hat)
+    beta = h["momentum"]
+    return {
+        "s": s, "a2": a2, "d_hat": d_hat, "d": larger(t.d, d_hat, h["growth_rate"]),
+        "x_next": beta * t.x + rest(beta) * (t.x0 - s * inverse_next),
+        "weight": np.zeros_like(t.k) if released else lam,
+        "sum_lambda2_g2": Q, "sum_lambda_gs": t.sum_lambda_gs + lam * dot(g * t.s, inverse),
+        "sum_dA_s2": t.sum_dA_s2 + dot(s * s, inverse_next - inverse), "sum_g2": t.sum_g2 + g_norm2,
+        "s_norm1": s_norm1, "s_norm2": s_norm2, "a_norm1": norm1(a_next), "a_norm2": a2.sum(axis=1, keepdims=True),
+        "As_norm": norm(s * inverse_next), "g_inf": np.maximum(t.g_inf, np.abs(g).max(axis=1, keepdims=True)),
+    }  # fmt: skip
 
 
 THEOREMS = (
     Theorem(
         name="ada_D3",
+        kind=RATE,
         statement="f(x_avg) - f* <= D_inf ||a_{n+1}||_1 (d_{n+1}/sum lambda_k) "
         "max(1 + sqrt(1 + kappa), (1 + kappa)/2), "
         "kappa = sum lambda_k^2 ||g_k||^2_{A_k^-1} / (||a_{n+1}||_1 d_{n+1}^2)",
@@ -165,6 +176,7 @@ THEOREMS = (
     ),
     Theorem(
         name="ada_D3_a_priori",
+        kind=RATE,
         statement="f(x_avg) - f* <= (1 + sqrt 3) D_inf ||a_{n+1}||_1 d_{n+1}/sum d_k",
         source=OWN,
         sides=_D3_a_priori,
@@ -173,6 +185,7 @@ THEOREMS = (
     ),
     Theorem(
         name="ada_asymptotic",
+        kind=RATE,
         statement="f(x_avg) - f* <= 4 (1 + sqrt 3) p D_inf G_inf sqrt(n+2)/(n+1) for n >= 2 nhat, "
         "nhat the first k with d_k >= d_{n+1}/2",
         source=f"{DM23}, constants own",
@@ -192,9 +205,10 @@ THEOREMS = (
     Theorem(
         name="ada_I1",
         statement="2 sum lambda_k <g_k, A_k^-1 s_k> = ||s_{n+1}||^2_{A_{n+1}^-1} - sum lambda_k^2 ||g_k||^2_{A_k^-1} "
-        "- sum (||s_{k+1}||^2_{A_{k+1}^-1} - ||s_{k+1}||^2_{A_k^-1}), to rounding",
+        "- sum (||s_{k+1}||^2_{A_{k+1}^-1} - ||s_{k+1}||^2_{A_k^-1})",
         source=DM23,
         sides=_I1,
+        relation="=",
         assumptions=(hyper_is("convention", "paper"),),
         schedule="any",
         uses_optimum=False,
@@ -254,40 +268,46 @@ THEOREMS = (
     ),
     Theorem(
         name="ada_definition_d_hat",
+        kind=DEFINITION,
         statement="d_hat_{n+1} = (||s_{n+1}||^2_{A_{n+1}^-1} - sum lambda_k^2 ||g_k||^2_{A_k^-1})/(2 ||s_{n+1}||_1), "
-        "in the released convention without the 2, to rounding",
+        "in the released convention without the 2",
         source=DM23,
         sides=_definition_d_hat,
+        relation="=",
         rows=_s_not_zero,
         schedule="any",
         uses_optimum=False,
     ),
     Theorem(
         name="ada_definition_a",
-        statement="||a_{n+1}||^2 = p G_inf^2 + S_n, to rounding",
+        kind=DEFINITION,
+        statement="||a_{n+1}||^2 = p G_inf^2 + S_n",
         source=DM23,
         sides=_definition_a,
+        relation="=",
         assumptions=(hyper_is("convention", "paper"), no_weight_decay),
         schedule="any",
         uses_optimum=False,
     ),
     Theorem(
         name="ada_definition_x",
-        statement="||x_{n+1} - x_0|| = ||A_{n+1}^-1 s_{n+1}||, to rounding",
+        kind=DEFINITION,
+        statement="||x_{n+1} - x_0|| = ||A_{n+1}^-1 s_{n+1}||",
         source=DM23,
         sides=_definition_x,
+        relation="=",
         assumptions=(hyper_is("momentum", 0.0),),
         schedule="any",
         uses_optimum=False,
     ),
     Theorem(
-        name="ada_definition_lambda",
-        statement="x_n has the weight lambda_n = d_n gamma_n (times lr), to rounding",
+        name="definition_dadapt_adagrad",
+        kind=DEFINITION,
+        statement="Algorithm 3: s_{k+1}, a_{k+1}, d_hat_{k+1}, d_{k+1}, x_{k+1} and the weight lambda_k of x_k follow "
+        "from the state at k",
         source=DM23,
-        sides=_definition_lambda,
-        assumptions=(hyper_is("convention", "paper"), known_schedule),
+        steps=_algorithm_3,
         schedule="any",
-        rows=after_the_row_before,
         uses_optimum=False,
     ),
 )

@@ -13,17 +13,20 @@ to 1.114 D. With momentum the last sum is what carries d beyond 2 D.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from dadapt_convex.theory.dadaptation import per_s
+from dadapt_convex.theory.rounded import rounded
+from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, rest, unless_zero
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
     Case,
     Sides,
     Theorem,
-    after_the_row_before,
-    before,
     first_row,
-    identity_sides,
-    known_schedule,
+    has_weight,
     no_weight_decay,
 )
 
@@ -31,65 +34,59 @@ DM23 = "Defazio & Mishchenko 2023"
 OWN = "own"
 
 
-def _by_momentum(c: Case) -> np.ndarray:
+def _by_momentum(c: Case) -> Any:
     """beta/(1 - beta) sum lambda_k (f(x_{k-1}) - f(x_k))."""
     beta = c.hyper["momentum"]
     return beta / (1 - beta) * c.sum_lambda_df
 
 
-def _momentum_size(c: Case) -> np.ndarray:
-    """What is subtracted in that sum: lambda_k times values of f."""
-    beta = c.hyper["momentum"]
-    return 2 * beta / (1 - beta) * c.sum_lambda * _f_seen(c)
-
-
-def _f_seen(c: Case) -> np.ndarray:
-    """|f| is at most this at every x_k so far: f is G-Lipschitz, and x_k at most x_size from 0."""
-    return np.abs(c.f) + 2 * c.G * c.x_size
-
-
 def _I1(c: Case) -> Sides:
-    s2, C, q = c.s_norm**2, c.sum_lambda_gs, c.sum_lambda2_g2
-    return identity_sides(c, s2, 2 * C + q, s2 + 2 * np.abs(C) + q)
+    return Sides(c.s_norm**2, 2 * c.sum_lambda_gs + c.sum_lambda2_g2)
 
 
 def _I2(c: Case) -> Sides:
-    first, C, last = c.D * c.s_norm, c.sum_lambda_gs, _by_momentum(c)
-    lhs = c.sum_lambda_f - c.f_star * c.sum_lambda
-    size = (_f_seen(c) + abs(c.f_star)) * c.sum_lambda + first + np.abs(C) + _momentum_size(c)
-    return Sides(lhs, first - C + last, size)
+    return Sides(c.gap_mean, (c.D * c.s_norm - c.sum_lambda_gs + _by_momentum(c)) / c.weight_sum)
 
 
-def _s_not_zero(c: Case) -> np.ndarray:
+def _s_not_zero(c: Case) -> Any:
     return c.s_norm > 0
 
 
-def _per_s(c: Case, numerator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, c.s_norm, out=np.zeros_like(numerator), where=c.s_norm > 0)
-
-
 def _d_hat_bound(c: Case) -> Sides:
-    rhs = 2 * c.D + 2 * _per_s(c, _by_momentum(c))
-    return Sides(c.d_hat, rhs, 2 * c.D + _per_s(c, 2 * np.abs(c.sum_lambda_gs) + _momentum_size(c)))
+    return Sides(c.d_hat, 2 * c.D + 2 * per_s(c, _by_momentum(c)))
 
 
 def _definition_d_hat(c: Case) -> Sides:
-    return identity_sides(c, c.d_hat, 2 * _per_s(c, c.sum_lambda_gs))
-
-
-def _definition_lambda(c: Case) -> Sides:
-    lam = c.hyper["lr"] * c.factor * before(c, c.d, c.hyper["d0"]) / c.g0_norm
-    return identity_sides(c, c.sum_lambda - before(c, c.sum_lambda), lam, c.sum_lambda)
+    return Sides(c.d_hat * c.s_norm, 2 * c.sum_lambda_gs)
 
 
 def _definition_x(c: Case) -> Sides:
-    share = 1 - c.hyper["momentum"]
-    return identity_sides(c, c.x_next_dist, share * c.s_norm, c.s_norm + c.x_size)
+    return Sides(c.x_next_dist, (1 - c.hyper["momentum"]) * c.s_norm)
 
 
-def _whole_or_first(c: Case) -> np.ndarray:
+def _whole_or_first(c: Case) -> Any:
     """Without momentum everywhere, with momentum at the first step: x_1 - x_0 = -(1 - beta) s_1."""
     return np.ones_like(c.k, dtype=bool) if c.hyper["momentum"] == 0 else first_row(c)
+
+
+@definition
+def _algorithm_4(t: Steps) -> dict[str, Any]:
+    """Algorithm 4 with rate, weight decay and the released convention, and the sums of its analysis."""
+    h = t.hyper
+    g = t.g + h["weight_decay"] * t.x
+    first = norm(t.g if h["convention"] == "released" else g)
+    G = rounded(np.where(t.G_first.value == 0, first, t.G_first))
+    lam = np.where(G.value > 0, t.d * (h["lr"] * t.factor) / G, 0.0)
+    s = t.s + lam * g
+    s_norm, C = norm(s), t.sum_lambda_gs + lam * dot(g, t.s)
+    d_hat = unless_zero(s_norm, 2 * C / s_norm, t.d_hat)
+    beta = h["momentum"]
+    return {
+        "s": s, "G_first": G, "d_hat": d_hat, "d": larger(t.d, d_hat, h["growth_rate"]), "weight": lam,
+        "x_next": beta * t.x + rest(beta) * (t.x0 - s), "s_norm": s_norm, "sum_lambda_gs": C,
+        "sum_lambda2_g2": t.sum_lambda2_g2 + lam**2 * dot(g, g), "_f": t.f,
+        "sum_lambda_df": t.sum_lambda_df + np.where(t.k > 0, lam * (t._f - t.f), 0.0),
+    }  # fmt: skip
 
 
 THEOREMS = (
@@ -100,6 +97,7 @@ THEOREMS = (
         source=OWN,
         sides=_I2,
         assumptions=(no_weight_decay,),
+        rows=has_weight,
         schedule="any",
         comparator=True,
     ),
@@ -115,37 +113,41 @@ THEOREMS = (
     ),
     Theorem(
         name="sgd_I1",
-        statement="||s_{n+1}||^2 = 2 sum lambda_k <g_k, s_k> + sum lambda_k^2 ||g_k||^2, to rounding",
+        statement="||s_{n+1}||^2 = 2 sum lambda_k <g_k, s_k> + sum lambda_k^2 ||g_k||^2",
         source=DM23,
         sides=_I1,
+        relation="=",
         schedule="any",
         uses_optimum=False,
     ),
     Theorem(
         name="sgd_definition_d_hat",
-        statement="d_hat_{n+1} = 2 sum lambda_k <g_k, s_k> / ||s_{n+1}||, to rounding",
+        kind=DEFINITION,
+        statement="d_hat_{n+1} = 2 sum lambda_k <g_k, s_k> / ||s_{n+1}||",
         source=DM23,
         sides=_definition_d_hat,
+        relation="=",
         rows=_s_not_zero,
         schedule="any",
         uses_optimum=False,
     ),
     Theorem(
-        name="sgd_definition_lambda",
-        statement="lambda_n = d_n gamma_n / ||g_0|| (times lr), to rounding",
+        name="sgd_definition_x",
+        kind=DEFINITION,
+        statement="||x_1 - x_0|| = (1 - beta) ||s_1||; without momentum ||x_{n+1} - x_0|| = ||s_{n+1}||",
         source=DM23,
-        sides=_definition_lambda,
-        assumptions=(no_weight_decay, known_schedule),
+        sides=_definition_x,
+        relation="=",
+        rows=_whole_or_first,
         schedule="any",
-        rows=after_the_row_before,
         uses_optimum=False,
     ),
     Theorem(
-        name="sgd_definition_x",
-        statement="||x_1 - x_0|| = (1 - beta) ||s_1||; without momentum ||x_{n+1} - x_0|| = ||s_{n+1}||, to rounding",
+        name="definition_dadapt_sgd",
+        kind=DEFINITION,
+        statement="Algorithm 4: lambda_k, s_{k+1}, x_{k+1}, d_hat_{k+1} and d_{k+1} follow from what was there at k",
         source=DM23,
-        sides=_definition_x,
-        rows=_whole_or_first,
+        steps=_algorithm_4,
         schedule="any",
         uses_optimum=False,
     ),

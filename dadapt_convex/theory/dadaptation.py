@@ -26,24 +26,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.theory.rounded import plain
+from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, unless_zero
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
     NOT_APPLICABLE,
+    RATE,
     Case,
     Sides,
     Theorem,
     Unmet,
-    after_the_row_before,
-    before,
     d0_at_most_D,
     first_row,
     gap_sides,
     hyper_is,
-    identity_sides,
-    known_schedule,
     settled,
     subgradients_within_G,
 )
@@ -55,73 +56,60 @@ MODIFIED = "modified"
 NEAR = 0.1
 
 
-def kappa(c: Case) -> np.ndarray:
+def kappa(c: Case) -> Any:
     """gamma_{n+1} sum_{k<=n} gamma_k ||g_k||^2."""
     return c.gamma * c.sum_gamma_g2
 
 
-def growth(c: Case) -> np.ndarray:
+def growth(c: Case) -> Any:
     """1 + sqrt(1 + kappa), at most 1 + sqrt 3 in the limit."""
     return 1 + np.sqrt(1 + kappa(c))
 
 
-def log2_plus(z: np.ndarray | float) -> np.ndarray:
+def log2_plus(z: Any) -> Any:
     """max(1, log2 z)."""
     return np.maximum(1.0, np.log2(z))
 
 
-def per_s(c: Case, numerator: np.ndarray) -> np.ndarray:
+def per_s(c: Case, numerator: Any) -> Any:
     """numerator / ||s_{n+1}||, and 0 where s = 0: there the method keeps its last estimate."""
-    return np.divide(numerator, c.s_norm, out=np.zeros_like(numerator), where=c.s_norm > 0)
+    return np.divide(numerator, c.s_norm, out=np.zeros_like(c.s_norm), where=c.s_norm > 0)
 
 
-def _s_not_zero(c: Case) -> np.ndarray:
+def _s_not_zero(c: Case) -> Any:
     return c.s_norm > 0
 
 
-def d_hat_I(c: Case) -> np.ndarray:
-    """The estimate of option I, from the sums."""
-    return per_s(c, c.gamma * c.s_norm**2 - c.sum_gamma_lambda2_g2) / 2
-
-
-def _d_size(c: Case) -> np.ndarray:
-    """The magnitude of what is subtracted in an estimate of D."""
-    return per_s(c, c.gamma * c.s_norm**2 + c.sum_gamma_lambda2_g2) / 2 + c.d
-
-
 def _L1(c: Case) -> Sides:
-    return Sides(np.maximum(c.d, c.d_hat), np.full_like(c.d, c.D), _d_size(c))
+    return Sides(np.maximum(c.d, c.d_hat), c.D)
 
 
 def _half_distance(c: Case) -> Sides:
-    return Sides(c.d_hat, 0.5 * c.x_next_dist, _d_size(c) + c.x_size)
+    return Sides(c.d_hat, 0.5 * c.x_next_dist)
 
 
 def _options(c: Case) -> Sides:
-    return Sides(d_hat_I(c), per_s(c, c.sum_gamma_lambda_gs), _d_size(c))
+    return Sides(c.gamma * c.s_norm**2, c.sum_gamma_lambda2_g2 + 2 * c.sum_gamma_lambda_gs)
 
 
 def _D1(c: Case) -> Sides:
-    rhs = c.d / c.gamma * growth(c)
-    return Sides(c.s_norm, rhs, rhs)
+    return Sides(c.s_norm, c.d / c.gamma * growth(c))
 
 
 def _D1_kappa(c: Case) -> Sides:
-    return Sides(kappa(c), np.full_like(c.d, 2.0), kappa(c))
+    return Sides(kappa(c), 2.0)
 
 
 def _D1_distance(c: Case) -> Sides:
-    rhs = c.d * growth(c)
-    return Sides(c.x_next_dist, rhs, rhs + c.x_size)
+    return Sides(c.x_next_dist, c.d * growth(c))
 
 
 def _D2(c: Case) -> Sides:
     extra = 0.0 if c.hyper["step"] == MODIFIED else c.G**2 / c.g0_norm
-    rhs = 2 * np.sqrt(c.S) + extra
-    return Sides(c.sum_gamma_g2, rhs, rhs)
+    return Sides(c.sum_gamma_g2, 2 * np.sqrt(c.S) + extra)
 
 
-def _D3_for(c: Case, D: float) -> Sides:
+def _D3_for(c: Case, D: Any) -> Sides:
     factor = np.maximum(growth(c), 0.5 * (1 + kappa(c)))
     return gap_sides(c, D * (c.d / c.weight_sum) / c.gamma * factor)
 
@@ -131,10 +119,10 @@ def _D3(c: Case) -> Sides:
 
 
 def _D3_any_d0(c: Case) -> Sides:
-    return _D3_for(c, max(c.D, c.hyper["d0"]))
+    return _D3_for(c, np.maximum(c.D, c.hyper["d0"]))
 
 
-def _a_priori(c: Case) -> np.ndarray:
+def _a_priori(c: Case) -> Any:
     """What (D2) makes of the last two factors of (D3)."""
     if c.hyper["step"] == MODIFIED:
         return (1 + math.sqrt(3)) * np.sqrt(c.hyper["G"] ** 2 + c.S)
@@ -149,9 +137,9 @@ def _D3_selected(c: Case) -> Sides:
     return gap_sides(c, c.D * c.selected_ratio * _a_priori(c), gap=c.f_selected - c.f_star)
 
 
-def _largest_gradient(c: Case) -> np.ndarray:
+def _largest_gradient(c: Case) -> Any:
     """G: what the modified step was given, else the largest norm seen."""
-    return np.full_like(c.G, c.hyper["G"]) if c.hyper["step"] == MODIFIED else c.G
+    return c.hyper["G"] if c.hyper["step"] == MODIFIED else c.G
 
 
 def _asymptotic(c: Case) -> Sides:
@@ -182,44 +170,57 @@ def _enough_steps(c: Case) -> np.ndarray:
 
 
 def _lemma(c: Case) -> Sides:
-    rhs = 4 * log2_plus(c.d / c.hyper["d0"]) / c.k
-    return Sides(c.selected_ratio, rhs, rhs)
+    return Sides(c.selected_ratio, 4 * log2_plus(c.d / c.hyper["d0"]) / c.k)
 
 
 def _lemma_sharper(c: Case) -> Sides:
     rho, N = c.selected_ratio, c.n
-    j = np.clip(np.round(1 / np.log1p(rho)) - 1, 0, N)
-    grown, start = (N - j) * np.log1p(rho), np.log(rho * (j + 1))
-    rhs = np.log(c.d / c.hyper["d0"])
-    return Sides(grown + start, rhs, grown + np.abs(start) + np.abs(rhs) + 1)
+    j = np.clip(np.round(1 / np.log1p(plain(rho))) - 1, 0, N)  # any j <= N will do
+    return Sides(rho * (j + 1) * np.exp((N - j) * np.log1p(rho)), c.d / c.hyper["d0"])
 
 
 def _definition_gamma(c: Case) -> Sides:
     G2 = c.hyper["G"] ** 2 if c.hyper["step"] == MODIFIED else 0.0
-    return identity_sides(c, c.gamma, 1 / np.sqrt(G2 + c.S))
+    return Sides(c.gamma, 1 / np.sqrt(G2 + c.S))
 
 
 def _definition_gamma_0(c: Case) -> Sides:
-    expected = c.g0_norm**2 / c.hyper["G"] if c.hyper["step"] == MODIFIED else c.g0_norm
-    return identity_sides(c, c.sum_gamma_g2, expected)
+    return Sides(c.sum_gamma_g2, c.g0_norm**2 / c.hyper["G"] if c.hyper["step"] == MODIFIED else c.g0_norm)
 
 
 def _definition_d_hat(c: Case) -> Sides:
-    expected = d_hat_I(c) if c.hyper["option"] == "I" else per_s(c, c.sum_gamma_lambda_gs)
-    return identity_sides(c, c.d_hat, expected, _d_size(c))
-
-
-def _definition_d(c: Case) -> Sides:
-    return Sides(np.maximum(before(c, c.d, c.hyper["d0"]), c.d_hat), c.d, np.zeros_like(c.d))
+    """d_hat ||s||, without what would cancel."""
+    if c.hyper["option"] == "II":
+        return Sides(c.d_hat * c.s_norm, c.sum_gamma_lambda_gs)
+    return Sides(2 * c.d_hat * c.s_norm + c.sum_gamma_lambda2_g2, c.gamma * c.s_norm**2)
 
 
 def _definition_weights(c: Case) -> Sides:
-    return identity_sides(c, c.weight_sum, c.d / c.d_over_sum_d)
+    return Sides(c.weight_sum, c.d / c.d_over_sum_d)
 
 
-def _definition_lambda(c: Case) -> Sides:
-    lam = c.factor * before(c, c.d, c.hyper["d0"])
-    return identity_sides(c, c.weight_sum - before(c, c.weight_sum), lam, c.weight_sum)
+@definition
+def _algorithm_1(t: Steps) -> dict[str, Any]:
+    """Algorithm 1, with the sums of its analysis."""
+    modified, first, g2 = t.hyper["step"] == MODIFIED, t.k == 0, dot(t.g, t.g)
+    G = t.hyper["G"] if modified else 0.0
+    gamma = np.where(first, 1 / G if modified else 1 / np.sqrt(g2), t.gamma)
+    lam = t.d * t.factor
+    s, S = t.s + lam * t.g, t._S + g2
+    gamma_next = 1 / np.sqrt(G * G + S)
+    s_norm = norm(s)
+    B = t.sum_gamma_lambda2_g2 + gamma * lam**2 * g2
+    C = t.sum_gamma_lambda_gs + gamma * lam * dot(t.g, t.s)
+    estimate = (gamma_next * s_norm**2 - B) / (2 * s_norm) if t.hyper["option"] == "I" else C / s_norm
+    d_hat = unless_zero(s_norm, estimate, t.d_hat)
+    d = larger(t.d, d_hat)
+    return {
+        "s": s, "gamma": gamma_next, "d_hat": d_hat, "d": d, "x_next": t.x0 - gamma_next * s, "weight": lam,
+        "_S": S, "s_norm": s_norm, "sum_gamma_lambda2_g2": B, "sum_gamma_lambda_gs": C,
+        "sum_gamma_g2": t.sum_gamma_g2 + gamma * g2,
+        "sum_dgamma_s2": t.sum_dgamma_s2 + (gamma_next - gamma) * s_norm**2,
+        "_sum_lambda": t._sum_lambda + lam, "d_over_sum_d": d / (t._sum_lambda + lam),
+    }  # fmt: skip
 
 
 def _lemma_rows(c: Case) -> np.ndarray:
@@ -228,9 +229,8 @@ def _lemma_rows(c: Case) -> np.ndarray:
 
 def _limit(c: Case) -> Sides:
     u = c.optimum.x
-    target = np.linalg.norm(u - c.run.x0) - np.linalg.norm(c.run.x_next - u)
-    rhs = c.d * growth(c)
-    return Sides(np.full_like(rhs, target), rhs, rhs + abs(target) + c.x_size)
+    start, left = float(np.linalg.norm(u - c.run.x0)), float(np.linalg.norm(c.run.x_next - u))
+    return Sides(start, c.d * growth(c) + left + (c.x_next_dist - plain(c.x_next_dist)))
 
 
 def _last_row(c: Case) -> np.ndarray:
@@ -272,7 +272,8 @@ THEOREMS = (
     ),
     Theorem(
         name="options",
-        statement="the estimate of option I is at most that of option II",
+        statement="the estimate of option I is at most that of option II: gamma_{n+1} ||s_{n+1}||^2 <= sum gamma_k "
+        "lambda_k^2 ||g_k||^2 + 2 sum gamma_k lambda_k <g_k, s_k>",
         source=DM23,
         sides=_options,
         rows=_s_not_zero,
@@ -313,6 +314,7 @@ THEOREMS = (
     ),
     Theorem(
         name="D3",
+        kind=RATE,
         statement="f(x_avg) - f* <= D (d_{n+1}/sum d_k) (1/gamma_{n+1}) max(1 + sqrt(1 + kappa), (1 + kappa)/2)",
         source=OWN,
         sides=_D3,
@@ -322,6 +324,7 @@ THEOREMS = (
     ),
     Theorem(
         name="D3_a_priori",
+        kind=RATE,
         statement="f(x_avg) - f* <= D (d_{n+1}/sum d_k) ((1 + sqrt 3) sqrt(S_n) + 0.5 G^2/||g_0||); "
         "modified step: (1 + sqrt 3) sqrt(G^2 + S_n)",
         source=OWN,
@@ -331,6 +334,7 @@ THEOREMS = (
     ),
     Theorem(
         name="D3_selected",
+        kind=RATE,
         statement="f(x_avg at t) - f* <= D (d_{t+1}/sum_{k<=t} d_k) times the last factor of D3_a_priori at n, "
         "t = argmin d_{k+1}/sum_{i<=k} d_i",
         source=OWN,
@@ -340,6 +344,7 @@ THEOREMS = (
     ),
     Theorem(
         name="D3_any_d0",
+        kind=RATE,
         statement="D3 with max(D, d_0) in place of D, for every d_0",
         source=OWN,
         sides=_D3_any_d0,
@@ -347,6 +352,7 @@ THEOREMS = (
     ),
     Theorem(
         name="asymptotic",
+        kind=RATE,
         statement="f(x_avg) - f* <= 12 D G/sqrt(n+1) + 8 D G^2/((n+1) ||g_0||) for n >= 2 nhat, "
         "nhat the first k with d_k >= d_{n+1}/2",
         source=f"{DM23}, constants own",
@@ -357,6 +363,7 @@ THEOREMS = (
     ),
     Theorem(
         name="asymptotic_sharper",
+        kind=RATE,
         statement="the same with 4 (1 + sqrt 3) (modified step: times sqrt((n+2)/(n+1))) in place of 12, and 2 of 8",
         source=OWN,
         sides=_asymptotic_sharper,
@@ -366,6 +373,7 @@ THEOREMS = (
     ),
     Theorem(
         name="non_asymptotic",
+        kind=RATE,
         statement="f(x_avg at t) - f* <= 16 D G log2+(D/d_0)/sqrt(n+1), t = argmin d_{k+1}/sum_{i<=k} d_i, "
         "n >= 2 log2(D/d_0), modified step; above D G until n is about 256 log2+(D/d_0)^2",
         source=DM23,
@@ -376,6 +384,7 @@ THEOREMS = (
     ),
     Theorem(
         name="non_asymptotic_sharper",
+        kind=RATE,
         statement="the same with 4 (1 + sqrt 3) sqrt((n+2)/(n+1)) in place of 16",
         source=OWN,
         sides=_non_asymptotic(4 * (1 + math.sqrt(3)), shifted=True),
@@ -393,7 +402,7 @@ THEOREMS = (
     ),
     Theorem(
         name="non_asymptotic_lemma_sharper",
-        statement="rho = min_{k<=n} d_{k+1}/sum_{i<=k} d_i: (n - j) ln(1 + rho) + ln(rho (j + 1)) <= ln(d_{n+1}/d_0) "
+        statement="rho = min_{k<=n} d_{k+1}/sum_{i<=k} d_i: rho (j + 1) (1 + rho)^(n - j) <= d_{n+1}/d_0 "
         "for every j <= n, here j + 1 = 1/ln(1 + rho); so rho <= about (ln(d_{n+1}/d_0) + 1)/(n + 1)",
         source=OWN,
         sides=_lemma_sharper,
@@ -410,54 +419,53 @@ THEOREMS = (
     ),
     Theorem(
         name="definition_gamma",
-        statement="gamma_{n+1} = 1/sqrt(S_n), modified step 1/sqrt(G^2 + S_n), to rounding",
+        kind=DEFINITION,
+        statement="gamma_{n+1} = 1/sqrt(S_n), modified step 1/sqrt(G^2 + S_n)",
         source=DM23,
         sides=_definition_gamma,
+        relation="=",
         uses_optimum=False,
         schedule="any",
     ),
     Theorem(
         name="definition_gamma_0",
-        statement="gamma_0 ||g_0||^2 = ||g_0||, modified step ||g_0||^2/G, to rounding",
+        kind=DEFINITION,
+        statement="gamma_0 ||g_0||^2 = ||g_0||, modified step ||g_0||^2/G",
         source=DM23,
         sides=_definition_gamma_0,
+        relation="=",
         rows=first_row,
         uses_optimum=False,
         schedule="any",
     ),
     Theorem(
         name="definition_d_hat",
-        statement="d_hat_{n+1} is the estimate of its option, to rounding",
+        kind=DEFINITION,
+        statement="d_hat_{n+1} is the estimate of its option",
         source=DM23,
         sides=_definition_d_hat,
+        relation="=",
         rows=_s_not_zero,
-        uses_optimum=False,
-        schedule="any",
-    ),
-    Theorem(
-        name="definition_d",
-        statement="d_{n+1} >= d_hat_{n+1}, d_{n+1} >= d_n, d_{n+1} >= d_0",
-        source=DM23,
-        sides=_definition_d,
-        rows=_s_not_zero,
-        uses_optimum=False,
-        schedule="any",
-    ),
-    Theorem(
-        name="definition_lambda",
-        statement="x_n has the weight lambda_n = d_n gamma_n, gamma_n the schedule's factor, to rounding",
-        source=DM23,
-        sides=_definition_lambda,
-        assumptions=(known_schedule,),
-        rows=after_the_row_before,
         uses_optimum=False,
         schedule="any",
     ),
     Theorem(
         name="definition_weights",
-        statement="x_k has the weight d_k in the average: the weights sum to sum d_k, to rounding",
+        kind=DEFINITION,
+        statement="x_k has the weight d_k in the average: the weights sum to sum d_k",
         source=DM23,
         sides=_definition_weights,
+        relation="=",
+        uses_optimum=False,
+        schedule="any",
+    ),
+    Theorem(
+        name="definition_dadapt_dual_averaging",
+        kind=DEFINITION,
+        statement="Algorithm 1: s_{k+1}, gamma_{k+1}, d_hat_{k+1}, d_{k+1} = max(d_k, d_hat_{k+1}), x_{k+1} and the "
+        "weight lambda_k of x_k follow from the state at k",
+        source=DM23,
+        steps=_algorithm_1,
         uses_optimum=False,
         schedule="any",
     ),

@@ -5,6 +5,9 @@ The method's weights are lambda_k; B = sum gamma_k lambda_k^2 ||g_k||^2, C = sum
 (I1) ||s_{k+1}||^2 - ||s_k||^2 = 2 lambda_k <g_k, s_k> + lambda_k^2 ||g_k||^2, times gamma_k / 2, summed by parts.
 (I2) f(x_k) - f* <= <g_k, x_k - x*> and x_k = x_0 - gamma_k s_k, so sum lambda_k gap_k <=
      <s_{n+1}, x_0 - x*> - C <= D ||s_{n+1}|| - C, for the minimiser nearest to x_0; and for any u in place of x*.
+     The sums are of w_k = lambda_k: ||s_{n+1}|| = ||sum w_k g_k||, and -C = sum w_k <g_k, x_k - x_0> as the driver adds
+     it up, at the computed iterates. (regret) is the same for any method: sum w_k gap_k <= sum w_k <g_k, x_k - u> for
+     every u, and no recursion enters.
 (I3) (I2) with C from (I1), dropping sum (gamma_{k+1} - gamma_k) ||s_{k+1}||^2 <= 0; then
      D y - gamma y^2 / 2 <= D^2 / (2 gamma).
 
@@ -13,15 +16,19 @@ Y. Nesterov. Primal-dual subgradient methods for convex problems. Math. Programm
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from dadapt_convex.theory.steps import Steps, definition, dot
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
+    RATE,
     Case,
     Sides,
     Theorem,
     gap_sides,
     has_weight,
-    identity_sides,
     subgradients_within_G,
 )
 
@@ -30,39 +37,33 @@ NESTEROV = "Nesterov 2009"
 
 def _identity(c: Case) -> Sides:
     B, C, moved = c.sum_gamma_lambda2_g2, c.sum_gamma_lambda_gs, c.sum_dgamma_s2
-    last = c.gamma * c.s_norm**2
-    size = np.abs(C) + 0.5 * (last + B + np.abs(moved))
-    return identity_sides(c, C, 0.5 * last - 0.5 * B - 0.5 * moved, size)
+    return Sides(C + 0.5 * B, 0.5 * c.gamma * c.s_norm**2 - 0.5 * moved)
 
 
-def _weighted_gap(c: Case, rhs: np.ndarray, size: np.ndarray, f_star: float | None = None) -> Sides:
+def _weighted_gap(c: Case, rhs: Any, f_star: Any = None) -> Sides:
     """sum lambda_k gap_k <= rhs, divided by sum lambda_k."""
-    f_star = c.f_star if f_star is None else f_star
-    W = c.weight_sum
-    return Sides(c.f_average - f_star, rhs / W, np.abs(c.f_mean) + abs(f_star) + c.G * c.x_size + size / W)
+    return Sides(c.f_average - (c.f_star if f_star is None else f_star), rhs / c.weight_sum)
+
+
+def _for_every_point(c: Case) -> Sides:
+    return _weighted_gap(c, c.D * c.sum_w_g + c.sum_w_gx)
 
 
 def _by_correlation(c: Case) -> Sides:
-    C = c.sum_gamma_lambda_gs
-    return _weighted_gap(c, c.D * c.s_norm - C, c.D * c.s_norm + np.abs(C))
+    return _weighted_gap(c, c.D * c.s_norm + c.sum_w_gx)
 
 
 def _by_comparator(c: Case) -> Sides:
     """(I2) for u = the best iterate of the whole run: nothing of f* or D enters."""
-    radius = float(np.linalg.norm(c.run.x_best - c.run.x0))
-    C = c.sum_gamma_lambda_gs
-    f_u = float(c.f_best[-1])
-    return _weighted_gap(c, radius * c.s_norm - C, radius * c.s_norm + np.abs(C), f_star=f_u)
+    return _weighted_gap(c, c.comparator_distance * c.s_norm + c.sum_w_gx, f_star=c.f_comparator)
 
 
 def _by_norms(c: Case) -> Sides:
-    B, last = c.sum_gamma_lambda2_g2, c.gamma * c.s_norm**2
-    return _weighted_gap(c, c.D * c.s_norm + 0.5 * B - 0.5 * last, c.D * c.s_norm + 0.5 * (B + last))
+    return _weighted_gap(c, c.D * c.s_norm + 0.5 * c.sum_gamma_lambda2_g2 - 0.5 * c.gamma * c.s_norm**2)
 
 
 def _by_steps(c: Case) -> Sides:
-    rhs = c.D**2 / (2 * c.gamma) + 0.5 * c.sum_gamma_lambda2_g2
-    return _weighted_gap(c, rhs, rhs)
+    return _weighted_gap(c, c.D**2 / (2 * c.gamma) + 0.5 * c.sum_gamma_lambda2_g2)
 
 
 def _nesterov_rate(c: Case) -> Sides:
@@ -79,24 +80,53 @@ def _adagrad_rate(c: Case) -> Sides:
 
 
 def _position(c: Case) -> Sides:
-    return identity_sides(c, c.x_next_dist, c.gamma * c.s_norm, c.gamma * c.s_norm + c.x_size)
+    return Sides(c.x_next_dist, c.gamma * c.s_norm)
+
+
+def _sum_of_subgradients(c: Case) -> Sides:
+    return Sides(c.s_norm, c.sum_w_g)
 
 
 def _nesterov_gamma(c: Case) -> Sides:
-    return identity_sides(c, c.gamma, c.hyper["D"] / (c.hyper["G"] * np.sqrt(2 * (c.n + 2))))
+    return Sides(c.gamma, c.hyper["D"] / (c.hyper["G"] * np.sqrt(2 * (c.n + 2))))
 
 
 def _adagrad_gamma(c: Case) -> Sides:
-    return identity_sides(c, c.gamma, c.hyper["D"] / np.sqrt(c.S))
+    return Sides(c.gamma, c.hyper["D"] / np.sqrt(c.S))
+
+
+@definition
+def _nesterov_step(t: Steps) -> dict[str, Any]:
+    R, G = t.hyper["D"], t.hyper["G"]
+    s, gamma = t.s + t.factor * t.g, R / (G * np.sqrt(2 * (t.k + 2)))
+    return {"s": s, "gamma": gamma, "x_next": t.x0 - gamma * s, "weight": t.factor}
+
+
+@definition
+def _adagrad_step(t: Steps) -> dict[str, Any]:
+    s, gamma = t.s + t.factor * t.g, t.hyper["D"] / np.sqrt(t._S + dot(t.g, t.g))
+    return {"s": s, "gamma": gamma, "x_next": t.x0 - gamma * s, "weight": t.factor}
 
 
 THEOREMS = (
     Theorem(
+        name="regret",
+        statement="sum w_k (f(x_k) - f*) <= D ||sum w_k g_k|| + sum w_k <g_k, x_k - x_0>, for any method and weights",
+        source="own",
+        sides=_for_every_point,
+        iterate="average",
+        schedule="any",
+        rows=has_weight,
+        comparator=True,
+        needs=(),
+    ),
+    Theorem(
         name="I1",
         statement="-sum gamma_k lambda_k <g_k, s_k> = -1/2 gamma_{n+1} ||s_{n+1}||^2 "
-        "+ 1/2 sum gamma_k lambda_k^2 ||g_k||^2 + 1/2 sum (gamma_{k+1} - gamma_k) ||s_{k+1}||^2, to rounding",
+        "+ 1/2 sum gamma_k lambda_k^2 ||g_k||^2 + 1/2 sum (gamma_{k+1} - gamma_k) ||s_{k+1}||^2",
         source=NESTEROV,
         sides=_identity,
+        relation="=",
         uses_optimum=False,
         schedule="any",
     ),
@@ -144,6 +174,7 @@ THEOREMS = (
     ),
     Theorem(
         name="dual_averaging_rate",
+        kind=RATE,
         statement="f(x_avg) - f* <= G (D^2/R sqrt((n+2)/2) + R sqrt((n+1)/2)) / (n+1), R the D given to the method; "
         "for R = D at most sqrt(2 (n+2)) D G / (n+1)",
         source=NESTEROV,
@@ -155,6 +186,7 @@ THEOREMS = (
     ),
     Theorem(
         name="adagrad_norm_dual_averaging_rate",
+        kind=RATE,
         statement="sum (f(x_k) - f*) <= (D^2/(2R) + R) sqrt(S_n) + R G^2 / (2 ||g_0||), R the D given to the method; "
         "for R = D: 1.5 D sqrt(S_n) + D G^2 / (2 ||g_0||)",
         source="own",
@@ -165,25 +197,61 @@ THEOREMS = (
     ),
     Theorem(
         name="definition_x",
-        statement="||x_{n+1} - x_0|| = gamma_{n+1} ||s_{n+1}||, to rounding",
+        kind=DEFINITION,
+        statement="||x_{n+1} - x_0|| = gamma_{n+1} ||s_{n+1}||",
         source=NESTEROV,
         sides=_position,
+        relation="=",
         uses_optimum=False,
         schedule="any",
     ),
     Theorem(
         name="definition_nesterov_gamma",
-        statement="gamma_{n+1} = R / (G sqrt(2 (n+2))), to rounding",
+        kind=DEFINITION,
+        statement="gamma_{n+1} = R / (G sqrt(2 (n+2)))",
         source=NESTEROV,
         sides=_nesterov_gamma,
+        relation="=",
         uses_optimum=False,
         schedule="any",
     ),
     Theorem(
         name="definition_adagrad_gamma",
-        statement="gamma_{n+1} = R / sqrt(S_n), to rounding",
+        kind=DEFINITION,
+        statement="gamma_{n+1} = R / sqrt(S_n)",
         source="Streeter & McMahan 2010",
         sides=_adagrad_gamma,
+        relation="=",
+        uses_optimum=False,
+        schedule="any",
+    ),
+    Theorem(
+        name="definition_s",
+        kind=DEFINITION,
+        statement="||s_{n+1}|| = ||sum w_k g_k||",
+        source=NESTEROV,
+        sides=_sum_of_subgradients,
+        relation="=",
+        uses_optimum=False,
+        schedule="any",
+    ),
+    Theorem(
+        name="definition_dual_averaging",
+        kind=DEFINITION,
+        statement="s_{k+1} = s_k + lambda_k g_k, gamma_{k+1} = R/(G sqrt(2 (k+2))), "
+        "x_{k+1} = x_0 - gamma_{k+1} s_{k+1}, and x_k has the weight lambda_k",
+        source=NESTEROV,
+        steps=_nesterov_step,
+        uses_optimum=False,
+        schedule="any",
+    ),
+    Theorem(
+        name="definition_adagrad_norm_dual_averaging",
+        kind=DEFINITION,
+        statement="s_{k+1} = s_k + lambda_k g_k, gamma_{k+1} = R/sqrt(S_k), x_{k+1} = x_0 - gamma_{k+1} s_{k+1}, and "
+        "x_k has the weight lambda_k",
+        source="Streeter & McMahan 2010",
+        steps=_adagrad_step,
         uses_optimum=False,
         schedule="any",
     ),

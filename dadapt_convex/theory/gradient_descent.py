@@ -11,26 +11,28 @@ with them (L1) and (L1/2) of dual_averaging.py and dadaptation.py hold as they a
         side grows up to y_max, where it is (D - d_{n+1}) y_max; for D between d_{n+1} and y_max it is at most D^2/2 +
         q/2, and (D^2/2 + q/2)/D is convex in D, hence at most its value at an end. In each case it is at most D
         d_{n+1} max(1 + sqrt(1 + kappa), (1 + kappa)/2), where (L1) gave D >= d_{n+1}. Any schedule.
-(gd_D3_a_priori) Without a schedule q <= d_{n+1}^2 L, L = ln(1 + S_n/G^2), by (gd_D2); 1 + sqrt(1 + L) <= 2 + L/2.
+(gd_D3_a_priori) Without a schedule q <= d_{n+1}^2 L, L = ln(1 + S_n/G^2): lambda_k^2 ||g_k||^2 <= d_{n+1}^2 times a
+        term of (gd_D2). The last factor of (gd_D3) grows with kappa. Attained as d_0 -> 0.
 (gd_rate) S_n <= (n + 1) G^2, so L <= ln(n + 2).
 (gd_asymptotic) lambda_k >= d_{n+1} / (2 G sqrt(n + 2)) for the k >= nhat, of which there are at least (n + 1)/2.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, unless_zero
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
+    RATE,
     Case,
     Sides,
     Theorem,
-    after_the_row_before,
-    before,
     d0_at_most_D,
     gap_sides,
     has_weight,
-    identity_sides,
-    known_schedule,
     no_growth_cap,
     settled,
     subgradients_within_G,
@@ -40,24 +42,27 @@ DM23 = "Defazio & Mishchenko 2023"
 OWN = "own"
 
 
-def kappa(c: Case) -> np.ndarray:
+def kappa(c: Case) -> Any:
     """Q / d_{n+1}^2."""
     return c.sum_gamma_lambda2_g2 / c.d**2
 
 
-def factor_of(kappa: np.ndarray) -> np.ndarray:
+def factor_of(kappa: Any) -> Any:
     """max(1 + sqrt(1 + kappa), (1 + kappa)/2)."""
     return np.maximum(1 + np.sqrt(1 + kappa), 0.5 * (1 + kappa))
 
 
+def _logarithm(c: Case) -> Any:
+    """ln(1 + S_n/G^2), which bounds kappa without a schedule."""
+    return np.log1p(c.S / c.hyper["G"] ** 2)
+
+
 def _D1(c: Case) -> Sides:
-    rhs = c.d * (1 + np.sqrt(1 + kappa(c)))
-    return Sides(c.s_norm, rhs, rhs)
+    return Sides(c.s_norm, c.d * (1 + np.sqrt(1 + kappa(c))))
 
 
 def _D2(c: Case) -> Sides:
-    rhs = np.log1p(c.S / c.hyper["G"] ** 2)
-    return Sides(c.sum_g2_over, rhs, rhs)
+    return Sides(c.sum_g2_over, _logarithm(c))
 
 
 def _D3(c: Case) -> Sides:
@@ -65,40 +70,49 @@ def _D3(c: Case) -> Sides:
 
 
 def _D3_a_priori(c: Case) -> Sides:
-    return gap_sides(c, c.D * c.d / c.weight_sum * (2 + 0.5 * np.log1p(c.S / c.hyper["G"] ** 2)))
+    return gap_sides(c, c.D * c.d / c.weight_sum * factor_of(_logarithm(c)))
 
 
 def _rate(c: Case) -> Sides:
-    return gap_sides(c, c.D * c.d / c.weight_sum * (2 + np.log(c.n + 2)))
+    return gap_sides(c, c.D * c.d / c.weight_sum * factor_of(np.log(c.n + 2)))
 
 
 def _asymptotic(c: Case) -> Sides:
     n = c.n
-    return gap_sides(c, 4 * (2 + 0.5 * np.log(n + 2)) * c.D * c.hyper["G"] * np.sqrt(n + 2) / (n + 1))
+    return gap_sides(c, 4 * factor_of(np.log(n + 2)) * c.D * c.hyper["G"] * np.sqrt(n + 2) / (n + 1))
 
 
-def _s_not_zero(c: Case) -> np.ndarray:
+def _s_not_zero(c: Case) -> Any:
     return c.s_norm > 0
 
 
 def _definition_d_hat(c: Case) -> Sides:
-    q, s = c.sum_gamma_lambda2_g2, c.s_norm
-    return identity_sides(c, c.d_hat, (s**2 - q) / (2 * s), (s**2 + q) / (2 * s))
+    """d_hat ||s||, without what would cancel."""
+    return Sides(2 * c.d_hat * c.s_norm + c.sum_gamma_lambda2_g2, c.s_norm**2)
 
 
-def _definition_lambda(c: Case) -> Sides:
-    lam = c.factor * before(c, c.d, c.hyper["d0"]) / np.sqrt(c.hyper["G"] ** 2 + c.S)
-    return identity_sides(c, c.weight_sum - before(c, c.weight_sum), lam, c.weight_sum)
-
-
-def _definition_growth(c: Case) -> Sides:
-    last = before(c, c.d, c.hyper["d0"])
-    return identity_sides(c, c.d, np.maximum(last, np.minimum(c.d_hat, c.hyper["growth_rate"] * last)))
+@definition
+def _algorithm_2(t: Steps) -> dict[str, Any]:
+    """Algorithm 2, with the sums of its analysis."""
+    G, g2 = t.hyper["G"], dot(t.g, t.g)
+    S = t._S + g2
+    lam = t.d * t.factor / np.sqrt(G**2 + S)
+    s = t.s + lam * t.g
+    s_norm = norm(s)
+    Q = t.sum_gamma_lambda2_g2 + lam**2 * g2
+    d_hat = unless_zero(s_norm, (s_norm**2 - Q) / (2 * s_norm), t.d_hat)
+    return {
+        "s": s, "d_hat": d_hat, "d": larger(t.d, d_hat, t.hyper["growth_rate"]), "x_next": t.x - lam * t.g,
+        "weight": lam, "_S": S, "s_norm": s_norm, "sum_gamma_lambda2_g2": Q, "gamma": np.ones_like(t.k),
+        "sum_gamma_lambda_gs": t.sum_gamma_lambda_gs + lam * dot(t.g, t.s), "sum_gamma_g2": t.sum_gamma_g2 + g2,
+        "sum_dgamma_s2": np.zeros_like(t.k), "sum_g2_over": t.sum_g2_over + g2 / (G**2 + S),
+    }  # fmt: skip
 
 
 THEOREMS = (
     Theorem(
         name="gd_D3",
+        kind=RATE,
         statement="f(x_avg) - f* <= D (d_{n+1}/sum lambda_k) max(1 + sqrt(1 + kappa), (1 + kappa)/2), "
         "kappa = sum lambda_k^2 ||g_k||^2 / d_{n+1}^2",
         source=OWN,
@@ -111,7 +125,8 @@ THEOREMS = (
     ),
     Theorem(
         name="gd_D3_a_priori",
-        statement="f(x_avg) - f* <= D (d_{n+1}/sum lambda_k) (2 + ln(1 + S_n/G^2)/2)",
+        kind=RATE,
+        statement="f(x_avg) - f* <= D (d_{n+1}/sum lambda_k) max(1 + sqrt(1 + L), (1 + L)/2), L = ln(1 + S_n/G^2)",
         source=OWN,
         sides=_D3_a_priori,
         iterate="average",
@@ -119,7 +134,8 @@ THEOREMS = (
     ),
     Theorem(
         name="gd_rate",
-        statement="f(x_avg) - f* <= D (d_{n+1}/sum lambda_k) (2 + ln(n+2))",
+        kind=RATE,
+        statement="f(x_avg) - f* <= D (d_{n+1}/sum lambda_k) max(1 + sqrt(1 + L), (1 + L)/2), L = ln(n+2)",
         source=OWN,
         sides=_rate,
         iterate="average",
@@ -127,8 +143,9 @@ THEOREMS = (
     ),
     Theorem(
         name="gd_asymptotic",
-        statement="f(x_avg) - f* <= (8 + 2 ln(n+2)) D G sqrt(n+2)/(n+1) for n >= 2 nhat, "
-        "nhat the first k with d_k >= d_{n+1}/2",
+        kind=RATE,
+        statement="f(x_avg) - f* <= 4 max(1 + sqrt(1 + L), (1 + L)/2) D G sqrt(n+2)/(n+1), L = ln(n+2), "
+        "for n >= 2 nhat, nhat the first k with d_k >= d_{n+1}/2",
         source=f"{DM23}, constants own",
         sides=_asymptotic,
         iterate="average",
@@ -154,29 +171,22 @@ THEOREMS = (
     ),
     Theorem(
         name="gd_definition_d_hat",
-        statement="d_hat_{n+1} = (||s_{n+1}||^2 - sum lambda_k^2 ||g_k||^2)/(2 ||s_{n+1}||), to rounding",
+        kind=DEFINITION,
+        statement="d_hat_{n+1} = (||s_{n+1}||^2 - sum lambda_k^2 ||g_k||^2)/(2 ||s_{n+1}||)",
         source=DM23,
         sides=_definition_d_hat,
+        relation="=",
         rows=_s_not_zero,
         schedule="any",
         uses_optimum=False,
     ),
     Theorem(
-        name="gd_definition_lambda",
-        statement="x_n has the weight lambda_n = d_n gamma_n/sqrt(G^2 + S_n), to rounding",
+        name="definition_dadapt_gradient_descent",
+        kind=DEFINITION,
+        statement="Algorithm 2: lambda_k, s_{k+1}, d_hat_{k+1}, d_{k+1} = max(d_k, min(d_hat_{k+1}, growth_rate d_k)), "
+        "x_{k+1} and the weight lambda_k of x_k follow from the state at k",
         source=DM23,
-        sides=_definition_lambda,
-        assumptions=(known_schedule,),
-        schedule="any",
-        rows=after_the_row_before,
-        uses_optimum=False,
-    ),
-    Theorem(
-        name="definition_growth",
-        statement="d_{n+1} = max(d_n, min(d_hat_{n+1}, growth_rate d_n))",
-        source=DM23,
-        sides=_definition_growth,
-        rows=after_the_row_before,
+        steps=_algorithm_2,
         schedule="any",
         uses_optimum=False,
     ),

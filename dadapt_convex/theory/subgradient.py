@@ -20,29 +20,34 @@ f_hi - f_star.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.theory.rounded import rounded
+from dadapt_convex.theory.steps import Steps, definition, dot
 from dadapt_convex.theory.theorem import (
+    DEFINITION,
     NOT_APPLICABLE,
+    RATE,
     Case,
     Sides,
     Theorem,
     Unmet,
     gap_sides,
     has_weight,
-    identity_sides,
     subgradients_within_G,
 )
 
 
-def _harmonic(k: np.ndarray, power: float) -> np.ndarray:
+def _harmonic(k: np.ndarray, power: float) -> Any:
     """sum_{i<=k} i^-power at each k."""
-    return np.cumsum(np.arange(1, int(k[-1]) + 1) ** -power)[k.astype(np.int64) - 1]
+    return np.cumsum(rounded(np.arange(1, int(k[-1]) + 1) ** -power))[k.astype(np.int64) - 1]
 
 
 def _basic(c: Case) -> Sides:
-    return gap_sides(c, (0.5 * c.D**2 + 0.5 * c.sum_h2_g2) / c.weight_sum)
+    return gap_sides(c, (0.5 * c.D**2 + 0.5 * c.sum_w2_g2) / c.weight_sum)
 
 
 def _constant_any_k(c: Case) -> Sides:
@@ -91,34 +96,56 @@ def _above_delta(c: Case) -> np.ndarray:
 
 def _polyak_inequality(c: Case) -> Sides:
     moved = 2 * (c.hyper["f_star"] - c.f_star) * c.sum_h
-    rhs = np.full_like(c.sum_h, c.D**2)
-    return Sides(c.sum_h_gap + moved, rhs, np.abs(c.sum_h_gap) + np.abs(moved) + c.f_size * c.sum_h + rhs)
+    return Sides(c.sum_h_gap + moved, c.D**2)
 
 
 def _constant_step(c: Case) -> Sides:
-    return identity_sides(c, c.h, c.hyper["D"] / (c.hyper["G"] * np.sqrt(c.hyper["N"])))
+    return Sides(c.h, c.hyper["D"] / (c.hyper["G"] * np.sqrt(c.hyper["N"])))
 
 
 def _inverse_sqrt_step(c: Case) -> Sides:
-    return identity_sides(c, c.h, c.hyper["D"] / (c.hyper["G"] * np.sqrt(c.k)))
+    return Sides(c.h, c.hyper["D"] / (c.hyper["G"] * np.sqrt(c.k)))
 
 
 def _decreasing_step(c: Case) -> Sides:
     R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
-    return identity_sides(c, c.h, R * np.maximum(N - c.k, 0) / (G * N**1.5), np.full_like(c.h, R / (G * np.sqrt(N))))
+    return Sides(c.h, R * np.maximum(N - c.k, 0) / (G * N**1.5))
 
 
 def _polyak_squares(c: Case) -> Sides:
     delta = c.f_star - c.hyper["f_star"]
     lhs = c.sum_gap2 - c.k * delta * (2 * c.gap_mean + delta)
-    rhs = c.D**2 * c.G**2 + c.k * delta**2
-    return Sides(lhs, rhs, c.sum_gap2 + c.f_size * np.sqrt(c.k * c.sum_gap2) + rhs)
+    return Sides(lhs, c.D**2 * c.G**2 + c.k * delta**2)
+
+
+@definition
+def _subgradient_method(t: Steps) -> dict[str, Any]:
+    R, G, N = t.hyper["D"], t.hyper["G"], t.hyper["N"]
+    h = t.factor * R / G if N is None else t.factor * R / (G * np.sqrt(N))
+    return {"h": h, "x_next": t.x - h * t.g, "weight": h}
+
+
+@definition
+def _decreasing_steps(t: Steps) -> dict[str, Any]:
+    R, G, N = t.hyper["D"], t.hyper["G"], t.hyper["N"]
+    h = t.factor * R * np.maximum(N - 1 - t.k, 0) / (G * np.power(N, 1.5))
+    return {"h": h, "x_next": t.x - h * t.g, "weight": np.ones_like(t.k)}
+
+
+@definition
+def _polyak_steps(t: Steps) -> dict[str, Any]:
+    gap, g2 = t.f - t.hyper["f_star"], dot(t.g, t.g)
+    h = np.where(g2.value > 0, t.factor * gap / g2, 0.0)
+    return {
+        "h": h, "x_next": t.x - h * t.g, "weight": t.factor, "sum_gap2": t.sum_gap2 + gap**2, "sum_h": t.sum_h + h,
+        "sum_h_gap": t.sum_h_gap + (2 - t.factor) * h * gap,
+    }  # fmt: skip
 
 
 THEOREMS = (
     Theorem(
         name="basic_inequality",
-        statement="sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2 ||g_k||^2",
+        statement="sum w_k (f(x_k) - f*) <= D^2/2 + 1/2 sum w_k^2 ||g_k||^2, for steps w_k = h_k",
         source="Shor 1985",
         sides=_basic,
         iterate="average",
@@ -128,6 +155,7 @@ THEOREMS = (
     ),
     Theorem(
         name="subgradient_rate",
+        kind=RATE,
         statement="f(x_avg) - f* <= (D^2/R + R) G / (2 sqrt(N)) after N steps of h = R/(G sqrt(N)); "
         "D G / sqrt(N) for R = D",
         source="Shor 1985; tight, Drori & Teboulle 2016",
@@ -139,6 +167,7 @@ THEOREMS = (
     ),
     Theorem(
         name="subgradient_any_k",
+        kind=RATE,
         statement="f(x_avg) - f* <= D^2/(2 h k) + h G^2/2 after any k steps of h = R/(G sqrt(N))",
         source="Shor 1985",
         sides=_constant_any_k,
@@ -149,6 +178,7 @@ THEOREMS = (
     ),
     Theorem(
         name="subgradient_inverse_sqrt_rate",
+        kind=RATE,
         statement="f(x_avg) - f* <= G (D^2/R + R H_{n+1}) / (2 sum_{k<=n} 1/sqrt(k+1)); "
         "D G (1 + H_{n+1}) / (2 sum 1/sqrt(k+1)) for R = D",
         source="own",
@@ -161,6 +191,7 @@ THEOREMS = (
     ),
     Theorem(
         name="last_iterate_rate",
+        kind=RATE,
         statement="f(x_n) - f* <= max(R, D^2/R) G / sqrt(N) after N steps, R the D given to the method; "
         "D G / sqrt(N) for R = D",
         source="Zamani & Glineur 2023; own for R < D",
@@ -172,6 +203,7 @@ THEOREMS = (
     ),
     Theorem(
         name="polyak_rate",
+        kind=RATE,
         statement="f(x_avg) - f* <= sqrt(D^2 G^2/(n+1) + delta^2), delta = f* - f_star; D G / sqrt(n+1) for delta = 0",
         source="Polyak 1969",
         sides=_polyak,
@@ -197,24 +229,58 @@ THEOREMS = (
     ),
     Theorem(
         name="definition_constant_step",
-        statement="h_n = R / (G sqrt(N)), to rounding",
+        kind=DEFINITION,
+        statement="h_n = R / (G sqrt(N))",
         source="Shor 1985",
         sides=_constant_step,
+        relation="=",
         uses_optimum=False,
     ),
     Theorem(
         name="definition_inverse_sqrt_step",
-        statement="h_n = R / (G sqrt(n+1)), to rounding",
+        kind=DEFINITION,
+        statement="h_n = R / (G sqrt(n+1))",
         source="Shor 1985",
         sides=_inverse_sqrt_step,
+        relation="=",
         schedule="inverse_sqrt",
         uses_optimum=False,
     ),
     Theorem(
         name="definition_decreasing_step",
-        statement="h_n = R (N - 1 - n) / (G N^{3/2}), to rounding",
+        kind=DEFINITION,
+        statement="h_n = R (N - 1 - n) / (G N^{3/2})",
         source="Zamani & Glineur 2023",
         sides=_decreasing_step,
+        relation="=",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_subgradient",
+        kind=DEFINITION,
+        statement="x_{k+1} = x_k - h_k g_k, h_k = gamma_k R/(G sqrt(N)), with schedule 1/sqrt(k+1): gamma_k R/G; "
+        "x_k has the weight h_k",
+        source="Shor 1985",
+        steps=_subgradient_method,
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_subgradient_last_iterate",
+        kind=DEFINITION,
+        statement="x_{k+1} = x_k - h_k g_k, h_k = gamma_k R (N - 1 - k)/(G N^{3/2})",
+        source="Zamani & Glineur 2023",
+        steps=_decreasing_steps,
+        schedule="any",
+        uses_optimum=False,
+    ),
+    Theorem(
+        name="definition_polyak",
+        kind=DEFINITION,
+        statement="x_{k+1} = x_k - h_k g_k, h_k = gamma_k (f(x_k) - f_star)/||g_k||^2, and x_k has the weight gamma_k",
+        source="Polyak 1969",
+        steps=_polyak_steps,
+        schedule="any",
         uses_optimum=False,
     ),
 )

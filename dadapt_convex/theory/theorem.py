@@ -1,98 +1,180 @@
 """Theorems as objects, and the verdict on one.
 
-A theorem says lhs <= rhs at some checkpoints of a run. Both sides depend on what is known of the optimum only
-as intervals, f* in [f_lo, f_hi] and D in [D_lo, D_hi]; each side is evaluated at the unfavourable and at the
-favourable ends.
+A theorem says lhs <= rhs (or lhs = rhs) at some checkpoints of a run. f* and D are known as intervals, f* in [f_lo,
+f_hi] and D in [D_lo, D_hi]: the statement is judged at all four corners, so lower bounds are claims like any other.
+
+Rounding counts against the claim. Both sides are computed in numbers that carry a bound on their rounding error
+(dadapt_convex/theory/rounded.py); the bounds on the columns of a trace come from magnitudes that the driver adds up
+over the run, never from the author of a theorem. With a the sum of the bounds of both sides, at a checkpoint and corner
+
+    lhs + a <= rhs                     it holds,
+    lhs > rhs + a                      it fails,
+    else, with a <= TIGHT_WITHIN rhs   the two sides are equal to within rounding,
+    else                               nothing is decided.
+
+VERIFIED: it holds at every checkpoint and corner. VIOLATED: it fails somewhere at all corners. TIGHT: the two sides
+are equal to within rounding somewhere, and it holds elsewhere. UNDECIDED: else. An equality is VERIFIED where its sides
+are equal to within rounding, as that is what it says. Nothing else is added, no gap is clipped. Rows whose squares
+leave the range of float64, SMALLEST to LARGEST, say nothing: there sums of squares are no longer within rounding.
+
+A definition speaks of single iterations, which every run keeps at some k whatever its checkpoints are.
 
 With stochastic gradients there is no verdict: the analyses need the deterministic oracle. What is said then is a
-diagnostic: at how many checkpoints the statement was exceeded even at the favourable ends, and by what factor.
-
-The tolerance policy, here and nowhere else. Quantities of a trace are sums over k steps in float64, whose
-rounding error is at most k eps times the sum of the absolute values of their terms (recursive summation), and
-a few more roundings go into each term. So lhs <= rhs is read as lhs <= rhs + ROUNDING(k) * size, where `size`
-adds up the magnitudes of everything that enters either side (so cancellation is accounted for; an iterate is known to
-eps (||x0|| + ||x - x0||), and its f to G times that) and
-
-    ROUNDING(k) = 1e-12 + k eps.
-
-Nothing else is added, no gap is clipped, and an interval's width is carried by its two ends alone. Rows whose squares
-leave the range of float64, SMALLEST to LARGEST, say nothing: there sums of squares are no longer within rounding.
+diagnostic: at how many checkpoints the statement was exceeded even at the favourable corner, and by what factor.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import traceback
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dadapt_convex import run as statuses
+from dadapt_convex.method import COLUMNS, nearest
 from dadapt_convex.oracle import Vector
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import as_schedule
+from dadapt_convex.theory.rounded import EPS, Rounded, rounded
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VERIFIED = "VERIFIED"
+TIGHT = "TIGHT"
 VIOLATED = "VIOLATED"
 UNDECIDED = "UNDECIDED"
 NOT_APPLICABLE = "NOT_APPLICABLE"
+RATE, LEMMA, DEFINITION = "rate", "lemma", "definition"
+KINDS = (RATE, LEMMA, DEFINITION)
+ITERATES = ("average", "best", "last", "selected", "")
+FLOAT64 = "float64"
 
-
+# Two sides that differ by less than rounding are equal where rounding is at most this part of the right one; of an
+# equality, which claims nothing else, of the largest that a side has been.
+TIGHT_WITHIN, EQUAL_WITHIN = 1e-9, 1e-6
+# Less than the square of any length that rows within the range of float64 may have: 0 <= 0 holds.
+NOTHING = 1e-300
+# What a side may round where it is computed from plain numbers.
+OWN_ROUNDING = 8 * EPS
 # Norms whose squares, and sums of these, are normal numbers with room for what they are multiplied by.
 SMALLEST, LARGEST = 1e-145, 1e145
-NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist")
+NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist", "sum_w_g")
+# Estimates of the distance D.
+ESTIMATES = ("d", "d_hat")
+LENGTHS_OF_S = ("s_norm", "s_norm1")
 
 
-def rounding(k: Vector) -> Vector:
-    """The relative rounding allowance after k steps."""
-    return 1e-12 + k * np.finfo(np.float64).eps
+class Missing(LookupError):
+    """A theorem reads what the run does not have."""
+
+    def __init__(self, what: str, name: str, there: Any) -> None:
+        self.what, self.name = what, name
+        names = sorted(map(str, there))
+        hint = nearest(name, names)
+        super().__init__(
+            f"{what} {name!r}; {hint.removesuffix(' There are') if hint else 'there are ' + ', '.join(names)}"
+        )
+
+
+class Values(dict[str, Any]):
+    """Hyper-parameters by name; Missing for one that the method does not have."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Missing("the hyper-parameter", name, self)
 
 
 class Case:
-    """A run seen by a theorem, with f* and D set to one end of their intervals.
+    """A run seen by a theorem, with f* and D set to one corner of their intervals.
 
-    Columns of the trace are attributes (case.d is d_{n+1} at every checkpoint); n = k - 1; G is the largest
-    ||g_k|| seen up to each checkpoint, which is all that the analyses need of the Lipschitz constant. D_inf is the
-    distance to the minimisers in the maximum norm. Rows of a stochastic run describe x_{n+1} alone, and know no mean of
-    f: f at the average stands for it.
+    Columns of the trace are attributes (case.d is d_{n+1} at every checkpoint), with bounds on their rounding unless
+    `exact`; n = k - 1; G is the largest ||g_k|| seen up to each checkpoint, which is all that the analyses need of the
+    Lipschitz constant. D_inf is the distance to the minimisers in the maximum norm. Rows of a stochastic run describe
+    x_{n+1} alone, and know no mean of f: f at the average stands for it.
     """
 
     def __init__(
-        self, run: Run, f_star: float, D: float, optimum: OptimumInterval, D_inf: float = math.inf
-    ) -> None:  # fmt: skip
+        self, run: Run, f_star: float, D: float, optimum: OptimumInterval, D_inf: float = math.inf, exact: bool = False
+    ) -> None:
         self.run = run
-        self.hyper = run.hyper
-        self.f_star = f_star
-        self.D = D
-        self.D_inf = D_inf
+        self.hyper = Values(run.hyper)
+        self.numbers = numbers_of(run)
+        self.D, self.D_inf = self._length(D, exact), self._length(D_inf, exact)
         self.optimum = optimum
-        self.columns = {name: run.trace[name].to_numpy(dtype=np.float64) for name in run.trace.columns}
-        if run.sampling is not None:
-            self.columns |= {"x_next_dist": self.columns["x_dist"], "f_mean": self.columns["f_avg"]}
+        self.exact = exact
+        self.unbounded = math.isinf(D)  # D has no upper end here
+        self.columns = self.numbers.columns
+        self.k = self.columns["k"]
+        self._f_star = f_star
 
-    def __getattr__(self, name: str) -> Vector:
-        try:
-            return self.__dict__["columns"][name]
-        except KeyError:
-            raise AttributeError(f"the trace has no column {name!r}.") from None
+    def _length(self, D: float, exact: bool) -> Any:
+        """A distance to the minimisers; its error is what rounding of the iterates may do to an estimate of it."""
+        value = np.float64(D)  # a square of it may overflow, and says so by being infinite
+        error = None if exact else self.numbers.of_estimates
+        return value if error is None else Rounded(np.full(error.shape, value), error)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self.columns:
+            raise Missing("the trace column", name, self.columns)
+        values = self.columns[name]
+        return values if self.exact else Rounded(values, self.numbers.error(name))
 
     @property
     def n(self) -> Vector:
         """The papers' n: n + 1 subgradients are used."""
-        return self.columns["k"] - 1
+        return self.k - 1
 
     @property
-    def G(self) -> Vector:
+    def p(self) -> int:
+        """The number of unknowns."""
+        return self.run.x0.size
+
+    @property
+    def G(self) -> Any:
         """max_{i<=n} ||g_i||."""
-        return self.columns["g_max"]
+        return self.g_max
 
     @property
-    def f_average(self) -> Vector:
+    def f_star(self) -> Any:
+        """f*; its error is what rounding may do to the mean of the gaps that it is subtracted in."""
+        values = np.full(self.k.shape, self._f_star)
+        return values if self.exact else Rounded(values, self.numbers.error("f_star") + EPS * np.abs(values))
+
+    @property
+    def f_average(self) -> Any:
         """sum w_k f(x_k) / sum w_k, by convexity no smaller than f at the averaged iterate; the larger, as computed."""
-        return np.maximum(self.columns["f_mean"], self.columns["f_avg"])
+        return np.maximum(self.f_mean, self.f_avg) if self.run.method.averages else self.f_mean
+
+    @property
+    def gap_mean(self) -> Any:
+        """sum w_k (f(x_k) - f*) / sum w_k."""
+        return self.f_average - self.f_star
+
+    @property
+    def f_comparator(self) -> Any:
+        """f(u), u the best iterate of the whole run."""
+        return self.f_best[-1]
+
+    @property
+    def comparator_distance(self) -> Any:
+        """||u - x_0||."""
+        return self._distance(float(np.linalg.norm(self.run.x_best - self.run.x0)))
+
+    @property
+    def comparator_distance_inf(self) -> Any:
+        """||u - x_0|| in the maximum norm."""
+        return self._distance(float(np.abs(self.run.x_best - self.run.x0).max()))
+
+    def _distance(self, value: float) -> Any:
+        return value if self.exact else Rounded(value, EPS * (self.p + 8) * value)
 
     @property
     def factor(self) -> Vector:
@@ -103,48 +185,84 @@ class Case:
     @property
     def out_of_range(self) -> Any:
         """Rows where the square of a norm is no normal number, of a norm that is not 0; infinite and NaN count too."""
-        found = np.zeros(self.columns["k"].size, dtype=bool)
+        found = np.zeros(self.k.size, dtype=bool)
         for name in NORMS:
             size = np.abs(self.columns.get(name, np.ones(1)))
             found = found | ~(size <= LARGEST) | ((size < SMALLEST) & (size > 0))
         return found
 
-    @property
-    def gap_mean(self) -> Vector:
-        """sum w_k (f(x_k) - f*) / sum w_k."""
-        return self.f_average - self.f_star
 
-    @property
-    def x_size(self) -> Vector:
-        """What iterates are rounded relative to: ||x0|| + the largest ||x_k - x0|| seen."""
-        return float(np.linalg.norm(self.run.x0)) + np.maximum.accumulate(self.columns["x_dist"])
+class Numbers:
+    """The columns of a run's trace as arrays, and bounds on what rounding did to them."""
 
-    @property
-    def f_size(self) -> Vector:
-        """The magnitude of what is subtracted in a gap, and of what f is computed from."""
-        return np.abs(self.columns["f_mean"]) + abs(self.f_star) + self.G * self.x_size
+    def __init__(self, run: Run) -> None:
+        self.columns = {name: run.trace[name].to_numpy(dtype=np.float64) for name in run.trace.columns}
+        if run.sampling is not None:
+            self.columns |= {"x_next_dist": self.columns["x_dist"], "f_mean": self.columns["f_avg"]}
+        self.p, self.x0_norm = run.x0.size, float(np.linalg.norm(run.x0))
+        recorded = run.errors[0] if run.errors else {}
+        self.errors = {name: np.array([errors[name] for errors in run.errors]) for name in recorded}
+
+    def error(self, name: str) -> Vector:
+        """A bound for a column; "f_star": on what rounding does to the mean of the gaps.
+
+        For columns of the driver as it recorded them. A method's own number comes from a dot product, or is a sum over
+        k: p and k roundings of the largest it has been.
+        """
+        if name not in self.errors:
+            with np.errstate(all="ignore"):
+                self.errors[name] = self._gap() if name == "f_star" else self._own(name)
+        return self.errors[name]
+
+    def _own(self, name: str) -> Vector:
+        return EPS * (self.p + 16 + self.columns["k"]) * np.maximum.accumulate(np.abs(self.columns[name]))
+
+    @functools.cached_property
+    def of_estimates(self) -> Vector | None:
+        """What the rounding of iterates may do to an estimate of D, sum w_i <g_i, x_i - x0>/||s|| up to a factor."""
+        lengths = [self.columns[s] for s in LENGTHS_OF_S if s in self.columns]
+        if not (lengths and "moved" in self.errors and set(ESTIMATES) & set(self.columns)):
+            return None
+        with np.errstate(all="ignore"):
+            return 2 * np.where(lengths[0] > 0, self.errors["moved"] / lengths[0], 0.0)
+
+    def _gap(self) -> Vector:
+        """Of stochastic runs, where the driver does not add up magnitudes."""
+        x_size = self.x0_norm + np.maximum.accumulate(self.columns["x_dist"])
+        size = np.abs(self.columns["f_mean"]) + self.columns["g_max"] * x_size
+        return EPS * (self.p + 1000 + self.columns["k"]) * size
+
+
+_numbers: weakref.WeakKeyDictionary[Run, Numbers] = weakref.WeakKeyDictionary()
+
+
+def numbers_of(run: Run) -> Numbers:
+    """Made once for each run."""
+    if run not in _numbers:
+        _numbers[run] = Numbers(run)
+    return _numbers[run]
 
 
 class Sides(NamedTuple):
-    """lhs <= rhs, and the sum of the magnitudes of the terms on both sides."""
+    """lhs <= rhs, or lhs = rhs, at every row."""
 
-    lhs: Vector
-    rhs: Vector
-    size: Vector
+    lhs: Any
+    rhs: Any
 
 
-def gap_sides(case: Case, bound: Any, gap: Vector | None = None) -> Sides:
+def gap_sides(case: Case, bound: Any, gap: Any = None) -> Sides:
     """A bound on a suboptimality gap, by default that of the weighted mean."""
-    lhs = case.gap_mean if gap is None else gap
-    rhs = np.broadcast_to(np.asarray(bound, dtype=np.float64), lhs.shape)
-    return Sides(lhs, rhs, case.f_size + np.abs(rhs))
+    return Sides(case.gap_mean if gap is None else gap, bound)
 
 
-def identity_sides(case: Case, found: Vector, expected: Any, size: Vector | None = None) -> Sides:
-    """found = expected, to rounding: the right-hand side is the allowance itself."""
-    expected = np.broadcast_to(np.asarray(expected, dtype=np.float64), found.shape)
-    size = np.abs(expected) if size is None else size
-    return Sides(np.abs(found - expected), rounding(case.k) * size, np.zeros_like(size))
+class StepCheck(NamedTuple):
+    """A number of an iteration held against what it must be: off, in units of rounding, is at most 1 where it is."""
+
+    k: int
+    what: str
+    found: float
+    expected: float
+    off: float
 
 
 class Unmet(NamedTuple):
@@ -166,11 +284,17 @@ class Theorem:
     name, statement, source : str
         The statement in ASCII mathematics; the source as cited in THEORY, "own" where derived here.
     sides : callable (Case) -> Sides
-        Both sides at every row. Must not decrease in favour of the claim when f* grows or D grows (unless
-        uses_optimum is False).
+        Both sides at every row, from the attributes of the case and NumPy's functions.
+    kind : str
+        "rate" (a bound on the gap of an output), "lemma", or "definition" (an equality that the method must keep).
+    relation : str
+        "<=" or "=".
     iterate : str
         "average", "best", "last", "selected" (the average at the method's selecting k), or "" where the
         statement is not about a point's gap.
+    needs : tuple of str or None
+        The method's trace columns and hyper-parameters that are read, beside what the driver records for every method;
+        held against the method before a run starts. None: found out when the sides are first computed.
     assumptions : tuple of callables (run, optimum) -> Unmet or None
         Checked before the sides are looked at.
     rows : callable (Case) -> boolean mask, optional
@@ -185,14 +309,19 @@ class Theorem:
     figure : bool
         Whether the right-hand side is a curve for the convergence figure.
     about : tuple of str
-        Methods it speaks of that do not claim it themselves: for theorems added from outside.
+        Methods it speaks of that do not claim it themselves: for theorems added from outside. "*": all.
+    steps : callable (Run) -> sequence of StepCheck, optional
+        In place of sides, for a definition: single iterations; see dadapt_convex.theory.steps.
     """
 
     name: str
     statement: str
     source: str
-    sides: Callable[[Case], Sides]
+    sides: Callable[[Case], Sides] | None = None
+    kind: str = LEMMA
+    relation: str = "<="
     iterate: str = ""
+    needs: tuple[str, ...] | None = None
     assumptions: tuple[Assumption, ...] = ()
     rows: Callable[[Case], Any] | None = None
     schedule: str = "constant"
@@ -200,6 +329,26 @@ class Theorem:
     comparator: bool = False
     figure: bool = False
     about: tuple[str, ...] = ()
+    steps: Callable[[Run], Sequence[StepCheck]] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for what, options in (("kind", KINDS), ("iterate", ITERATES), ("relation", ("<=", "="))):
+            value = getattr(self, what)
+            if value not in options:
+                raise ValueError(
+                    f"theorem {self.name}: {what} must be one of {', '.join(map(repr, options))}, got {value!r}."
+                )
+        if self.schedule != "any":
+            try:
+                as_schedule(self.schedule)
+            except ValueError as error:
+                raise ValueError(f"theorem {self.name}: schedule must be 'any' or a schedule: {error}") from None
+        if (self.sides is None) == (self.steps is None) or not callable(self.sides or self.steps):
+            raise ValueError(
+                f"theorem {self.name}: sides must be a function of a Case that returns dc.Sides(lhs, rhs)."
+            )
+        if isinstance(self.needs, str) or not all(isinstance(n, str) for n in self.needs or ()):
+            raise ValueError(f"theorem {self.name}: needs must be a tuple of names, got {self.needs!r}.")
 
     def __repr__(self) -> str:
         return f"<Theorem {self.name}: {self.statement} [{self.source}]>"
@@ -217,6 +366,17 @@ class Verdict(NamedTuple):
     """A row of what check() returns."""
 
     theorem: str
+    kind: str
+    verdict: str
+    worst_ratio: float
+    k: int
+    arithmetic: str
+    note: str
+
+
+class Found(NamedTuple):
+    """A verdict as it is found: the row's other columns belong to theorem and run."""
+
     verdict: str
     worst_ratio: float
     k: int
@@ -226,11 +386,18 @@ class Verdict(NamedTuple):
 def judge(theorem: Theorem, run: Run, optimum: OptimumInterval | None) -> Verdict:
     """The verdict on one theorem for one run; a diagnostic for a stochastic one."""
     ends = optimum if optimum is not None else _Nothing()
-    found = _not_met(theorem, run, optimum, ends)
-    if found is not None:
+    unmet = _not_met(theorem, run, optimum, ends)
+    if unmet is not None:
         stochastic = run.sampling is not None
-        return Verdict(theorem.name, NOT_APPLICABLE if stochastic else found.verdict, math.nan, 0, found.note)
-    return _diagnostic(theorem, run, ends) if run.sampling is not None else _verdict(theorem, run, ends)
+        found = Found(NOT_APPLICABLE if stochastic else unmet.verdict, math.nan, 0, unmet.note)
+    elif theorem.steps is not None:
+        found = _at_steps(theorem, run)
+    else:
+        found = _diagnostic(theorem, run, ends) if run.sampling is not None else _verdict(theorem, run, ends)
+    note = found.note
+    if run.status in (*statuses.FAULTS, statuses.INTERRUPTED):
+        note = f"{note}; the run is {run.status}: {run.message}"
+    return Verdict(theorem.name, theorem.kind, found.verdict, found.worst_ratio, found.k, FLOAT64, note)
 
 
 def _not_met(
@@ -257,71 +424,249 @@ def _not_met(
     schedule = run.hyper.get("schedule", "constant")
     if theorem.schedule not in ("any", schedule):
         return Unmet(NOT_APPLICABLE, f"needs schedule={theorem.schedule!r}, the run has {schedule!r}")
-    return next((unmet for assumption in theorem.assumptions if (unmet := assumption(run, ends))), None)
+    for assumption in theorem.assumptions:
+        with _said_of(theorem, "an assumption"):
+            unmet = assumption(run, ends)
+        if isinstance(unmet, Unmet):
+            return unmet
+        if unmet is not None:
+            raise ValueError(
+                f"theorem {theorem.name}: an assumption returns dc.theory.Unmet(verdict, note) or None, got {unmet!r}."
+            )
+    return None
 
 
-def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
+class _said_of:
+    """What a theorem's own code raises becomes a sentence that names it, with file and line."""
+
+    def __init__(self, theorem: Theorem, what: str) -> None:
+        self.theorem, self.what = theorem, what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception):
+            return
+        if isinstance(error, Missing):
+            raise error.with_traceback(None) from None
+        last = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in last if "dadapt_convex/theory/" not in frame.filename.replace("\\", "/")] or last
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"theorem {self.theorem.name}: {self.what} fails: {text} ({own[-1].filename}, line {own[-1].lineno})."
+        ) from error
+
+
+def _not_there(theorem: Theorem, error: Missing, run: Run) -> ValueError:
+    return ValueError(
+        f"theorem {theorem.name} reads {error.what} {error.name!r}, which runs of {run.method.name} do not have"
+        f"{str(error).partition(';')[1]}{str(error).partition(';')[2]}."
+    )
+
+
+def sides_of(theorem: Theorem, case: Case) -> tuple[Rounded, Rounded]:
+    """Both sides at every row of the trace; ValueError in a sentence where they are no such thing."""
+    assert theorem.sides is not None
+    try:
+        with np.errstate(all="ignore"), _said_of(theorem, "sides"):
+            both = theorem.sides(case)
+    except Missing as error:
+        raise _not_there(theorem, error, case.run) from None
+    if not (isinstance(both, tuple) and len(both) == 2):
+        raise ValueError(f"theorem {theorem.name}: sides must return dc.Sides(lhs, rhs), got {type(both).__name__}.")
+    found = []
+    for name, side in zip(("lhs", "rhs"), both, strict=True):
+        try:
+            numbers = rounded(side)
+            found.append(
+                Rounded(np.broadcast_to(numbers.value, case.k.shape), np.broadcast_to(numbers.error, case.k.shape))
+            )
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"theorem {theorem.name}: {name} must be a number for each of the {case.k.size} rows of the trace, got "
+                f"{type(side).__name__} of shape {np.shape(side)}."
+            ) from None
+    return found[0], found[1]
+
+
+def spoken_of(theorem: Theorem, case: Case) -> Any:
+    """The checkpoints that the theorem speaks of, as a boolean mask; the case must be exact."""
+    if theorem.rows is None:
+        return np.ones(case.k.size, dtype=bool)
+    try:
+        with np.errstate(all="ignore"), _said_of(theorem, "rows"):  # a broken method may hand it anything
+            mask = theorem.rows(case)
+    except Missing as error:
+        raise _not_there(theorem, error, case.run) from None
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != case.k.shape:
+        raise ValueError(
+            f"theorem {theorem.name}: rows must return true or false for each of the {case.k.size} rows of the trace, "
+            f"got {mask.dtype} of shape {mask.shape}."
+        )
+    return mask
+
+
+def corners(run: Run, optimum: OptimumInterval, theorem: Theorem) -> Iterator[Case]:
+    """The run at every corner of [f_lo, f_hi] x [D_lo, D_hi]; D_inf goes with D."""
+    D_inf = D_inf_interval(run, optimum)
+    ends = [(optimum.D_lo, D_inf[0]), (optimum.D_hi, D_inf[1])]
+    values = [optimum.f_lo, optimum.f_hi]
+    if not theorem.uses_optimum:
+        ends, values = ends[:1], values[:1]
+    for f_star, (D, largest) in itertools.product(dict.fromkeys(values), dict.fromkeys(ends)):
+        yield Case(run, f_star, D, optimum, largest)
+
+
+def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
+    exact = Case(run, ends.f_lo, ends.D_lo, ends, exact=True)
+    mask = spoken_of(theorem, exact)
+    if not mask.any():
+        return Found(NOT_APPLICABLE, math.nan, 0, "it speaks of no checkpoint of this run")
+    k, lost = exact.k[mask].astype(np.int64), exact.out_of_range[mask]
+    holds, fails, equal = np.ones(k.size, bool), np.ones(k.size, bool), np.ones(k.size, bool)
+    ratios = []
+    for case in corners(run, ends, theorem):
+        lhs, rhs = (side[mask] for side in sides_of(theorem, case))
+        seen = _compare(theorem, lhs, rhs, unbounded=case.unbounded)
+        holds &= seen.holds & ~lost
+        fails &= seen.fails & ~lost
+        equal &= (seen.holds | seen.equal) & ~lost
+        ratios.append(seen.ratio)
+    count = f"{k.size} checkpoint{'s' * (k.size > 1)}" + ("" if mask.all() else f" of {mask.size}")
+    if fails.any():
+        ratio = _farthest(ratios, fails)
+        at = int(np.flatnonzero(fails)[np.argmax(np.abs(np.log(np.maximum(ratio[fails], 1e-300))))])
+        note = f"fails at {int(fails.sum())} of {count}, first at k = {int(k[fails][0])}"
+        return Found(VIOLATED, float(ratio[at]), int(k[at]), note)
+    ratio = np.max(ratios, axis=0)
+    open_ = ~(holds | equal)
+    at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
+    worst = float(ratio[at]), int(k[at])
+    if open_.any():
+        first = int(k[open_][0])
+        why = "f* and D are not known well enough, or rounding is too large"
+        if lost.any():
+            why, first = "squares leave the range of float64", int(k[lost][0])
+        elif np.isnan(ratio[open_]).any():
+            why = "undefined"
+        return Found(UNDECIDED, *worst, f"{why} at {int(open_.sum())} of {count}, first at k = {first}")
+    if theorem.relation == "=" or holds.all():
+        return Found(VERIFIED, *worst, count)
+    at = int(np.flatnonzero(~holds)[0])
+    note = f"both sides are equal to within rounding at {int((~holds).sum())} of {count}"
+    return Found(TIGHT, float(ratio[at]), int(k[at]), note)
+
+
+def _farthest(ratios: list[Vector], fails: Vector) -> Vector:
+    """At each row the ratio of the corner where the statement fails least."""
+    stacked = np.array(ratios)
+    nearest_one = np.argmin(np.abs(np.log(np.maximum(stacked, 1e-300))), axis=0)
+    return np.take_along_axis(stacked, nearest_one[None], axis=0)[0]
+
+
+class _Compared(NamedTuple):
+    holds: Any
+    fails: Any
+    equal: Any
+    ratio: Any
+
+
+def _compare(theorem: Theorem, lhs: Rounded, rhs: Rounded, unbounded: bool) -> _Compared:
+    """Row by row; unbounded: D has no upper end here, and a right side without one is no accident."""
+    with np.errstate(all="ignore"):
+        a = lhs.error + rhs.error + OWN_ROUNDING * (np.abs(lhs.value) + np.abs(rhs.value))
+        left, right = lhs.value, rhs.value
+        known = np.isfinite(left) & np.isfinite(right) & np.isfinite(a)
+        within = known & (np.abs(left - right) <= a)
+        ratio = _ratio(left, right)
+        if theorem.relation == "=":
+            size = np.fmax.accumulate(np.maximum(np.abs(left), np.abs(right)))
+            equal = within & (a <= np.maximum(EQUAL_WITHIN * size, NOTHING))
+            return _Compared(equal, known & ~within, equal, ratio)
+        beyond = (np.isposinf(right) & np.isfinite(left) & np.isfinite(lhs.error)) if unbounded else False
+        holds = (known & ((left + a <= right) | ((left <= right) & (a <= NOTHING)))) | beyond
+        equal = within & (a <= TIGHT_WITHIN * np.abs(right))
+        return _Compared(holds, known & (left > right + a), equal, ratio)
+
+
+def _at_steps(theorem: Theorem, run: Run) -> Found:
+    """The verdict on a definition, from the iterations that were kept."""
+    assert theorem.steps is not None
+    try:
+        with _said_of(theorem, "steps"):
+            checks = list(theorem.steps(run))
+    except Missing as error:
+        raise ValueError(
+            f"theorem {theorem.name} reads {error}, which runs of {run.method.name} do not have."
+        ) from None
+    if not checks:
+        return Found(NOT_APPLICABLE, math.nan, 0, "no iteration of this run was kept whole")
+    kept = f"{len({check.k for check in checks})} iterations"
+    worst = max(checks, key=lambda check: math.inf if math.isnan(check.off) else check.off)
+    ratio = float(_ratio(np.array([worst.found]), np.array([worst.expected]))[0])
+    if not worst.off <= 1:
+        wrong = {check.k for check in checks if not check.off <= 1}
+        note = (
+            f"{worst.what} is {worst.found:.17g} and must be {worst.expected:.17g} at k = {worst.k}; "
+            f"wrong at {len(wrong)} of {kept}, first at k = {min(wrong)}"
+        )
+        return Found(VIOLATED, ratio, worst.k, note)
+    return Found(VERIFIED, ratio, worst.k, kept)
+
+
+def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
     """How often, and by what factor, a stochastic run exceeded a statement about deterministic ones."""
 
-    def said(note: str, ratio: float = math.nan, k: int = 0) -> Verdict:
-        return Verdict(theorem.name, NOT_APPLICABLE, ratio, k, f"stochastic gradients, a diagnostic: {note}")
+    def said(note: str, ratio: float = math.nan, k: int = 0) -> Found:
+        return Found(NOT_APPLICABLE, ratio, k, f"stochastic gradients, a diagnostic: {note}")
 
-    case = _case(run, ends, favourable=True)
-    try:
-        mask = spoken_of(theorem, case)
-        with np.errstate(all="ignore"):
-            lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(case))
-    except AttributeError as error:  # what is selected or averaged otherwise is not kept in these runs
-        return said(f"none, as {str(error).removesuffix('.')}")
+    kept_nowhere = set(theorem.needs or ()) & (COLUMNS - set(numbers_of(run).columns))
+    if kept_nowhere:  # what is selected, or summed by the driver, is not kept in these runs
+        return said(f"none, as stochastic runs do not keep {', '.join(sorted(kept_nowhere))}")
+    mask = spoken_of(theorem, Case(run, ends.f_hi, ends.D_hi, ends, exact=True))
+    case = Case(run, ends.f_hi, ends.D_hi, ends, D_inf_interval(run, ends)[1])
+    left, right = (side[mask] for side in sides_of(theorem, case))
     k = case.k[mask]
-    if not np.isfinite(rhs).any():
+    if not np.isfinite(right.value).any():
         return said("none, as it speaks of no checkpoint of this run" if not k.size else "none, as D has no upper end")
-    with np.errstate(all="ignore"):
-        exceeded = (lhs > rhs + rounding(k) * np.where(np.isfinite(size), size, 0.0)) & ~case.out_of_range[mask]
-    ratio = _ratio(lhs, rhs, rounding(k) * size)
-    at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
-    factor = f"at most {ratio[at]:.3g} times" if np.isfinite(ratio[at]) else "where the bound is not positive"
-    worst = f"{factor} (k = {int(k[at])})"
+    at = _compare(theorem, left, right, unbounded=False)
+    exceeded = at.fails & ~case.out_of_range[mask]
+    worst_at = int(np.nanargmax(at.ratio)) if np.isfinite(at.ratio).any() else 0
+    ratio = float(at.ratio[worst_at])
+    factor = f"at most {ratio:.3g} times" if math.isfinite(ratio) else "where the bound is not positive"
+    worst = f"{factor} (k = {int(k[worst_at])})"
     count = int(exceeded.sum())
     note = f"exceeded at {count} of {k.size} checkpoints, {worst}" if count else f"kept at {_all(k.size)}"
-    return said(note, float(ratio[at]), int(k[at]))
+    return said(note, ratio, int(k[worst_at]))
 
 
 def _all(count: int) -> str:
     return "the only checkpoint" if count == 1 else f"all {count} checkpoints"
 
 
-def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Verdict:
-    worst, best = _case(run, ends, favourable=False), _case(run, ends, favourable=True)
-    mask = spoken_of(theorem, worst)
-    if not mask.any():
-        return Verdict(theorem.name, NOT_APPLICABLE, math.nan, 0, "it speaks of no checkpoint of this run")
-    k = worst.k[mask]
-    with np.errstate(all="ignore"):  # D may be infinite at one end; what becomes NaN counts as undefined
-        lhs, rhs, size = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(worst))
-        lhs_easy, rhs_easy, size_easy = (np.broadcast_to(v, mask.shape)[mask] for v in theorem.sides(best))
-        allowance = rounding(k) * np.where(np.isfinite(size), size, 0.0)  # of what is not known nothing is allowed
-        holds = lhs <= rhs + allowance
-        lost = worst.out_of_range[mask]
-        fails = (lhs_easy > rhs_easy + rounding(k) * np.where(np.isfinite(size_easy), size_easy, 0.0)) & ~lost
+def _ratio(lhs: Vector, rhs: Vector) -> Vector:
+    """lhs / rhs, of two negative numbers rhs / lhs: above 1 where lhs is larger. 0 for lhs <= 0 <= rhs."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(rhs > 0, lhs / rhs, np.where(lhs > rhs, np.inf, np.where(lhs < 0, rhs / lhs, 0.0)))
+        ratio = np.where((lhs < 0) & (rhs < 0), rhs / lhs, ratio)
+    ratio = np.where((lhs == rhs) & (lhs != 0) & np.isfinite(lhs), 1.0, ratio)
+    return np.where(np.isnan(lhs) | np.isnan(rhs), np.nan, np.maximum(ratio, 0.0))
 
-    ratio = _ratio(lhs, rhs, allowance)
-    at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
-    undefined = np.isnan(lhs) | np.isnan(rhs) | lost
-    if fails.any():
-        easy = _ratio(lhs_easy, rhs_easy, 0.0)
-        at = int(np.flatnonzero(fails)[np.argmax(easy[fails])])
-        note = f"fails at {int(fails.sum())} of {k.size} checkpoints, first at k = {int(k[fails][0])}"
-        return Verdict(theorem.name, VIOLATED, float(easy[at]), int(k[at]), note)
-    if undefined.any():
-        first = int(k[undefined][0])
-        note = f"squares leave the range of float64 at k = {first}" if lost.any() else f"undefined at k = {first}"
-        return Verdict(theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), note)
-    if holds.all():
-        note = "" if mask.all() else f"speaks of {k.size} of {mask.size} checkpoints"
-        return Verdict(theorem.name, VERIFIED, float(ratio[at]), int(k[at]), note)
-    note = "the intervals of f* and D are too wide"
-    return Verdict(theorem.name, UNDECIDED, float(ratio[at]), int(k[at]), note)
+
+# ---------------------------------------------------------------------------------------------------------
+# What theorems need of a method
+
+
+def check_needs(theorem: Theorem, columns: Mapping[str, Any] | Any, hyper: Any, method: str) -> None:
+    """ValueError where a method lacks a column or hyper-parameter that a theorem declares to need."""
+    there = {*columns, *COLUMNS, *hyper}
+    absent = [name for name in theorem.needs or () if name not in there]
+    if absent:
+        raise ValueError(
+            f"{method} claims {theorem.name}, which needs {', '.join(absent)}, a trace column or hyper-parameter that "
+            f"{method} does not have; it has {', '.join([*columns, *hyper]) or 'none'}."
+        )
 
 
 def settled(c: Case) -> Any:
@@ -347,37 +692,15 @@ def after_the_row_before(c: Case) -> Any:
     return np.diff(c.k, prepend=0.0) == 1
 
 
-def before(c: Case, column: Vector, start: float = 0.0) -> Vector:
+def before(c: Case, column: Any, start: float = 0.0) -> Any:
     """The column one row earlier."""
-    return np.concatenate([[start], column[:-1]])
-
-
-def spoken_of(theorem: Theorem, case: Case) -> Any:
-    """The checkpoints that the theorem speaks of, as a boolean mask."""
-    if theorem.rows is None:
-        return np.ones(case.k.size, dtype=bool)
-    with np.errstate(all="ignore"):  # a broken method may hand it anything
-        return np.asarray(theorem.rows(case), dtype=bool)
-
-
-def _case(run: Run, optimum: OptimumInterval, *, favourable: bool) -> Case:
-    f_star = optimum.f_hi if favourable else optimum.f_lo
-    D = optimum.D_hi if favourable else optimum.D_lo
-    return Case(run, f_star, D, optimum, D_inf_interval(run, optimum)[1 if favourable else 0])
+    return np.concatenate([rounded([start]), column[:-1]])
 
 
 def D_inf_interval(run: Run, optimum: OptimumInterval) -> tuple[float, float]:
     """What is known of D_inf: the optimum's interval where it has one, and D / sqrt(p) <= D_inf <= D."""
     lo = max(getattr(optimum, "D_inf_lo", 0.0), optimum.D_lo / math.sqrt(run.x0.size))
     return lo, min(getattr(optimum, "D_inf_hi", math.inf), optimum.D_hi)
-
-
-def _ratio(lhs: Vector, rhs: Vector, allowance: Vector | float) -> Vector:
-    """lhs / rhs; 0 where both are zero to rounding or lhs <= 0 <= rhs, infinite where rhs <= 0 < lhs."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(rhs > 0, lhs / rhs, np.where(lhs > rhs, np.inf, 0.0))
-    ratio = np.where(np.maximum(lhs, rhs) <= allowance, 0.0, ratio)
-    return np.where(np.isnan(lhs) | np.isnan(rhs), np.nan, np.maximum(ratio, 0.0))
 
 
 class _Nothing:

@@ -1,0 +1,140 @@
+"""Definitions: single iterations held against the papers' recursions, written once more in plain NumPy.
+
+A file of this folder writes a method's iteration as a function of `Steps`, the iterations that a run kept whole, all
+at once: scalars are columns (T, 1), vectors are (T, p). It returns what x_{k+1}, the state and the weight must be, by
+name; `definition` makes a theorem's `steps` of it. Nothing of the compiled step is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Vector
+from dadapt_convex.run import Run
+from dadapt_convex.theory.rounded import EPS, Rounded, rounded
+from dadapt_convex.theory.theorem import Missing, StepCheck, Values
+from dadapt_convex.transitions import place, replay_error, replayed
+
+# The compiled step sums in another order, divides by multiplying, and fuses; each costs no more than one evaluation.
+ORDERS = 4.0
+
+
+class Steps:
+    """The kept iterations of a run. What the state holds before them is an attribute by its name (steps.d is d_k).
+
+    k, f, g2, factor (the schedule's), weight : (T, 1); x, g, x_next : (T, p); hyper : by name; after : the state
+    after the step, by name, with x_next and weight.
+    """
+
+    def __init__(self, run: Run) -> None:
+        kept, method = run.transitions, run.method
+        self.hyper = Values(run.hyper)
+        self.k = _column([t.k for t in kept])
+        self.f, self.g2 = Rounded(_column([t.f for t in kept])), Rounded(_column([t.g2 for t in kept]))
+        self.x, self.g = Rounded(np.array([t.x for t in kept])), Rounded(np.array([t.g for t in kept]))
+        at = method.scheduled
+        self.factor = _column([t.hyper[at] if at >= 0 else 1.0 for t in kept])
+        self.after: dict[str, Vector] = {
+            "x_next": np.array([t.x_next for t in kept]), "weight": _column([t.weight for t in kept]),
+        }  # fmt: skip
+        self.before: dict[str, Rounded] = {}
+        for i, name in enumerate(method.vectors):
+            self.before[name] = Rounded(np.array([t.vectors[i] for t in kept]))
+            self.after[name] = np.array([t.vectors_after[i] for t in kept])
+        for i, name in enumerate(method.scalars):
+            self.before[name] = Rounded(_column([t.scalars[i] for t in kept]))
+            self.after[name] = _column([t.scalars_after[i] for t in kept])
+
+    def __getattr__(self, name: str) -> Rounded:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self.before:
+            raise Missing("the state", name, self.before)
+        return self.before[name]
+
+
+def _column(numbers: Sequence[float]) -> Vector:
+    return np.array(numbers, dtype=np.float64).reshape(-1, 1)
+
+
+def dot(u: Any, v: Any) -> Rounded:
+    """<u, v> for each iteration, (T, 1)."""
+    return (rounded(u) * v).sum(axis=1, keepdims=True)
+
+
+def norm(u: Any) -> Rounded:
+    """||u||."""
+    length: Rounded = np.sqrt(dot(u, u))  # type: ignore[assignment]
+    return length
+
+
+def norm1(u: Any) -> Rounded:
+    """||u||_1."""
+    return np.abs(rounded(u)).sum(axis=1, keepdims=True)
+
+
+def rest(beta: Any) -> Rounded:
+    """1 - beta, as well as a compiler keeps it that may multiply it out."""
+    return Rounded(1 - beta, EPS)
+
+
+def larger(d: Any, d_hat: Any, growth_rate: float = np.inf) -> Any:
+    """d_{k+1} = max(d_k, min(d_hat_{k+1}, growth_rate d_k))."""
+    return np.maximum(d, d_hat if growth_rate == np.inf else np.minimum(d_hat, growth_rate * d))
+
+
+def unless_zero(length: Any, estimate: Any, before: Any) -> Any:
+    """The estimate where s is not 0; else it is 0/0, and the last one stays."""
+    return np.where(length.value > 0, estimate, before)
+
+
+def definition(recursion: Callable[[Steps], Mapping[str, Any]]) -> Callable[[Run], list[StepCheck]]:
+    """The check of a recursion: what it returns by name, against what the step left."""
+
+    def steps(run: Run) -> list[StepCheck]:
+        if not run.transitions:
+            return []
+        seen = Steps(run)
+        with np.errstate(all="ignore"):
+            expected = recursion(seen)
+        found: list[StepCheck] = []
+        for name, value in expected.items():
+            if name not in seen.after:
+                raise Missing("the state", name, seen.after)
+            found.extend(_compared(name, seen.k, seen.after[name], rounded(value)))
+        return found
+
+    return steps
+
+
+def _compared(name: str, ks: Vector, found: Vector, expected: Rounded) -> list[StepCheck]:
+    """One check for each iteration: the coordinate that is farthest off."""
+    value, error = np.broadcast_to(expected.value, found.shape), np.broadcast_to(expected.error, found.shape)
+    with np.errstate(all="ignore"):
+        off = np.abs(found - value) / (ORDERS * (error + EPS * np.abs(value)) + 1e-300)
+        off = np.where((found == value) | (np.isnan(found) & np.isnan(value)), 0.0, off)
+        off = np.where(np.isnan(off), np.inf, off)
+        off = np.where(np.isinf(error) | np.isnan(error), 0.0, off)  # beyond the range of float64 nothing is said
+    worst = np.argmax(off, axis=1)
+    rows = np.arange(len(found))
+    at = zip(ks[:, 0], found[rows, worst], value[rows, worst], off[rows, worst], strict=True)
+    return [StepCheck(int(k), name, float(a), float(b), float(c)) for k, a, b, c in at]
+
+
+def replay(run: Run) -> list[StepCheck]:
+    """The compiled step against its plain Python function, at some of the kept iterations."""
+    found = []
+    step = run.method.step.python
+    for t in replayed(run.transitions):
+        try:
+            off = replay_error(step, t)
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(
+                f"the step of {run.method.name} fails as plain Python: {what} ({place(error, step)})."
+            ) from None
+        found.append(StepCheck(t.k, "the distance to plain Python, in roundings,", off, 0.0, off))
+    return found

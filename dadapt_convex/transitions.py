@@ -1,0 +1,146 @@
+"""Single iterations of a run, kept whole: what definitions and the replay are held against, whatever the checkpoints.
+
+A run keeps the first iterations, the last, and some in each decade between. The replay runs the plain Python function
+of the step once more on what the compiled one was given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Vector
+
+PER_DECADE = 12
+# Numbers that the kept iterations of a run may hold together; two are kept in any case.
+KEPT_NUMBERS = 1 << 21
+# Coordinates that replays may visit together: plain Python takes some microseconds for each.
+REPLAYED_COORDINATES = 4_000
+# Inputs are changed by so many roundings, to see what rounding may do to the outputs, and outputs may differ by so
+# many times what these changes do.
+NUDGE, NUDGES, SLACK = 4.0, 3, 16.0
+
+
+@dataclass(frozen=True, repr=False)
+class Transition:
+    """Iteration k: what the step read, and what it left.
+
+    k : int, as the step was given it; f, g2 : f(x_k), ||g_k||^2; x, g, x_next : (p,) float64.
+    hyper : the encoded hyper-parameters, with gamma_k in its place.
+    vectors, scalars : the state before; vectors_after, scalars_after : after. weight : what the step returned.
+    """
+
+    k: int
+    f: float
+    g2: float
+    x: Vector
+    g: Vector
+    hyper: Vector
+    vectors: Vector
+    scalars: Vector
+    x_next: Vector
+    vectors_after: Vector
+    scalars_after: Vector
+    weight: float
+
+
+def kept_steps(steps: int, numbers: int) -> Vector:
+    """The k that are kept of 0 .. steps - 1, increasing; numbers: how many each of them holds."""
+    count = 2 + int(PER_DECADE * math.log10(steps))
+    ks = np.unique(np.concatenate([[0, 1, 2, steps - 1], np.geomspace(1, steps, count).astype(np.int64) - 1]))
+    ks = ks[(ks >= 0) & (ks < steps)]
+    room = max(2, KEPT_NUMBERS // max(1, numbers))
+    return ks if ks.size <= room else ks[np.unique(np.linspace(0, ks.size - 1, room).astype(np.int64))]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step left: x_{k+1}, the state after, and the weight of x_k."""
+
+    x_next: Vector
+    vectors: Vector
+    scalars: Vector
+    weight: Vector
+
+    def parts(self) -> tuple[Vector, ...]:
+        """The four arrays."""
+        return self.x_next, self.vectors, self.scalars, self.weight
+
+
+def run_step(step: Callable[..., float], t: Transition, x_next: float = 0.0) -> Outcome:
+    """The step as plain Python on copies of what a transition was given; g, x and hyper are read-only.
+
+    x_next : what stands in x_{k+1} before the step writes it.
+    """
+    read_only = [np.array(array) for array in (t.g, t.x, t.hyper)]
+    for array in read_only:
+        array.setflags(write=False)
+    g, x, hyper = read_only
+    after = np.full(x.size, x_next)
+    vectors, scalars = t.vectors.copy(), t.scalars.copy()
+    with np.errstate(all="ignore"):
+        weight = step(t.k, t.f, t.g2, g, x, after, vectors, scalars, hyper)
+    return Outcome(after, vectors, scalars, np.array([weight], dtype=np.float64))
+
+
+def replayed(transitions: Sequence[Transition]) -> list[Transition]:
+    """The transitions that are replayed: spread over the run, as many as REPLAYED_COORDINATES allow."""
+    if not transitions:
+        return []
+    count = max(1, min(len(transitions), REPLAYED_COORDINATES // transitions[0].x.size))
+    at = np.unique(np.linspace(len(transitions) - 1, 0, count).astype(np.int64))
+    return [transitions[i] for i in at]
+
+
+def replay_error(step: Callable[..., float], t: Transition) -> float:
+    """The largest difference of the compiled step to its plain Python function, in units of what rounding may do.
+
+    At most 1 where the two agree. What rounding may do is measured: the function is run again on inputs that are
+    changed by a few roundings.
+    """
+    found = Outcome(t.x_next, t.vectors_after, t.scalars_after, np.array([t.weight]))
+    expected = run_step(step, t)
+    moved = [np.zeros_like(part) for part in expected.parts()]
+    rng = np.random.default_rng(t.k)
+    for _ in range(NUDGES):
+        nudged = run_step(step, _nudged(t, rng))
+        for room, part, there in zip(moved, expected.parts(), nudged.parts(), strict=True):
+            with np.errstate(invalid="ignore"):
+                np.maximum(room, np.abs(there - part), out=room)
+    worst = 0.0
+    for room, part, there in zip(moved, expected.parts(), found.parts(), strict=True):
+        with np.errstate(all="ignore"):
+            off = np.abs(there - part)
+            allowed = SLACK * (room + np.finfo(float).eps * np.maximum(np.abs(part), np.abs(there))) + 1e-300
+            ratio = np.where((there == part) | (np.isnan(there) & np.isnan(part)), 0.0, off / allowed)
+        ratio = np.where(np.isnan(ratio), math.inf, ratio)
+        worst = max(worst, float(ratio.max(initial=0.0)))
+    return worst
+
+
+def _nudged(t: Transition, rng: np.random.Generator) -> Transition:
+    size = NUDGE * (t.x.size + 16) * np.finfo(float).eps
+
+    def near(array: Vector) -> Vector:
+        return array * (1.0 + size * rng.choice((-1.0, 1.0), size=array.shape))
+
+    with np.errstate(all="ignore"):
+        return Transition(
+            t.k, t.f * (1 + size), t.g2 * (1 + size), near(t.x), near(t.g), t.hyper, near(t.vectors), near(t.scalars),
+            t.x_next, t.vectors_after, t.scalars_after, t.weight,
+        )  # fmt: skip
+
+
+def place(error: BaseException, function: Callable[..., Any]) -> str:
+    """File and line in a function's file where an exception arose; where the function begins, if it is from outside."""
+    code = function.__code__
+    line, trace = code.co_firstlineno, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == code.co_filename:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{code.co_filename}, line {line}"
