@@ -83,8 +83,7 @@ def claims(method: Method, extra: Iterable[Theorem | str] = ()) -> list[Theorem]
 def check_claims(method: Method, extra: Iterable[Theorem | str] = ()) -> None:
     """ValueError for a claim that names no theorem, or one that needs what the method does not have."""
     for theorem in claims(method, extra):
-        columns = [name for name in method.scalars if name[0] != "_"]
-        check_needs(theorem, columns, method.parameters, method.name)
+        check_needs(theorem, [*method.scalars, *method.vectors], method.parameters, method.name)
 
 
 def _theorem(claim: Theorem | str, who: str) -> Theorem:

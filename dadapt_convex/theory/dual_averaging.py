@@ -125,6 +125,7 @@ THEOREMS = (
         statement="-sum gamma_k lambda_k <g_k, s_k> = -1/2 gamma_{n+1} ||s_{n+1}||^2 "
         "+ 1/2 sum gamma_k lambda_k^2 ||g_k||^2 + 1/2 sum (gamma_{k+1} - gamma_k) ||s_{k+1}||^2",
         source=NESTEROV,
+        needs=("gamma", "s_norm", "sum_dgamma_s2", "sum_gamma_lambda2_g2", "sum_gamma_lambda_gs"),
         sides=_identity,
         relation="=",
         uses_optimum=False,
@@ -134,6 +135,7 @@ THEOREMS = (
         name="I2",
         statement="sum lambda_k (f(x_k) - f*) <= D ||s_{n+1}|| - sum gamma_k lambda_k <g_k, s_k>",
         source=NESTEROV,
+        needs=("s_norm",),
         sides=_by_correlation,
         iterate="average",
         schedule="any",
@@ -145,6 +147,7 @@ THEOREMS = (
         statement="sum lambda_k (f(x_k) - f(u)) <= ||u - x0|| ||s_{n+1}|| - sum gamma_k lambda_k <g_k, s_k>, "
         "u the best iterate of the run; holds without a minimiser",
         source=NESTEROV,
+        needs=("s_norm",),
         sides=_by_comparator,
         iterate="average",
         uses_optimum=False,
@@ -156,6 +159,7 @@ THEOREMS = (
         statement="sum lambda_k (f(x_k) - f*) <= D ||s_{n+1}|| + 1/2 sum gamma_k lambda_k^2 ||g_k||^2 "
         "- 1/2 gamma_{n+1} ||s_{n+1}||^2",
         source=NESTEROV,
+        needs=("gamma", "s_norm", "sum_gamma_lambda2_g2"),
         sides=_by_norms,
         iterate="average",
         schedule="any",
@@ -166,6 +170,7 @@ THEOREMS = (
         name="I3_simple",
         statement="sum lambda_k (f(x_k) - f*) <= D^2 / (2 gamma_{n+1}) + 1/2 sum gamma_k lambda_k^2 ||g_k||^2",
         source=NESTEROV,
+        needs=("gamma", "sum_gamma_lambda2_g2"),
         sides=_by_steps,
         iterate="average",
         schedule="any",
@@ -178,6 +183,7 @@ THEOREMS = (
         statement="f(x_avg) - f* <= G (D^2/R sqrt((n+2)/2) + R sqrt((n+1)/2)) / (n+1), R the D given to the method; "
         "for R = D at most sqrt(2 (n+2)) D G / (n+1)",
         source=NESTEROV,
+        needs=("D", "G"),
         sides=_nesterov_rate,
         iterate="average",
         assumptions=(subgradients_within_G,),
@@ -190,6 +196,7 @@ THEOREMS = (
         statement="sum (f(x_k) - f*) <= (D^2/(2R) + R) sqrt(S_n) + R G^2 / (2 ||g_0||), R the D given to the method; "
         "for R = D: 1.5 D sqrt(S_n) + D G^2 / (2 ||g_0||)",
         source="own",
+        needs=("D",),
         sides=_adagrad_rate,
         iterate="average",
         figure=True,
@@ -200,6 +207,7 @@ THEOREMS = (
         kind=DEFINITION,
         statement="||x_{n+1} - x_0|| = gamma_{n+1} ||s_{n+1}||",
         source=NESTEROV,
+        needs=("gamma", "s_norm"),
         sides=_position,
         relation="=",
         uses_optimum=False,
@@ -210,6 +218,7 @@ THEOREMS = (
         kind=DEFINITION,
         statement="gamma_{n+1} = R / (G sqrt(2 (n+2)))",
         source=NESTEROV,
+        needs=("D", "G", "gamma"),
         sides=_nesterov_gamma,
         relation="=",
         uses_optimum=False,
@@ -220,6 +229,7 @@ THEOREMS = (
         kind=DEFINITION,
         statement="gamma_{n+1} = R / sqrt(S_n)",
         source="Streeter & McMahan 2010",
+        needs=("D", "gamma"),
         sides=_adagrad_gamma,
         relation="=",
         uses_optimum=False,
@@ -230,6 +240,7 @@ THEOREMS = (
         kind=DEFINITION,
         statement="||s_{n+1}|| = ||sum w_k g_k||",
         source=NESTEROV,
+        needs=("s_norm",),
         sides=_sum_of_subgradients,
         relation="=",
         uses_optimum=False,
@@ -241,6 +252,7 @@ THEOREMS = (
         statement="s_{k+1} = s_k + lambda_k g_k, gamma_{k+1} = R/(G sqrt(2 (k+2))), "
         "x_{k+1} = x_0 - gamma_{k+1} s_{k+1}, and x_k has the weight lambda_k",
         source=NESTEROV,
+        needs=("D", "G", "s", "x0"),
         steps=_nesterov_step,
         uses_optimum=False,
         schedule="any",
@@ -251,6 +263,7 @@ THEOREMS = (
         statement="s_{k+1} = s_k + lambda_k g_k, gamma_{k+1} = R/sqrt(S_k), x_{k+1} = x_0 - gamma_{k+1} s_{k+1}, and "
         "x_k has the weight lambda_k",
         source="Streeter & McMahan 2010",
+        needs=("D", "_S", "s", "x0"),
         steps=_adagrad_step,
         uses_optimum=False,
         schedule="any",

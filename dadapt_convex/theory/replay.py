@@ -10,6 +10,7 @@ THEOREMS = (
         name="replay",
         statement="x_{k+1}, the state and the weight are what the step's plain Python function makes of the same input",
         source="own",
+        needs=(),
         steps=replay,
         kind=DEFINITION,
         schedule="any",

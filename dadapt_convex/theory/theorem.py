@@ -30,7 +30,7 @@ import itertools
 import math
 import traceback
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -293,8 +293,8 @@ class Theorem:
         "average", "best", "last", "selected" (the average at the method's selecting k), or "" where the
         statement is not about a point's gap.
     needs : tuple of str or None
-        The method's trace columns and hyper-parameters that are read, beside what the driver records for every method;
-        held against the method before a run starts. None: found out when the sides are first computed.
+        The names of the method's state and hyper-parameters that are read, beside what the driver records for every
+        method; held against the method before a run starts. None: found out when the sides are first computed.
     assumptions : tuple of callables (run, optimum) -> Unmet or None
         Checked before the sides are looked at.
     rows : callable (Case) -> boolean mask, optional
@@ -658,14 +658,14 @@ def _ratio(lhs: Vector, rhs: Vector) -> Vector:
 # What theorems need of a method
 
 
-def check_needs(theorem: Theorem, columns: Mapping[str, Any] | Any, hyper: Any, method: str) -> None:
+def check_needs(theorem: Theorem, columns: Sequence[str], hyper: Iterable[str], method: str) -> None:
     """ValueError where a method lacks a column or hyper-parameter that a theorem declares to need."""
     there = {*columns, *COLUMNS, *hyper}
     absent = [name for name in theorem.needs or () if name not in there]
     if absent:
         raise ValueError(
-            f"{method} claims {theorem.name}, which needs {', '.join(absent)}, a trace column or hyper-parameter that "
-            f"{method} does not have; it has {', '.join([*columns, *hyper]) or 'none'}."
+            f"{method} claims {theorem.name}, which needs {', '.join(absent)}: no state or hyper-parameter of {method} "
+            f"has this name; there are {', '.join([*columns, *hyper]) or 'none'}."
         )
 
 
