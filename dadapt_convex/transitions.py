@@ -6,6 +6,7 @@ of the step once more on what the compiled one was given.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ PER_DECADE = 12
 KEPT_NUMBERS = 1 << 21
 # Coordinates that replays may visit together: plain Python takes some microseconds for each.
 REPLAYED_COORDINATES = 4_000
-# Inputs are changed by so many roundings, to see what rounding may do to the outputs, and outputs may differ by so
-# many times what these changes do.
-NUDGE, NUDGES, SLACK = 4.0, 3, 16.0
+# Inputs are changed at random by up to so many roundings, to see what rounding may do to the outputs, and outputs may
+# differ by so many times what these changes do.
+NUDGE, NUDGES, SLACK = 4.0, 3, 64.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,14 +101,20 @@ def replay_error(step: Callable[..., float], t: Transition) -> float:
     """The largest difference of the compiled step to its plain Python function, in units of what rounding may do.
 
     At most 1 where the two agree. What rounding may do is measured: the function is run again on inputs that are
-    changed by a few roundings.
+    changed by a few roundings. Plain Python raises for roots of negative numbers and divisions by zero, where compiled
+    code goes on with NaN: then 0 if the compiled step left something that is not finite, else infinite.
     """
     found = Outcome(t.x_next, t.vectors_after, t.scalars_after, np.array([t.weight]))
-    expected = run_step(step, t)
+    try:
+        expected = run_step(step, t)
+    except (ArithmeticError, ValueError):
+        return 0.0 if not all(np.isfinite(part).all() for part in found.parts()) else math.inf
     moved = [np.zeros_like(part) for part in expected.parts()]
     rng = np.random.default_rng(t.k)
     for _ in range(NUDGES):
-        nudged = run_step(step, _nudged(t, rng))
+        nudged = expected
+        with contextlib.suppress(ArithmeticError, ValueError):
+            nudged = run_step(step, _nudged(t, rng))
         for room, part, there in zip(moved, expected.parts(), nudged.parts(), strict=True):
             with np.errstate(invalid="ignore"):
                 np.maximum(room, np.abs(there - part), out=room)
@@ -126,7 +133,7 @@ def _nudged(t: Transition, rng: np.random.Generator) -> Transition:
     size = NUDGE * (t.x.size + 16) * np.finfo(float).eps
 
     def near(array: Vector) -> Vector:
-        return array * (1.0 + size * rng.choice((-1.0, 1.0), size=array.shape))
+        return array * (1.0 + size * rng.choice((-1.0, 1.0), size=array.shape) * rng.uniform(0.3, 1.0, array.shape))
 
     with np.errstate(all="ignore"):
         return Transition(

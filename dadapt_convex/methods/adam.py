@@ -61,6 +61,6 @@ METHOD = Method(
     scalars=("step_norm",),
     step=adam,
     claims=(
-        "adam_step", "adam_moves", "definition_adam",
+        "adam_step", "definition_adam",
     ),
 )  # fmt: skip

@@ -99,11 +99,6 @@ def _s_not_zero(c: Case) -> Any:
     return c.s_norm1 > 0
 
 
-def _adam_moves(c: Case) -> Sides:
-    """The triangle inequality."""
-    return Sides(np.abs(c.x_next_dist - c.x_dist), c.step_norm)
-
-
 @definition
 def _sgd(t: Steps) -> dict[str, Any]:
     h = t.hyper["lr"] * t.factor
@@ -236,16 +231,6 @@ THEOREMS = (
         sides=_definition_adam_d_hat,
         relation="=",
         rows=_s_not_zero,
-        schedule="any",
-        uses_optimum=False,
-    ),
-    Theorem(
-        name="adam_moves",
-        statement="| ||x_{n+1} - x_0|| - ||x_n - x_0|| | <= ||x_{n+1} - x_n||, decoupled decay aside",
-        source=OWN,
-        needs=("step_norm",),
-        sides=_adam_moves,
-        assumptions=(hyper_is("decouple", False),),
         schedule="any",
         uses_optimum=False,
     ),

@@ -43,6 +43,7 @@ from dadapt_convex.theory.theorem import (
     gap_sides,
     has_weight,
     hyper_is,
+    moved_to_a_better_point,
     no_growth_cap,
     no_weight_decay,
     settled,
@@ -233,13 +234,13 @@ THEOREMS = (
     Theorem(
         name="ada_I2_comparator",
         statement="sum lambda_k (f(x_k) - f(u)) <= ||u - x0||_inf ||s_{n+1}||_1 - sum lambda_k <g_k, A_k^-1 s_k>, "
-        "u the best iterate of the run; holds without a minimiser",
+        "u the best iterate of the run if that is not x0; holds without a minimiser",
         source=DM23,
         needs=("s_norm1",),
         sides=_I2_comparator,
         iterate="average",
         assumptions=PAPER,
-        rows=has_weight,
+        rows=moved_to_a_better_point,
         schedule="any",
         uses_optimum=False,
     ),

@@ -29,6 +29,7 @@ from dadapt_convex.theory.theorem import (
     Theorem,
     gap_sides,
     has_weight,
+    moved_to_a_better_point,
     subgradients_within_G,
 )
 
@@ -145,14 +146,14 @@ THEOREMS = (
     Theorem(
         name="I2_comparator",
         statement="sum lambda_k (f(x_k) - f(u)) <= ||u - x0|| ||s_{n+1}|| - sum gamma_k lambda_k <g_k, s_k>, "
-        "u the best iterate of the run; holds without a minimiser",
+        "u the best iterate of the run if that is not x0; holds without a minimiser",
         source=NESTEROV,
         needs=("s_norm",),
         sides=_by_comparator,
         iterate="average",
         uses_optimum=False,
         schedule="any",
-        rows=has_weight,
+        rows=moved_to_a_better_point,
     ),
     Theorem(
         name="I3",

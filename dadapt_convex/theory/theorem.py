@@ -687,6 +687,11 @@ def has_weight(c: Case) -> Any:
     return c.weight_sum > 0
 
 
+def moved_to_a_better_point(c: Case) -> Any:
+    """The best iterate of the run is not x_0, and some x_k has a weight."""
+    return has_weight(c) & (c.comparator_distance > 0)
+
+
 def after_the_row_before(c: Case) -> Any:
     """Checkpoints one step after the one before (or the first, at k = 1): what changed in a step is known there."""
     return np.diff(c.k, prepend=0.0) == 1
