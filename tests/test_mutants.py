@@ -1,0 +1,54 @@
+"""No wrong method survives: every line of every step is broken, and each variant is refuted.
+
+A sample by default; DADAPT_EXHAUSTIVE=1 tries every variant. `python -m tests.mutants` prints the table.
+"""
+
+from __future__ import annotations
+
+import os
+
+import mutants
+import numpy as np
+import pytest
+
+import dadapt_convex as dc
+
+EXHAUSTIVE = os.environ.get("DADAPT_EXHAUSTIVE") == "1"
+EVERY = 37  # prime, so that the sample meets every kind of fault
+
+
+def chosen(name):
+    found = mutants.faults(name)
+    return found if EXHAUSTIVE else found[dc.methods().index(name) :: EVERY]
+
+
+@pytest.mark.parametrize("name", dc.methods())
+def test_every_wrong_variant_is_refuted(name):
+    outcomes = list(mutants.tried(name, chosen(name)))
+    assert not [str(fault) for fault, outcome in outcomes if outcome == mutants.SURVIVES]
+    if EXHAUSTIVE:  # what changes nothing on any trial refutes nothing: that is the exception
+        equivalent = sum(outcome == mutants.EQUIVALENT for _, outcome in outcomes)
+        assert equivalent < 0.2 * len(outcomes)
+
+
+def test_nesterovs_momentum_is_refuted_under_the_claims_of_sgd():
+    assert set(mutants.under_sgds_claims()) <= {mutants.BOUND, mutants.DEFINITION, mutants.REPLAY}
+
+
+@pytest.mark.parametrize("name", ["adam", "dadapt_dual_averaging"])
+def test_without_a_fault_the_step_is_the_methods_own(name):
+    method = mutants.faulty(name, chosen(name))
+    for problem, hyper in mutants.trials(name):
+        right, run = (dc.solve(problem, m, steps=50, **hyper) for m in (name, method))
+        # the same operations, compiled in another order
+        np.testing.assert_allclose(run.x_next, right.x_next, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(run.trace["f_avg"], right.trace["f_avg"], rtol=1e-10)
+        assert mutants.refuted_by(run, problem) == mutants.SURVIVES
+
+
+def test_every_statement_of_every_step_has_a_fault_at_the_start_and_one_later():
+    for name in dc.methods():
+        found = mutants.faults(name)
+        for statement in mutants.statements(name):
+            begun = {fault.first for fault in found if fault.text.startswith(f"{statement}: ")}
+            assert begun >= {0, mutants.FROM}, (name, statement)
