@@ -56,7 +56,7 @@ SELECTION = """
 fault = int(hyper[{width}])
 _site = _SITES[fault] if _FIRST[fault] <= k <= _LAST[fault] else 0
 _factor = _FACTORS[fault]
-_change = _factor - 1.0
+_change = _factor - 1.0 if _site >= {first_site} else 0.0
 """
 
 # What a slip of the pen takes for what: read wherever both are defined.
@@ -144,7 +144,7 @@ class Breaker:
         tree.name = f"_broken_{function.__name__}"
         tree.body = self.block(tree.body)
         if self.whole:
-            tree.body = ast.parse(SELECTION.format(width=self.widths["hyper"])).body + tree.body
+            tree.body = ast.parse(SELECTION.format(width=self.widths["hyper"], first_site=FIRST_SITE)).body + tree.body
         else:
             tree.args.args += [ast.arg("_site"), ast.arg("_change")]
         module = ast.fix_missing_locations(ast.Module([tree], []))
@@ -278,7 +278,7 @@ class Breaker:
         made = self.expression(node)
         if isinstance(op, ast.Add | ast.Sub):
             return self.scaled(made, node, (0.0, -1.0))
-        if isinstance(op, ast.Mult | ast.Div) and not isinstance(node, ast.BinOp):
+        if isinstance(op, ast.Mult | ast.Div) and not isinstance(node, ast.BinOp | ast.Constant):
             return self.replaced(made, node, ast.Constant(1.0))
         return made
 
@@ -376,7 +376,8 @@ def statements(name: str) -> list[str]:
     return [line for line in lines if "vectors[" not in line]
 
 
-def faulty(name: str, chosen: Iterable[Fault]) -> dc.Method:
+@functools.cache
+def faulty(name: str, chosen: tuple[Fault, ...]) -> dc.Method:
     """The method with these faults: its hyper-parameter fault=j selects the j-th, from 1; 0 selects none."""
     method, chosen = dc.get_method(name), (Fault("none"), *chosen)
     breaker = Breaker(method, {fault.site for fault in chosen})
@@ -424,7 +425,8 @@ def under_sgds_claims() -> Iterator[str]:
     """What refutes Nesterov's momentum under the claims of sgd, on each problem."""
     method = replace(dc.get_method("sgd"), step=nesterov)
     for problem in instances():
-        yield refuted_by(_solve(problem, method, {"momentum": 0.9, "lr": RATES["sgd"]}), problem)
+        run = dc.solve(problem, method, steps=STEPS, momentum=0.9, lr=RATES["sgd"])
+        yield refuted_by(run, problem)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -433,19 +435,22 @@ def under_sgds_claims() -> Iterator[str]:
 SCHEDULED = {"schedule": "warmup(20, cosine(0.1))"}
 CAPPED = {"growth_rate": 1.02}
 DECAYED = {"weight_decay": 0.1}
+LARGE_EPS = {"eps": 1e-2}  # otherwise faults of eps are no larger than rounding
 RELEASED = {"convention": "released"}
 # Beside its defaults, what brings every line of a step into use.
 SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     "subgradient": ({"schedule": "inverse_sqrt"},),
-    "adam": (DECAYED, {**DECAYED, "decouple": True}),
+    "adam": ({**DECAYED, **LARGE_EPS}, {**DECAYED, "decouple": True}),
     "sgd": ({"momentum": 0.9}, {**DECAYED, "momentum": 0.9}),
-    "adagrad": (DECAYED,),
+    "adagrad": ({**DECAYED, **LARGE_EPS},),
     "dadapt_dual_averaging": ({"option": "II"}, {"step": "modified"}),
     "dadapt_gradient_descent": (CAPPED,),
-    "dadapt_adagrad": (CAPPED, {**DECAYED, "momentum": 0.5}, {**RELEASED, **DECAYED}),
+    "dadapt_adagrad": (CAPPED, {**DECAYED, "momentum": 0.5}, {**RELEASED, **DECAYED, **LARGE_EPS}),
     "dadapt_sgd": (CAPPED, {"momentum": 0.0}, {**RELEASED, **DECAYED}),
     "dadapt_adam": (
-        CAPPED, {"bias_correction": True, **DECAYED}, {**RELEASED, **DECAYED, "decouple": True},
+        CAPPED,
+        {"bias_correction": True, **DECAYED, **LARGE_EPS},
+        {**RELEASED, **DECAYED, **LARGE_EPS, "decouple": True},
     ),
 }  # fmt: skip
 RATES = {"sgd": 0.1, "adagrad": 1.0, "adam": 0.1}
@@ -465,6 +470,7 @@ def instances() -> tuple[problems.Problem, ...]:
     )
 
 
+@functools.cache
 def trials(name: str) -> list[tuple[problems.Problem, dict[str, Any]]]:
     """The problems and hyper-parameters on which a variant is tried, in this order."""
     own = {"lr": RATES[name]} if name in RATES else {}
@@ -478,11 +484,6 @@ def trials(name: str) -> list[tuple[problems.Problem, dict[str, Any]]]:
     for given in (SCHEDULED, *SETTINGS.get(name, ())):
         chosen += [(problem, hyper(problem, given)) for problem in (first, smooth)]
     return chosen
-
-
-def _solve(problem: problems.Problem, method: dc.Method, hyper: dict[str, Any]) -> dc.Run:
-    with np.errstate(all="ignore"):
-        return dc.solve(problem, method, steps=STEPS, **hyper)
 
 
 STATUS, BOUND, DEFINITION, REPLAY, SURVIVES, EQUIVALENT = (
@@ -521,16 +522,21 @@ def same(run: dc.Run, right: dc.Run) -> bool:
     )
 
 
-def tried(name: str, chosen: Iterable[Fault]) -> Iterator[tuple[Fault, str]]:
+def tried(name: str, chosen: tuple[Fault, ...]) -> Iterator[tuple[Fault, str]]:
     """What becomes of each fault: by the first trial that refutes it; EQUIVALENT where every run is the right one."""
-    chosen = tuple(chosen)
     method = faulty(name, chosen)
-    right = [_solve(problem, method, hyper) for problem, hyper in trials(name)]
+
+    def solved(trial: int, number: int) -> dc.Run:
+        problem, hyper = trials(name)[trial]
+        with np.errstate(all="ignore"):
+            return dc.solve(problem, method, steps=STEPS, fault=number, **hyper)
+
+    right = functools.cache(lambda trial: solved(trial, 0))
     for number, fault in enumerate(chosen, 1):
         outcome = EQUIVALENT
-        for (problem, hyper), expected in zip(trials(name), right, strict=True):
-            run = _solve(problem, method, {**hyper, "fault": number})
-            if same(run, expected):
+        for trial, (problem, _) in enumerate(trials(name)):
+            run = solved(trial, number)
+            if same(run, right(trial)):
                 continue
             outcome = refuted_by(run, problem)
             if outcome != SURVIVES:
