@@ -118,7 +118,7 @@ class Breaker:
         self.widths = {
             "hyper": sum(h.width for h in method.hyper),
             "scalars": len(method.scalars),
-            "sums": 4,
+            "sums": len(method.scalars),  # as helpers call them
             "vectors": len(method.vectors),
         }
         self.namespace: dict[str, Any] = {"__name__": __name__, "_handed_out": handed_out}
@@ -284,9 +284,10 @@ class Breaker:
 
     def entry(self, node: ast.Subscript) -> ast.expr:
         """The entry after this one, or that of the wrong vector."""
-        assert isinstance(node.value, ast.Name)
+        if not isinstance(node.value, ast.Name):
+            return node
         base, index = node.value.id, node.slice
-        if isinstance(index, ast.Constant):
+        if isinstance(index, ast.Constant) and base in self.widths:
             after = (index.value + 1) % self.widths[base]
             by = ast.Subscript(node.value, ast.Constant(after), ast.Load())
             return self.replaced(node, node, by) if after != index.value else node
