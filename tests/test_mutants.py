@@ -26,9 +26,9 @@ def chosen(name):
 def test_every_wrong_variant_is_refuted(name):
     outcomes = list(mutants.tried(name, chosen(name)))
     assert not [str(fault) for fault, outcome in outcomes if outcome == mutants.SURVIVES]
-    if EXHAUSTIVE:  # what changes nothing on any trial refutes nothing: that is the exception
-        equivalent = sum(outcome == mutants.EQUIVALENT for _, outcome in outcomes)
-        assert equivalent < 0.2 * len(outcomes)
+    if EXHAUSTIVE:  # at k = 0 much is zero; later few faults may change nothing
+        late = [outcome for fault, outcome in outcomes if fault.first == mutants.FROM]
+        assert late.count(mutants.EQUIVALENT) < len(late) / 3
 
 
 def test_nesterovs_momentum_is_refuted_under_the_claims_of_sgd():
