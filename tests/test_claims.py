@@ -14,19 +14,13 @@ import problems
 VIOLATED = "VIOLATED"
 
 
-def sides(lhs, rhs):
-    """lhs <= rhs; the size is that of what is added and subtracted."""
-    lhs, rhs = np.broadcast_arrays(np.asarray(lhs, dtype=float), np.asarray(rhs, dtype=float))
-    return dc.Sides(lhs, rhs, np.abs(lhs) + np.abs(rhs))
-
-
 def claim(statement, lhs, rhs, **given):
     """A theorem from its two sides, functions of the case."""
     return dc.Theorem(
         name=statement,
         statement=statement,
         source="on trial",
-        sides=lambda c: sides(lhs(c), rhs(c)),
+        sides=lambda c: dc.Sides(lhs(c), rhs(c)),
         schedule="any",
         **given,
     )
@@ -276,7 +270,7 @@ RIGHT = [
         claim("f(x_0) <= f* + D G", lambda c: c.f, lambda c: c.f_star + c.D * c.G, rows=lambda c: c.k == 1),
     )),
     (On(NORM, "sgd", 300), (
-        claim("||x_{n+1} - x_0|| <= sum of steps", lambda c: c.x_next_dist, lambda c: c.sum_h * c.G),
+        claim("||x_{n+1} - x_0|| <= sum of steps", lambda c: c.x_next_dist, lambda c: c.weight_sum * c.G),
     )),
     (On(MAX, "polyak", 300), (claim("||x_n - x_0|| <= 2 D", lambda c: c.x_dist, lambda c: 2 * c.D),)),
     (On(MAX, "adagrad_norm_dual_averaging", 300), (

@@ -64,7 +64,6 @@ NO_GAP = claim("no gap", lambda c: gap_sides(c, 0.0), iterate="average")
 def test_an_excursion_of_weight_0_does_not_hide_a_gap():
     problem = problems.absolute_value()
     run = dc.solve(problem, EXCURSION, steps=200)
-    assert run.trace["f"].max() < 2
     found = verdict(run, problem.optimum(), NO_GAP)
     assert found["verdict"] == VIOLATED
     assert found["worst_ratio"] == math.inf
@@ -104,11 +103,10 @@ def test_a_tight_claim_that_is_too_small_by_1e_12_is_not_verified(method, steps)
 
 def test_sums_do_not_lose_with_the_number_of_steps():
     """Of 1e6 terms: S and the sum of the weights to a few roundings, where plain sums are off by 1e-11."""
-    problem = problems.absolute_value()
-    run = dc.solve(problem, "dadapt_gradient_descent", steps=1_000_000, d0=0.3, G=1 / 3)
-    assert run.trace["S"].iloc[-1] == 1e6
+    problem = problems.absolute_value(math.pi)
     steps = dc.solve(problem, "subgradient", steps=1_000_000)
-    h = 1 / math.sqrt(1_000_000)
+    assert steps.trace["S"].iloc[-1] == 1e6
+    h = steps.trace["h"].iloc[-1]
     assert steps.trace["weight_sum"].iloc[-1] == pytest.approx(1e6 * h, rel=4 * EPS)
     assert steps.trace["sum_w2_g2"].iloc[-1] == pytest.approx(1e6 * h * h, rel=4 * EPS)
     found = dc.check(steps, problem.optimum())
@@ -151,7 +149,7 @@ def test_a_function_whose_rounding_is_not_known_is_refused(function):
 
 def test_lower_bounds_are_claims_like_any_other():
     problem = problems.absolute_value()
-    run = dc.solve(problem, "dadapt_dual_averaging", steps=1000, d0=0.9)
+    run = dc.solve(problem, "dadapt_dual_averaging", steps=50, d0=0.45)
     wide = Interval(-0.1, 0.1, 0.5, 10.0, np.zeros(1))
     at_least = claim("d >= 0.4 D", lambda c: dc.Sides(0.4 * c.D, c.d))
     assert verdict(run, problem.optimum(), at_least)["verdict"] == VERIFIED
@@ -470,7 +468,13 @@ def test_a_theorem_that_returns_something_else_is_refused_in_a_sentence(more, wo
 
 
 def test_a_run_that_is_not_finite_at_step_0_has_all_of_its_columns():
-    problem = problems.from_callable(lambda x: (math.nan, np.zeros(2)), x0=[1.0, 2.0], G=1.0)
+    calls = []
+
+    def lost_from_the_second_call_on(x):
+        calls.append(x)
+        return (1.0 if len(calls) == 1 else math.nan), np.ones(2)
+
+    problem = problems.from_callable(lost_from_the_second_call_on, x0=[1.0, 2.0], G=1.0)
     fine = problems.from_callable(lambda x: (float(np.abs(x).sum()), np.sign(x)), x0=[1.0, 2.0], G=2.0)
     for method in dc.methods():
         given = {h.name: 1.0 for h in dc.get_method(method).hyper if h.known and h.name != "N"}

@@ -30,7 +30,7 @@ import itertools
 import math
 import traceback
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,8 +83,18 @@ class Missing(LookupError):
         )
 
 
+class NotKept(ValueError):
+    """A theorem reads what the driver adds up, but not in runs with stochastic gradients."""
+
+
 class Values(dict[str, Any]):
-    """Hyper-parameters by name; Missing for one that the method does not have."""
+    """Hyper-parameters by name; Missing for one that the method does not have.
+
+    Numbers are NumPy's: a square of theirs may overflow, and says so by being infinite.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__((name, np.float64(v) if isinstance(v, float) else v) for name, v in values.items())
 
     def __missing__(self, name: str) -> Any:
         raise Missing("the hyper-parameter", name, self)
@@ -199,7 +209,8 @@ class Numbers:
         self.columns = {name: run.trace[name].to_numpy(dtype=np.float64) for name in run.trace.columns}
         if run.sampling is not None:
             self.columns |= {"x_next_dist": self.columns["x_dist"], "f_mean": self.columns["f_avg"]}
-        self.p, self.x0_norm = run.x0.size, float(np.linalg.norm(run.x0))
+        with np.errstate(over="ignore"):
+            self.p, self.x0_norm = run.x0.size, float(np.linalg.norm(run.x0))
         recorded = run.errors[0] if run.errors else {}
         self.errors = {name: np.array([errors[name] for errors in run.errors]) for name in recorded}
 
@@ -425,7 +436,7 @@ def _not_met(
     if theorem.schedule not in ("any", schedule):
         return Unmet(NOT_APPLICABLE, f"needs schedule={theorem.schedule!r}, the run has {schedule!r}")
     for assumption in theorem.assumptions:
-        with _said_of(theorem, "an assumption"):
+        with np.errstate(all="ignore"), _said_of(theorem, "an assumption"):
             unmet = assumption(run, ends)
         if isinstance(unmet, Unmet):
             return unmet
@@ -458,6 +469,8 @@ class _said_of:
 
 
 def _not_there(theorem: Theorem, error: Missing, run: Run) -> ValueError:
+    if run.sampling is not None and error.name in COLUMNS:
+        return NotKept(error.name)
     return ValueError(
         f"theorem {theorem.name} reads {error.what} {error.name!r}, which runs of {run.method.name} do not have"
         f"{str(error).partition(';')[1]}{str(error).partition(';')[2]}."
@@ -621,12 +634,12 @@ def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
     def said(note: str, ratio: float = math.nan, k: int = 0) -> Found:
         return Found(NOT_APPLICABLE, ratio, k, f"stochastic gradients, a diagnostic: {note}")
 
-    kept_nowhere = set(theorem.needs or ()) & (COLUMNS - set(numbers_of(run).columns))
-    if kept_nowhere:  # what is selected, or summed by the driver, is not kept in these runs
-        return said(f"none, as stochastic runs do not keep {', '.join(sorted(kept_nowhere))}")
-    mask = spoken_of(theorem, Case(run, ends.f_hi, ends.D_hi, ends, exact=True))
     case = Case(run, ends.f_hi, ends.D_hi, ends, D_inf_interval(run, ends)[1])
-    left, right = (side[mask] for side in sides_of(theorem, case))
+    try:
+        mask = spoken_of(theorem, Case(run, ends.f_hi, ends.D_hi, ends, exact=True))
+        left, right = (side[mask] for side in sides_of(theorem, case))
+    except NotKept as error:
+        return said(f"none, as stochastic runs do not keep {error}")
     k = case.k[mask]
     if not np.isfinite(right.value).any():
         return said("none, as it speaks of no checkpoint of this run" if not k.size else "none, as D has no upper end")
