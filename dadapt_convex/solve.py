@@ -13,12 +13,12 @@ import numpy as np
 from dadapt_convex import driver
 from dadapt_convex import run as statuses
 from dadapt_convex.method import Known, Method, get_method
-from dadapt_convex.oracle import Objective, Vector
+from dadapt_convex.oracle import Objective, Vector, compile_all
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
 from dadapt_convex.stochastic import Sampling, sampling
 from dadapt_convex.stochastic import rows as rows_of
-from dadapt_convex.stochastic_driver import N_STOCHASTIC, TAKEN, Evaluation, Snapshots, keep, stochastic_loop
+from dadapt_convex.stochastic_driver import N_STOCHASTIC, TAKEN, Evaluation, Snapshots, keep, kernels, stochastic_loop
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
@@ -105,6 +105,7 @@ def solve(
         values.update(drawn.recorded())
 
     compiled = time.perf_counter()
+    compile_all(kernels(problem, chosen.step, drawn))
     gamma = _Factors(schedule, steps, per_epoch)
     decays = values.get("weight_decay", 0.0) > 0
     state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays)
