@@ -62,14 +62,11 @@ class KeptCode:
 
     def is_whole(self) -> bool:
         """Whether every file of Numba's here bears its seal."""
-        try:
-            return all(self._is_sealed(path) for path in self._files())
-        except OSError:  # a directory in place of a file, say
-            return False
+        return self._sealed() is not None
 
     def is_there(self) -> bool:
         """Whether the machine code is here; it may be that of another kind of processor, and is then of no use."""
-        return self.is_whole() and {path.suffix for path in self._files()} == set(SUFFIXES)
+        return self._sealed() == set(SUFFIXES)
 
     def drop(self) -> None:
         """Remove the folder, or whatever stands in its place, as far as that is possible."""
@@ -77,12 +74,16 @@ class KeptCode:
         with contextlib.suppress(OSError):
             self.folder.unlink()
 
-    def _files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.suffix in SUFFIXES]
-
-    def _is_sealed(self, path: Path) -> bool:
+    def _sealed(self) -> set[str] | None:
+        """The suffixes of the files here; None where one of them bears no seal or cannot be read."""
+        found = set()
         try:
-            whole = path.read_bytes()
-        except FileNotFoundError:  # removed meanwhile: absent
-            return True
-        return whole[-SEAL:] == self.seal(path.name, whole[:-SEAL])
+            for path in self.folder.rglob("*"):
+                if path.suffix in SUFFIXES:
+                    whole = path.read_bytes()
+                    if whole[-SEAL:] != self.seal(path.name, whole[:-SEAL]):
+                        return None
+                    found.add(path.suffix)
+        except OSError:  # a directory in place of a file, say
+            return None
+        return found

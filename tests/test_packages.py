@@ -155,9 +155,7 @@ def test_what_is_imported_is_declared(path):
     assert undeclared({package: path.read_text("utf-8")}, declared_dependencies()) == set()
 
 
-@pytest.mark.parametrize(
-    "statement", ["import idna", "from yaml import load", "def f():\n    import pytest.mark as m"]
-)
+@pytest.mark.parametrize("statement", ["import idna", "from yaml import load", "def f():\n    import pytest.mark as m"])
 def test_an_import_that_is_not_declared_is_noticed(statement):
     assert undeclared({"problems": statement}, declared_dependencies())
 
