@@ -25,17 +25,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import os
 import types
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+# problems import this module alone, and take cache_root and notice from here
+from dadapt_convex.kept_code import KeptCode, can_be_written, compiled_folder
+from dadapt_convex.kept_code import cache_root as cache_root
+from dadapt_convex.notice import notice as notice
+from dadapt_convex.notice import say_once
 
 Vector = NDArray[np.float64]
 FunctionAndSubgradient = Callable[[Vector], tuple[float, Any]]
@@ -250,15 +254,31 @@ class Kernel:
         sig = signature(self.kind) if isinstance(self.kind, str) else self.kind()
         options: dict[str, Any] = {"fastmath": set(self.fastmath), "nogil": True, "error_model": ERROR_MODEL}
         options["boundscheck"] = not trusted(self.python)
-        with warnings.catch_warnings(), _cache_folder(fingerprint(self)) as usable:
+        dispatcher = numba.njit(**options)(self.python)
+        if (kept := self.kept()) is not None:
+            from dadapt_convex.kept_code_numba import SealedCache
+
+            dispatcher._cache = SealedCache(self.python, kept)
+        with warnings.catch_warnings():
             # first-class functions are marked experimental in Numba; they are what this design rests on
             warnings.simplefilter("ignore", numba.core.errors.NumbaExperimentalFeatureWarning)
-            try:
-                return numba.njit(sig, cache=usable, **options)(self.python)
-            except RuntimeError as error:  # a function typed into a console has no file to cache beside
-                if "no locator available" not in str(error):
-                    raise
-                return numba.njit(sig, **options)(self.python)
+            dispatcher.compile(sig)
+        dispatcher.disable_compile()
+        return dispatcher
+
+    def kept(self) -> KeptCode | None:
+        """Where the machine code is kept on disk; None for a function typed into a console, which has no file."""
+        file = Path(inspect.getfile(self.python))
+        try:
+            source = file.read_bytes()
+        except OSError:
+            return None
+        key = hashlib.sha256(f"{file.absolute()} {self.python.__qualname__} {fingerprint(self)}".encode())
+        return KeptCode(compiled_folder() / key.hexdigest()[:16], origin=key.digest() + hashlib.sha256(source).digest())
+
+    def is_compiled(self) -> bool:
+        """Whether :meth:`compile` has nothing to compile: it did so before, or finds the machine code on disk."""
+        return "_dispatcher" in vars(self) or ((kept := self.kept()) is not None and kept.is_there())
 
     def compile(self) -> Any:
         """The compiled function, for callers that must keep compilation out of a timed region."""
@@ -372,17 +392,31 @@ def _teach_numba_helpers() -> None:
         return value.numba_type
 
 
+def compile_all(kernels: Iterable[Kernel]) -> None:
+    """Compile functions, or load them from disk; say on standard error, once in a process, that some are compiled."""
+    kernels = list(dict.fromkeys(kernels))
+    if missing := sum(not kernel.is_compiled() for kernel in kernels):
+        folder = compiled_folder()
+        what = f"compiling {missing} function{'s' if missing > 1 else ''}"
+        if can_be_written(folder):
+            say_once("compiling", f"{what}, once: kept in {folder}")
+        else:
+            say_once("compiling", f"{what}, in every process: {folder} cannot be written")
+    for kernel in kernels:
+        kernel.compile()
+
+
 CONSTANTS = (int, float, complex, str, tuple, np.generic, np.ndarray)
 
 
 def fingerprint(kernel: Kernel) -> str:
-    """A hash of the kernel's options and of every helper and constant of a module that it reaches.
+    """A hash of the compiler, its options, and every helper and constant of a module that the kernel reaches.
 
     Numba's disk cache is keyed by the kernel's own file alone: without this, editing a helper in another file
     would leave yesterday's machine code in use.
     """
-    options = f"{sorted(kernel.fastmath)} {ERROR_MODEL} forceinline {trusted(kernel.python)}"
-    digest = hashlib.sha256(options.encode())
+    compiler = f"numba {_version('numba')} {sorted(kernel.fastmath)} {ERROR_MODEL} forceinline {trusted(kernel.python)}"
+    digest = hashlib.sha256(compiler.encode())
     seen: set[int] = set()
 
     def visit(function: Any) -> None:
@@ -406,6 +440,13 @@ def fingerprint(kernel: Kernel) -> str:
 
 
 @functools.cache
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
+
+
+@functools.cache
 def _file_bytes(module: str) -> bytes:
     import importlib.util
 
@@ -423,35 +464,3 @@ def _global_names(code: types.CodeType) -> set[str]:
 def _code_bytes(code: types.CodeType) -> bytes:
     constants = [_code_bytes(c) if isinstance(c, types.CodeType) else repr(c).encode() for c in code.co_consts]
     return b"|".join([code.co_code, repr((code.co_names, code.co_varnames)).encode(), *constants])
-
-
-@contextmanager
-def _cache_folder(key: str) -> Iterator[bool]:
-    """Point Numba's cache to a folder of this project's own, for the one function being declared.
-
-    Yields whether that folder can be written. Where not, nothing may be cached: Numba's own place, beside the
-    source file, knows nothing of the fingerprint.
-    """
-    from numba.core import config
-
-    before = config.CACHE_DIR
-    base = Path(before) if before else _user_cache() / "numba"
-    try:
-        (base / key).mkdir(parents=True, exist_ok=True)
-        usable = os.access(base / key, os.W_OK)
-    except OSError:
-        usable = False
-    try:
-        if usable:
-            config.CACHE_DIR = str(base / key)
-        yield usable
-    finally:
-        config.CACHE_DIR = before
-
-
-def _user_cache() -> Path:
-    if folder := os.environ.get("DADAPT_CACHE"):
-        return Path(folder)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("dadapt-convex"))

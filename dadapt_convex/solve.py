@@ -13,7 +13,7 @@ import numpy as np
 from dadapt_convex import driver
 from dadapt_convex import run as statuses
 from dadapt_convex.method import Known, Method, get_method
-from dadapt_convex.oracle import Objective, Vector, trusted
+from dadapt_convex.oracle import Objective, Vector, compile_all, trusted
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
 from dadapt_convex.stochastic import Sampling, sampling
@@ -26,6 +26,7 @@ from dadapt_convex.stochastic_driver import (
     Evaluation,
     Snapshots,
     keep,
+    kernels,
     stochastic_loop,
 )
 from dadapt_convex.theory import check_claims
@@ -133,6 +134,7 @@ def solve(
     if not trusted(chosen.step.python):
         dry_run(problem, chosen, x0, chosen.encode(values), gamma(0, min(steps, DRY_STEPS)))
     compiled = time.perf_counter()
+    compile_for(problem, chosen, drawn)
     state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays)
     compile_seconds = time.perf_counter() - compiled
 
@@ -194,14 +196,17 @@ def start_state(method: Method, x0: Vector, hyper: Vector) -> tuple[Vector, Vect
     return vectors, scalars
 
 
-def compiled_step(method: Method) -> Any:
-    """The compiled step, to be passed on; ValueError with file and line where it does not compile."""
+def compile_for(problem: Objective, method: Method, drawn: Sampling | None) -> None:
+    """Compile what a run needs; ValueError with file and line for a step from outside that does not compile."""
+    needed = kernels(problem, method.step, drawn)
     if trusted(method.step.python):
-        return method.step.argument
+        compile_all(needed)
+        return
     from numba.core.errors import NumbaError
 
+    compile_all([kernel for kernel in needed if kernel is not method.step])
     try:
-        return method.step.argument
+        compile_all([method.step])
     except NumbaError as error:
         code, text = method.step.python.__code__, " ".join(str(error).split())
         location = getattr(error, "loc", None)
@@ -408,7 +413,7 @@ class _State:
         state.totals[driver.DECAYS] = float(decays)
         state.totals[driver.AVERAGES] = float(method.averages)
         if drawn is not None:
-            state.loop = stochastic_loop(problem, compiled_step(method), drawn, state)
+            state.loop = stochastic_loop(problem, method.step.argument, drawn, state)
             state.evaluation(state.kept.x[:0])  # compiles
         else:
             state.loop = state._compiled_loop() if problem.oracle.kernel is not None else state._python_loop()
@@ -425,7 +430,7 @@ class _State:
     def _compiled_loop(self) -> Callable[[int, int], tuple[int, int]]:
         oracle = self.problem.oracle
         assert oracle.kernel is not None
-        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.argument, compiled_step(self.method)
+        drive, kernel, step = driver.DRIVE.compile(), oracle.kernel.argument, self.method.step.argument
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
             return drive(
@@ -437,7 +442,7 @@ class _State:
 
     def _python_loop(self) -> Callable[[int, int], tuple[int, int]]:
         """The same iterations around an objective written in Python."""
-        iterate, step = driver.ITERATE.compile(), compiled_step(self.method)
+        iterate, step = driver.ITERATE.compile(), self.method.step.argument
         evaluate = self.problem.oracle.evaluate
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:

@@ -17,10 +17,12 @@ from dadapt_convex.driver import (
     BAD_WEIGHT,
     DECAYS,
     DONE,
+    DRIVE,
     G0_2,
     G2,
     G2_MAX,
     GOES_ON,
+    ITERATE,
     N_TOTALS,
     NOT_FINITE,
     WEIGHT,
@@ -273,13 +275,19 @@ class Snapshots:
 Loop = Callable[[int, int], tuple[int, int]]
 
 
-def kernels(problem: Objective, drawn: Sampling) -> list[Kernel]:
-    """What is compiled for such a run, beside the problem's oracle and the method's step."""
+def kernels(problem: Objective, step: Kernel, drawn: Sampling | None) -> list[Kernel]:
+    """Everything that is compiled for a run of a method with this step."""
     oracle = problem.oracle
-    drive = [DRIVE_BATCHES, SHUFFLE] if drawn.noise is None else [RECORD_AND_STEP]
-    if drawn.noise is not None and oracle.kernel is not None:
-        drive.append(DRIVE_NOISE)
-    return [*drive, SNAPSHOT, *([] if oracle.batch is None else [oracle.batch, EVALUATE])]
+    found: list[Kernel | None] = [step, oracle.value]
+    if drawn is None:
+        found += [oracle.kernel, ITERATE if oracle.kernel is None else DRIVE]
+    elif drawn.noise is None:
+        found += [DRIVE_BATCHES, SHUFFLE]
+    else:
+        found += [RECORD_AND_STEP, *([] if oracle.kernel is None else [oracle.kernel, DRIVE_NOISE])]
+    if drawn is not None:
+        found += [SNAPSHOT, *([] if oracle.batch is None else [oracle.batch, EVALUATE])]
+    return [kernel for kernel in found if kernel is not None]
 
 
 def stochastic_loop(problem: Objective, step: Any, drawn: Sampling, state: Any) -> Loop:

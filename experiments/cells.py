@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,21 +93,6 @@ def load(name: str, data_dir: str | None) -> Problem:
     return problems.get(name, data_dir=data_dir)
 
 
-def compiled_folder() -> Path:
-    """Where compiled functions are kept, as dadapt_convex.oracle decides."""
-    from problems.data.cache import cache_root
-
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    return Path(chosen) if chosen else cache_root() / "numba"
-
-
-def is_compiled(kernel: Kernel) -> bool:
-    """Whether the folder holds an index of this function; one of an older source counts too, and is then replaced."""
-    from dadapt_convex.oracle import fingerprint
-
-    return any((compiled_folder() / fingerprint(kernel)).rglob(f"*.{kernel.python.__qualname__}-*.nbi"))
-
-
 def compile_kernel(kernel: Kernel) -> None:
     """Compile a function into the folder of compiled functions."""
     with contextlib.suppress(Exception):  # the cells that need it fail with this exception, and say so
@@ -117,10 +101,8 @@ def compile_kernel(kernel: Kernel) -> None:
 
 def find_optimum(problem: ProblemKey, out: Path) -> Failure | None:
     """Compute the certified optimum and store it."""
-    from problems.optimum.notice import silence
-
     try:
-        with one_thread(), silence():
+        with one_thread():
             optimum = load(problem.name, problem.data_dir).optimum()
             path = store.certificate_path(out, problem.name)
             store.write_certificate(path, optimum, problem=problem.name, data_hash=problem.data_hash)

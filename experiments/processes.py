@@ -15,6 +15,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from dadapt_convex.notice import silence
+
 
 class Stopped(Exception):
     """The work cannot go on; what is finished is kept."""
@@ -70,7 +72,8 @@ def workers(jobs: int) -> Iterator[Work]:
 def _call(index: int, task: Task, parent: int) -> tuple[int, Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # in a worker that was started later than the others
     _end_with(parent)
-    return index, task[0](*task[1:])
+    with silence():
+        return index, task[0](*task[1:])
 
 
 @functools.cache

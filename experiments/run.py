@@ -161,11 +161,11 @@ def _run(arguments: list[str]) -> int:
         return OK
     suite = suites()[given.command]
     options = _options(given, arguments, suite)
-    if suite.execute is not None:
-        return suite.execute(options)
+    from dadapt_convex.notice import silence
     from experiments.runner import run_suite
 
-    return run_suite(suite, options)
+    with silence():  # a suite shows in its own way what it waits for
+        return run_suite(suite, options) if suite.execute is None else suite.execute(options)
 
 
 def _options(given: argparse.Namespace, arguments: list[str], suite: Suite) -> Options:

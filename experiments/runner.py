@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dadapt_convex import Kernel
-from dadapt_convex.driver import DRIVE
+from dadapt_convex.kept_code import compiled_folder
 from experiments import provenance, store
 from experiments.cells import (
     NOT_RUN,
@@ -20,10 +20,8 @@ from experiments.cells import (
     Failure,
     ProblemKey,
     compile_kernel,
-    compiled_folder,
     data_hash,
     find_optimum,
-    is_compiled,
     load,
     run_cell,
 )
@@ -87,7 +85,7 @@ def plan(suite: Suite, options: Options) -> Plan:
     configs = select_methods(suite, options.methods)
     names = select_problems(suite, options.problems, steps, options.quick, options.data_dir)
     data_dir = None if options.data_dir is None else str(options.data_dir)
-    keys, facts, oracles = [], {}, []
+    keys, facts, kernels = [], {}, []
     for name in names:
         try:
             problem = load(name, data_dir)
@@ -95,13 +93,11 @@ def plan(suite: Suite, options: Options) -> Plan:
             raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
         keys.append(ProblemKey(name, data_hash(problem), data_dir))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
-        oracles += [problem.oracle.kernel, problem.oracle.value]
         for config in configs:
-            oracles += stochastic_kernels(problem, config)
+            kernels += config_kernels(problem, config)
     # a first look has its own directory: it must not stand in the way of the whole suite, nor the suite in its
     out = options.out or store.DEFAULT_PARENT / (suite.name + ("_quick" if options.quick else ""))
-    kernels = list(dict.fromkeys([DRIVE, *filter(None, oracles), *(config.method.step for config in configs)]))
-    made = Plan(suite, options, steps, configs, keys, facts, kernels, out)
+    made = Plan(suite, options, steps, configs, keys, facts, list(dict.fromkeys(kernels)), out)
     made.cells = [
         Cell(suite.name, key, config, seed, steps)
         for key in keys
@@ -111,7 +107,7 @@ def plan(suite: Suite, options: Options) -> Plan:
     return made
 
 
-def stochastic_kernels(problem: Any, config: MethodConfig) -> list[Kernel]:
+def config_kernels(problem: Any, config: MethodConfig) -> list[Kernel]:
     """What the runs of a configuration on a problem need compiled; BadInput where it cannot run there."""
     from dadapt_convex.stochastic import sampling
     from dadapt_convex.stochastic_driver import kernels
@@ -120,7 +116,7 @@ def stochastic_kernels(problem: Any, config: MethodConfig) -> list[Kernel]:
         drawn = sampling(problem, **{"batch_size": None, "noise": None, "seed": 0, **config.sampling})
     except ValueError as error:
         raise BadInput(f"{config.label}: {error}") from None
-    return kernels(problem, drawn) if drawn else []
+    return kernels(problem, config.method.step, drawn)
 
 
 def problem_facts(suite: str, problem: Any, hashed: str) -> dict[str, Any]:
@@ -235,7 +231,7 @@ class _Session:
 
     def _compile(self, work: Work) -> None:
         """Fill the cache of compiled functions, each once; the cells that need one would all wait for it."""
-        missing = [kernel for kernel in self.plan.kernels if not is_compiled(kernel)]
+        missing = [kernel for kernel in self.plan.kernels if not kernel.is_compiled()]
         if missing:
             self.out.print(
                 f"compiling {_count(len(missing), 'function')}, once: kept in {compiled_folder()}",

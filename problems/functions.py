@@ -45,17 +45,32 @@ def from_callable(
     f_and_g : callable (p,) float64 -> (float, (p,) array)
         Convex f and a subgradient; gets a copy of the iterate.
     x0 : (p,) array
-        The starting point; finite.
-    G, G_inf : float, optional
-        Bounds on the subgradient's Euclidean and maximum norm, where you know them: methods and theorems
-        that need them say so. Whether a run kept to G is checked.
+        The starting point; finite. Copied.
+    G, G_inf : float > 0, optional
+        Bounds on the subgradient's Euclidean and maximum norm, in units of f over those of x, where you know them:
+        methods and theorems that need them say so. Whether a run kept to G is checked. Default: infinite, unknown.
+    name : str
+        What runs and messages call it.
     optimum : Optimum, optional
-        What you know of the minimum; needed for verdicts.
+        What you know of the minimum and of the distance to it from x0; needed for verdicts.
+
+    Returns
+    -------
+    Problem
+        Without optimum=, its optimum() is a ValueError.
 
     Raises
     ------
     ValueError
-        Where f_and_g(x0) does not return a finite number and a finite subgradient of x0's shape.
+        Where f_and_g(x0) does not return a finite number and a finite subgradient of x0's shape, x0 is not finite, or
+        G is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np, problems
+    >>> p = problems.from_callable(lambda x: (float(abs(x).sum()), np.sign(x)), x0=[1.0, -2.0], G=2**0.5, G_inf=1.0)
+    >>> p.value(p.x0), p.subgradient(p.x0).tolist()
+    (3.0, [1.0, -1.0])
     """
     start = np.atleast_1d(np.array(x0, dtype=np.float64))
     if start.ndim != 1 or start.size == 0 or not np.all(np.isfinite(start)):

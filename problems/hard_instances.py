@@ -28,7 +28,26 @@ def abs_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
 
 
 def absolute_value(x0: float = 1.0) -> Problem:
-    """f(x) = |x| from x0: the paper's toy problem. Optimum 0 at 0, D = |x0|, G = 1."""
+    """The paper's toy problem: f(x) = |x| on the real line.
+
+    Its optimum is 0 at 0, so D = |x0|; G = 1. The subgradient at 0 is 0.
+
+    Parameters
+    ----------
+    x0 : float
+        The starting point; finite.
+
+    Raises
+    ------
+    ValueError
+        An x0 that is no finite number.
+
+    Examples
+    --------
+    >>> import problems
+    >>> problems.absolute_value(x0=-3.0).value([-3.0])
+    3.0
+    """
     start = np.array([_finite("x0", x0)])
     return _hard("hard:abs", abs_oracle, start, G=1.0, G_inf=1.0, m=2, f_star=0.0, x=np.zeros(1))
 
@@ -56,7 +75,26 @@ def norm2_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
 
 
 def norm2(p: int = 20) -> Problem:
-    """f(x) = ||x|| in R^p from x0 = (1, ..., 1) / sqrt(p). Optimum 0 at 0, D = 1, G = 1."""
+    """The Euclidean norm: f(x) = ||x|| in R^p from x0 = (1, ..., 1) / sqrt(p).
+
+    Its optimum is 0 at 0, so D = 1; G = 1. The subgradient at 0 is 0.
+
+    Parameters
+    ----------
+    p : int >= 1
+        The number of unknowns.
+
+    Raises
+    ------
+    ValueError
+        A p that is no integer of at least 1.
+
+    Examples
+    --------
+    >>> import problems
+    >>> problems.norm2(p=2).value([3.0, 4.0])
+    5.0
+    """
     p = _dimension("p", p)
     start = np.full(p, 1 / math.sqrt(p))
     return _hard("hard:norm2", norm2_oracle, start, G=1.0, G_inf=1.0, m=1, f_star=0.0, x=np.zeros(p))
@@ -75,7 +113,26 @@ def max_abs_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
 
 
 def max_abs(p: int = 20) -> Problem:
-    """f(x) = max_i |x_i| in R^p from x0 = (1, 2, ..., p) / p. Optimum 0 at 0, G = 1."""
+    """The largest entry: f(x) = max_i |x_i| in R^p from x0 = (1, 2, ..., p) / p.
+
+    Its optimum is 0 at 0, so D = ||x0||; G = 1. The subgradient is that of the smallest maximising index, 0 at 0.
+
+    Parameters
+    ----------
+    p : int >= 1
+        The number of unknowns.
+
+    Raises
+    ------
+    ValueError
+        A p that is no integer of at least 1.
+
+    Examples
+    --------
+    >>> import problems
+    >>> problems.max_abs(p=3).subgradient([1.0, -2.0, 2.0]).tolist()
+    [0.0, -1.0, 0.0]
+    """
     p = _dimension("p", p)
     x0 = np.arange(1, p + 1) / p
     return _hard("hard:max_abs", max_abs_oracle, x0, G=1.0, G_inf=1.0, m=2 * p, f_star=0.0, x=np.zeros(p))
@@ -106,8 +163,31 @@ def drori_teboulle(m: int = 101, D: float = 1.0, G: float = 1.0) -> Problem:
 
     f(x) = max{G max_{i<=m} x_i, G ||x|| - D G (1 + 1/sqrt(m))} in R^m from x0 = 0; f* = -D G / sqrt(m) at
     x_i = -D / sqrt(m), the only minimiser. Every method whose x_k lies in x0 + span{g_0, .., g_{k-1}} has
-    f(x_k) - f* >= D G / sqrt(m) for k < m, and so have averages of such iterates.
+    f(x_k) - f* >= D G / sqrt(m) for k < m, and so have averages of such iterates. The subgradient is that of the first
+    branch on a tie, and of the smallest maximising index.
 
+    Parameters
+    ----------
+    m : int >= 1
+        The number of unknowns; the bound holds for methods of at most m subgradients.
+    D : float > 0
+        The distance from x0 to the minimiser, in units of x.
+    G : float > 0
+        The bound on subgradients, in units of f over those of x.
+
+    Raises
+    ------
+    ValueError
+        An m that is no integer of at least 1; a D or G that is not positive and finite.
+
+    Examples
+    --------
+    >>> import problems
+    >>> problems.drori_teboulle(m=4, D=2.0, G=3.0).optimum().D_estimate
+    2.0
+
+    References
+    ----------
     [1] Y. Drori, M. Teboulle. An optimal variant of Kelley's cutting-plane method. Math. Programming 160, 2016.
     """
     m = _dimension("m", m)

@@ -28,21 +28,42 @@ def names(data_dir: Any = None) -> list[str]:
 
 
 def get(name: str, data_dir: Any = None) -> Problem:
-    """The problem of this name.
+    """The problem of this name: "loss:dataset" or "hard:instance", with parameters in brackets behind the first word.
 
     Parameters
     ----------
     name : str
-        "logistic:breast_cancer", "lad:diabetes", "hard:abs", "quantile[tau=0.9]:mpg_scale",
-        "logistic[l2=1e-3,intercept=false]:a9a", "logistic[positive=3]:iris.scale" (label 3 against the rest),
-        "hinge[storage=csr]:digits", "multinomial:glass.scale", "hard[m=1001]:drori_teboulle".
+        The losses are logistic, multinomial, hinge, lad and quantile; the data set is an embedded one, a file or a
+        name of the catalogue of the LIBSVM site; the instances are abs, norm2, max_abs and drori_teboulle. names()
+        lists what is here. Every loss takes the parameters
+
+        - intercept (default true) and l2 (default 0), as problems.logistic() does;
+        - storage: dense, csr or auto (the default: as the data come);
+        - positive, for logistic and hinge on data of more than two classes: the label that becomes +1, the rest -1;
+        - tau in (0, 1), for quantile (default 0.5);
+
+        and an instance the parameters of its function, as in "hard[m=1001]:drori_teboulle".
     data_dir : path, optional
-        Where data files are looked for first; then $DADAPT_DATA, then the cache.
+        Where data files are looked for first; then $DADAPT_DATA, the cache and the current folder. Data of the
+        catalogue that are found nowhere are downloaded into the cache.
+
+    Returns
+    -------
+    Problem
+        With x0, G >= ||g|| for every subgradient g, value(x), subgradient(x), and optimum(), which is certified.
 
     Raises
     ------
     ValueError
         For a name that is not understood, naming the nearest; for parameters and data that do not fit.
+
+    Examples
+    --------
+    >>> import problems
+    >>> problems.get("quantile[tau=0.9,intercept=false]:diabetes").p
+    10
+    >>> problems.get("hard[m=25]:drori_teboulle").p
+    25
     """
     if not isinstance(name, str):
         raise ValueError(f"a problem's name is a string, got {name!r}; problems.names() lists them.")

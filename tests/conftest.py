@@ -10,6 +10,14 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked as exhaustive run where DADAPT_EXHAUSTIVE asks for them."""
+    if os.environ.get("DADAPT_EXHAUSTIVE", "") in ("", "0"):
+        for item in items:
+            if item.get_closest_marker("exhaustive"):
+                item.add_marker(pytest.mark.skip(reason="exhaustive: runs with DADAPT_EXHAUSTIVE=1, as in .ci/run"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of LIBSVM files: $DADAPT_SHARED/libsvm, or ../shared/libsvm seen from the repository."""

@@ -117,7 +117,7 @@ def test_full_disk_is_refused_before_work_starts(tmp_path: Path) -> None:
     limit = 4096
     result = subprocess.run(
         [sys.executable, "-m", "experiments.run", *SMALL, "--out", "out"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert result.returncode == 2
@@ -150,7 +150,7 @@ def test_help_and_list_import_nothing_heavy(argv: str, expected: str) -> None:
         "sys.exit(code)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, argv, ",".join(HEAVY)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code, argv, ",".join(HEAVY)], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr.strip() == "[]"

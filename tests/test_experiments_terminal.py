@@ -154,7 +154,7 @@ def test_compilation_is_said_with_its_cache_and_only_where_it_happens(tmp_path: 
             f"raise SystemExit(main([*argv, '--out', {str(tmp_path / out)!r}]))"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120,
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600,
             env={**environment, "DADAPT_CACHE": str(cache)},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

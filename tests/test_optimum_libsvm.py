@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
@@ -40,7 +41,9 @@ def get(name: str) -> Any:
     return problems.get(name, data_dir=SHARED)
 
 
-@pytest.mark.parametrize(("kind", "data"), [(kind, data) for kind, sets in EXISTENCE.items() for data in sets])
+@pytest.mark.parametrize(
+    ("kind", "data"), one_in(3, [(kind, data) for kind, sets in EXISTENCE.items() for data in sets])
+)
 def test_which_sets_have_a_logistic_minimiser(kind: str, data: str) -> None:
     optimum = certified_optimum(get(f"logistic:{data}"), cache=False)
     assert optimum.kind == kind
@@ -52,7 +55,7 @@ def test_which_sets_have_a_logistic_minimiser(kind: str, data: str) -> None:
         assert optimum.D_lo == optimum.D_hi == math.inf
 
 
-@pytest.mark.parametrize("name", PIECEWISE + FACES)
+@pytest.mark.parametrize("name", one_in(3, PIECEWISE + FACES))
 def test_piecewise_linear_losses_on_real_data(name: str) -> None:
     p = get(name)
     optimum = certified_optimum(p, cache=False)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import one_in
 from flint import arb, arb_mat, ctx
 
 import problems
@@ -80,7 +81,7 @@ def minimum(model: Any, x0: Any, x: Any) -> tuple[arb, arb]:
 
 
 @pytest.mark.parametrize("l2", [0.0, 1e-6, 0.05])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", one_in(2, range(4)))
 def test_f_and_D_hold_the_minimum_in_200_bits(seed: int, l2: float) -> None:
     rng = np.random.default_rng(seed)
     x0 = rng.normal(size=(4, 3))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
@@ -148,7 +149,7 @@ def dual_of(model: Any, vertex: Vertex) -> list[Fraction]:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", one_in(4, range(8)))
 def test_pivots_lead_from_any_start_to_an_optimal_basis(loss: str, seed: int) -> None:
     """A start that knows nothing: x = 0 and any u; all the work is left to the pivots."""
     p = instance(loss, seed)
@@ -189,7 +190,7 @@ def test_other_bases_are_refused(loss: str) -> None:
 
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", one_in(3, range(6)))
 def test_distances_are_between_those_of_a_quadratic_program_and_a_point(loss: str, seed: int, sparse: bool) -> None:
     """cvxpy projects x0 on {f <= f*}, in both norms, to about 1e-5: the set has no interior."""
     import cvxpy as cp

@@ -24,7 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def python(script: Path | str, cache: Path, **environment: str) -> str:
-    """What a fresh process prints; warnings are errors there too."""
+    """What a fresh process prints on standard output; warnings are errors there too."""
+    return outputs(script, cache, **environment)[0]
+
+
+def outputs(script: Path | str, cache: Path, **environment: str) -> tuple[str, str]:
+    """The same, with what it prints on standard error."""
     arguments = ["-c", script] if isinstance(script, str) else [str(script)]
     inherited = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     done = subprocess.run(
@@ -35,7 +40,7 @@ def python(script: Path | str, cache: Path, **environment: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def machine_code(folder: Path) -> set[Path]:
@@ -234,10 +239,14 @@ print(json.dumps(found))
 
 
 def test_machine_code_is_cached_once_per_method_and_problem_and_found_again(tmp_path):
-    first = json.loads(python(SOLVES, tmp_path))
+    told, compiling_is_said = outputs(SOLVES, tmp_path)
+    assert compiling_is_said == f"compiling 3 functions, once: kept in {tmp_path / 'numba'}\n"  # the first solve()
+    first = json.loads(told)
     files = {path: path.stat().st_mtime_ns for path in machine_code(tmp_path)}
     assert len(files) == 1 + 2 + 2  # the driver, two methods, two problems: a sum, not a product
-    second = json.loads(python(SOLVES, tmp_path))
+    told, nothing_is_said = outputs(SOLVES, tmp_path)
+    assert nothing_is_said == ""
+    second = json.loads(told)
     assert {path: path.stat().st_mtime_ns for path in machine_code(tmp_path)} == files
     for key, (compiling, *x_avg) in first.items():
         loading, *same = second[key]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
+import inspect
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import dadapt_convex as dc
+import problems
 from dadapt_convex import methods as methods_by_name
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [path for package in ("dadapt_convex", "problems", "experiments") for path in (ROOT / package).rglob("*.py")]
+PACKAGES = ("dadapt_convex", "problems", "experiments")
+SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 METHOD_FILES = [path for path in (ROOT / "dadapt_convex" / "methods").glob("*.py") if not path.stem.startswith("_")]
 HEAVY = ("numba", "cvxpy", "scipy", "pandas", "sklearn", "matplotlib")
 # What problems may use of dadapt_convex: the contract, and the formulas and instructions that kernels call.
@@ -119,6 +125,67 @@ def test_a_file_in_methods_defines_the_method_of_its_name(path):
 def test_methods_lists_the_files_and_nothing_else(monkeypatch):
     monkeypatch.setattr("dadapt_convex.method._registered", {})
     assert methods_by_name() == sorted(path.stem for path in METHOD_FILES)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What a user's package manager, type checker and help() find
+
+OPTIONAL = {"torch", "dadaptation"}  # imported where a user has them
+
+
+def undeclared(sources: dict[str, str], declared: set[str]) -> set[str]:
+    """The distributions, or modules of none, that the sources import and that are not declared; by their package."""
+    modules = {m.split(".")[0] for package, source in sources.items() for m in imported(source, package)}
+    modules -= {*sys.stdlib_module_names, *PACKAGES, *OPTIONAL}
+    providers = packages_distributions()
+    return {m for m in modules if not {name.lower().replace("_", "-") for name in providers.get(m, [m])} & declared}
+
+
+def declared_dependencies() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [
+        text for extra, texts in project.get("optional-dependencies", {}).items() if extra != "test" for text in texts
+    ]
+    return {re.split(r"[^\w-]", text)[0].lower() for text in [*project["dependencies"], *extras]}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_what_is_imported_is_declared(path):
+    package = path.relative_to(ROOT).parts[0]
+    assert undeclared({package: path.read_text("utf-8")}, declared_dependencies()) == set()
+
+
+@pytest.mark.parametrize("statement", ["import idna", "from yaml import load", "def f():\n    import pytest.mark as m"])
+def test_an_import_that_is_not_declared_is_noticed(statement):
+    assert undeclared({"problems": statement}, declared_dependencies())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_type_checkers_are_told_that_a_package_has_types(package):
+    assert (ROOT / package / "py.typed").is_file()
+
+
+CONSTRUCTORS = [
+    function for name in problems.__all__ if inspect.isfunction(function := getattr(problems, name)) and name != "names"
+]
+
+
+@pytest.mark.parametrize("function", CONSTRUCTORS, ids=lambda function: function.__name__)
+def test_the_help_of_a_constructor_is_complete_by_itself(function):
+    text = inspect.getdoc(function)
+    parameters = list(inspect.signature(function).parameters)
+    described = [name for names in re.findall(r"^([\w, ]+) : ", text, re.MULTILINE) for name in names.split(", ")]
+    assert described[: len(parameters)] == parameters
+    for section in ("Parameters", "Raises", "Examples"):
+        assert f"{section}\n{'-' * len(section)}\n" in text
+    assert not re.search(r"\bsee\b", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("function", CONSTRUCTORS, ids=lambda function: function.__name__)
+def test_the_examples_of_a_constructor_are_right(function):
+    [example] = doctest.DocTestFinder(recurse=False).find(function, globs={})
+    assert doctest.DocTestRunner().run(example) == (0, len(example.examples))
+    assert example.examples
 
 
 # ---------------------------------------------------------------------------------------------------------

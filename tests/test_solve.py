@@ -285,7 +285,7 @@ def test_checkpoints_are_log_spaced_by_default():
         ((4, 2, 2, 1), [1, 2, 4, 5]),
         (range(1, 4), [1, 2, 3, 5]),
         (np.array([3, 1], dtype=np.uint8), [1, 3, 5]),
-        ((k for k in (1, 4)), [1, 4, 5]),
+        pytest.param((k for k in (1, 4)), [1, 4, 5], id="a generator"),
     ],
     ids=str,
 )

@@ -27,6 +27,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dadapt_convex.oracle import cache_root
+
 MAP_ABOVE = 1_000_000  # bytes of an array: below, reading costs what mapping does
 ALIGNMENT = 64  # bytes, a cache line; numpy pads the header of an array to as much
 
@@ -43,16 +45,6 @@ _DAMAGE = (
 
 class CacheNotice(UserWarning):
     """A file of the cache is damaged and is built anew."""
-
-
-def cache_root() -> Path:
-    """Return the cache folder, $DADAPT_CACHE or the user's cache folder; it need not exist."""
-    chosen = os.environ.get("DADAPT_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("dadapt-convex"))
 
 
 def cache_dir(sub: str) -> Path | None:

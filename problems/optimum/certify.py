@@ -7,9 +7,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from dadapt_convex.oracle import notice
 from problems.optimum import store
 from problems.optimum.dual import LOGISTIC
-from problems.optimum.notice import notice
 from problems.optimum.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 

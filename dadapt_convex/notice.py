@@ -1,4 +1,4 @@
-"""A line on standard error where a certified optimum takes more than a moment."""
+"""Lines on standard error where something takes more than a moment: compilation, certified optima."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 PATIENCE = 2.0  # seconds before anything is said
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
+_said: set[str] = set()  # subjects of say_once
 
 
 @contextlib.contextmanager
@@ -20,7 +21,7 @@ def notice(text: str) -> Iterator[None]:
         yield
         return
     begun = time.perf_counter()
-    timer = threading.Timer(PATIENCE, lambda: print(f"{text} ...", file=sys.stderr, flush=True))
+    timer = threading.Timer(PATIENCE, _print, (f"{text} ...",))
     timer.daemon = True
     timer.start()
     try:
@@ -29,7 +30,14 @@ def notice(text: str) -> Iterator[None]:
         timer.cancel()
         seconds = time.perf_counter() - begun
         if seconds > PATIENCE:
-            print(f"{text}: {seconds:.1f} s", file=sys.stderr, flush=True)
+            _print(f"{text}: {seconds:.1f} s")
+
+
+def say_once(subject: str, text: str) -> None:
+    """Say a line on this subject, the first time in this process that it is not silent."""
+    if not _silent.get() and subject not in _said:
+        _said.add(subject)
+        _print(text)
 
 
 @contextlib.contextmanager
@@ -40,3 +48,9 @@ def silence() -> Iterator[None]:
         yield
     finally:
         _silent.reset(token)
+
+
+def _print(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # full, or closed: no reason to stop what takes so long
+            print(text, file=sys.stderr, flush=True)
