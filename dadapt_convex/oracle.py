@@ -436,7 +436,7 @@ def _cache_folder(key: str) -> Iterator[bool]:
 
 def _user_cache() -> Path:
     if folder := os.environ.get("DADAPT_CACHE"):
-        return Path(folder)
+        return Path(os.path.expanduser(folder))
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("dadapt-convex"))

@@ -45,11 +45,23 @@ class CacheNotice(UserWarning):
     """A file of the cache is damaged and is built anew."""
 
 
+def expanded(path: str | Path, origin: str = "") -> Path:
+    """The path with ~ and ~user expanded; ValueError where there is no such user. origin: the variable it is from."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        where = f"{origin} is" if origin else "got"
+        raise ValueError(
+            f"there is no home folder {Path(path).parts[0]}, {where} {str(path)!r}; write ./~ for a file whose name "
+            "begins with ~."
+        ) from None
+
+
 def cache_root() -> Path:
     """Return the cache folder, $DADAPT_CACHE or the user's cache folder; it need not exist."""
     chosen = os.environ.get("DADAPT_CACHE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen, "DADAPT_CACHE").absolute()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("dadapt-convex"))
