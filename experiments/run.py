@@ -215,13 +215,18 @@ def _refuse_unfit(arguments: Sequence[str]) -> None:
             )
         if any(unicodedata.category(letter) == "Cc" for letter in text):
             raise BadInput(f"{text!r} holds a control character; give another name, or rename the file.")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise BadInput(
-                f"{text!r} holds bytes that are no text in the encoding of this system, {sys.getfilesystemencoding()}; "
-                "rename the file, or set a UTF-8 locale."
-            ) from None
+        _refuse_no_text(text)
+
+
+def _refuse_no_text(name: str) -> None:
+    """BadInput for a name with undecodable bytes: files of results are UTF-8."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadInput(
+            f"{name!r} holds bytes that are no text in the encoding of this system, {sys.getfilesystemencoding()}; "
+            "rename it, or set a UTF-8 locale."
+        ) from None
 
 
 def _refuse_shadows() -> None:
@@ -237,14 +242,18 @@ def _refuse_shadows() -> None:
             )
 
 
-def _refuse_unknown_homes(data_dir: Path | None) -> None:
-    """BadInput where $DADAPT_DATA or $DADAPT_CACHE names the home of a user who does not exist."""
+def _refuse_unfit_places(data_dir: Path | None) -> None:
+    """BadInput where the current folder, $DADAPT_DATA or $DADAPT_CACHE cannot be used by name."""
     from problems.data.locate import data_folders
 
     try:
-        data_folders(data_dir)
+        places = [Path.cwd(), *data_folders(data_dir)]
     except ValueError as error:
         raise BadInput(str(error)) from None
+    except FileNotFoundError:
+        raise BadInput("the current folder is gone; change to one that exists.") from None
+    for place in places:
+        _refuse_no_text(str(place))
 
 
 def _run(arguments: list[str]) -> int:
@@ -259,7 +268,7 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as done:  # --help, --version
         return int(done.code or 0)
     os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook's, or one that is not installed, would not do
-    _refuse_unknown_homes(getattr(given, "data_dir", None))
+    _refuse_unfit_places(getattr(given, "data_dir", None))
     if given.command == "list":
         from experiments import listing
 
