@@ -534,6 +534,8 @@ HEAT_COLOURS = {
 
 
 LEGEND_WIDTH = 5.2  # inches, of the heat map's
+# The heat map grows with names of more characters than this, by so many inches for each.
+USUAL_NAME, LETTER = 26, 0.07
 
 
 def heat_map(verdicts: pd.DataFrame) -> Any:
@@ -543,8 +545,12 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
 
     problems, theorems, cells = heat(verdicts)
     with matplotlib.rc_context(STYLE):
+        columns, lines = list(map(as_text, problems)), list(map(as_text, theorems))
+        more = [max(0, max(map(len, names)) - USUAL_NAME) * LETTER for names in (columns, lines)]  # columns are slanted
         figure = new_figure(
-            max(2.4 + 0.44 * len(problems), LEGEND_WIDTH), 2.4 + 0.21 * len(theorems), layout="constrained"
+            max(2.4 + 0.44 * len(problems) + 0.7 * more[0] + more[1], LEGEND_WIDTH),
+            2.4 + 0.21 * len(theorems) + 0.8 * more[0],
+            layout="constrained",
         )
         ax = figure.subplots()
         for (problem, theorem), cell in cells.items():
@@ -560,7 +566,7 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
         ax.set_xticks(
             np.arange(len(problems)) + 0.5, map(as_text, problems), rotation=50, ha="left", rotation_mode="anchor"
         )
-        ax.set_yticks(np.arange(len(theorems)) + 0.5, list(map(as_text, theorems)))
+        ax.set_yticks(np.arange(len(theorems)) + 0.5, lines)
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         for spine in ax.spines.values():
