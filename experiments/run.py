@@ -77,8 +77,8 @@ def positive(most: int | None = None) -> Callable[[str], int]:
         # int() would take the digits of every script, underscores and blanks
         number = int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
         if number < 1 or (most is not None and number > most):
-            limit = "of at least 1" if most is None else f"from 1 to {most}"
-            raise argparse.ArgumentTypeError(f"must be an integer {limit}, got {text!r}")
+            limit = "" if most is None else f" and at most {most:,}"
+            raise argparse.ArgumentTypeError(f"must be an integer of at least 1{limit}, got {text!r}")
         return number
 
     return read
