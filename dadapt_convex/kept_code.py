@@ -23,10 +23,22 @@ SEAL = hashlib.sha256().digest_size  # bytes at the end of a file
 ROOM = 1 << 18  # bytes that a folder must take to be called writable: more than most functions need
 
 
+def expanded(path: str | Path, origin: str = "") -> Path:
+    """The path with ~ and ~user expanded; ValueError where there is no such user. origin: the variable it is from."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        where = f"{origin} is" if origin else "got"
+        raise ValueError(
+            f"there is no home folder {Path(path).parts[0]}, {where} {str(path)!r}; write ./~ for a file whose name "
+            "begins with ~."
+        ) from None
+
+
 def cache_root() -> Path:
     """The cache folder, $DADAPT_CACHE or the user's cache folder; it need not exist."""
     if chosen := os.environ.get("DADAPT_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen, "DADAPT_CACHE").absolute()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("dadapt-convex"))

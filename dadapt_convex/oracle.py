@@ -35,9 +35,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-# problems import this module alone, and take cache_root and notice from here
+# problems import this module alone, and take cache_root, expanded and notice from here
 from dadapt_convex.kept_code import KeptCode, can_be_written, compiled_folder
 from dadapt_convex.kept_code import cache_root as cache_root
+from dadapt_convex.kept_code import expanded as expanded
 from dadapt_convex.notice import notice as notice
 from dadapt_convex.notice import say_once
 

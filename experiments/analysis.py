@@ -7,6 +7,7 @@ their own bounds and d_k against the certified distance. Over the suite: a heat 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from experiments import store
 from experiments.figure_names import FORMATS, HEAT_MAP, figure_name
+from experiments.output import shortened, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,8 @@ FIGURES_PER_PROCESS = 6  # starting a process takes as long as drawing a few
 DECADES_SHOWN = 7
 # References far above all curves are let out of the picture.
 HEADROOM = 30.0
+# Characters; longer names would leave no room for the figure.
+LONGEST_NAME, LONGEST_LABEL = 60, 80
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -56,6 +60,8 @@ STYLE: Any = {
     "ytick.major.width": 0.7,
     "lines.linewidth": 1.3,
     "pdf.fonttype": 42,
+    "text.usetex": False,
+    "text.parse_math": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
@@ -157,14 +163,20 @@ def save_figure(figure: Any, out: Path, name: str) -> None:
     """Write a figure into a results directory in all formats."""
     import matplotlib
 
-    if figure.get_layout_engine() is not None:
-        with matplotlib.rc_context(STYLE):
+    with warnings.catch_warnings(), matplotlib.rc_context(STYLE):
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a name: an empty box stands there
+        if figure.get_layout_engine() is not None:
             figure.draw_without_rendering()  # lays it out, once for all formats
             figure.set_layout_engine("none")
-    for form in FORMATS:
-        with store.replacing(out / store.FIGURES / f"{name}.{form}") as path, matplotlib.rc_context(STYLE):
-            # no date, so that the same results give the same file
-            figure.savefig(path, format=form, dpi=DPI, metadata={"CreationDate": None} if form == "pdf" else None)
+        for form in FORMATS:
+            with store.replacing(out / store.FIGURES / f"{name}.{form}") as path:
+                # no date, so that the same results give the same file
+                figure.savefig(path, format=form, dpi=DPI, metadata={"CreationDate": None} if form == "pdf" else None)
+
+
+def as_text(name: str, longest: int = LONGEST_NAME) -> str:
+    """A name for a figure: as it stands, no mathematics, its middle left out where it is long."""
+    return shortened(shown(name), longest).replace("$", r"\$")
 
 
 def new_figure(width: float, height: float, layout: Any = None) -> Any:
@@ -187,7 +199,7 @@ def _place(figure: Any, handles: dict[str, Any], columns: int, left: float, betw
         left=left / width, right=1 - 0.08 / width, bottom=below / height, top=1 - 0.3 / height, wspace=between
     )
     figure.legend(
-        list(handles.values()), [_legend_text(label) for label in handles], loc="lower center", ncols=columns,
+        list(handles.values()), [shortened(text, LONGEST_LABEL) for text in handles], loc="lower center", ncols=columns,
         frameon=False, handlelength=3.2, columnspacing=1.6, borderaxespad=0.3, labelspacing=0.35,
     )  # fmt: skip
 
@@ -287,12 +299,12 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
             for label, rows in _labelled(runs):
                 if label in labels and not (iterate == "avg" and output_of(rows) == "last"):
                     line = _draw_gap(ax, rows, iterate, styles[label], limits[0])
-                    handles.setdefault(label, line)  # that of the averages: the smoothest
+                    handles.setdefault(_legend_text(label), line)  # that of the averages: the smoothest
             for label in main_adaptive:
                 rows = runs[(runs["label"] == label) & (runs["seed"] == 0)]
                 bound = _draw_bound(ax, rows, iterate, styles[label].colour)
                 if bound is not None:
-                    handles[f"bound {rows['bound_theorem'].iloc[0]} for {_short(label)}"] = bound
+                    handles[_legend_text(f"bound {rows['bound_theorem'].iloc[0]} for {_short(label)}")] = bound
             handles.update({**_draw_references(ax, runs, facts, width, limits), **_seeds(runs)})
             ax.set_title(TITLES[iterate])
             _log_axes(ax, limits)
@@ -318,11 +330,13 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
             _draw_gap(left, rows, output_of(rows), styles[label], limits[0])
             if _draw_bound(left, rows, "avg", styles[label].colour) is not None:
                 theorems[rows["bound_theorem"].iloc[0]] = None
-            handles[label] = _draw_line(right, rows["k"], rows["d"], styles[label])
+            handles[_legend_text(label)] = _draw_line(right, rows["k"], rows["d"], styles[label])
         references = _draw_references(left, runs, facts, _interval(facts), limits)
         references = {text: handle for text, handle in references.items() if "not run" not in text}
         if theorems:
-            references[f"bound {', '.join(theorems)}, same colour"] = _proxy(color=GREY, lw=0.9, ls=(0, (4, 1.2)))
+            references[_legend_text(f"bound {', '.join(theorems)}, same colour")] = _proxy(
+                color=GREY, lw=0.9, ls=(0, (4, 1.2))
+            )
         _log_axes(left, limits)
         outputs = {output_of(rows) for _, rows in _labelled(runs)}
         left.set_title(" or ".join(OUTPUTS[output] for output in OUTPUTS if output in outputs))
@@ -493,15 +507,13 @@ def _proxy(**style: Any) -> Any:
 
 
 def _legend_text(label: str) -> str:
-    """Labels hold underscores, which are text here; what is mathematics stands between dollars."""
-    if "$" in label:
-        return label
+    """A label in words, with blanks for underscores; mathematics is added by the figure alone."""
     name, _, hyper = label.rstrip("]").partition("[")
     words = [name, *(part.replace("=", " ") for part in hyper.split(",") if part)]
     text = ", ".join(words).replace("_", " ")
     for plain, printed in PRINTED.items():
         text = text.replace(plain, printed)
-    return text
+    return shown(text).replace("$", r"\$")
 
 
 def _short(label: str) -> str:
@@ -522,6 +534,8 @@ HEAT_COLOURS = {
 
 
 LEGEND_WIDTH = 5.2  # inches, of the heat map's
+# The heat map grows with names of more characters than this, by so many inches for each.
+USUAL_NAME, LETTER = 26, 0.07
 
 
 def heat_map(verdicts: pd.DataFrame) -> Any:
@@ -531,8 +545,12 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
 
     problems, theorems, cells = heat(verdicts)
     with matplotlib.rc_context(STYLE):
+        columns, lines = list(map(as_text, problems)), list(map(as_text, theorems))
+        more = [max(0, max(map(len, names)) - USUAL_NAME) * LETTER for names in (columns, lines)]  # columns are slanted
         figure = new_figure(
-            max(2.4 + 0.44 * len(problems), LEGEND_WIDTH), 2.4 + 0.21 * len(theorems), layout="constrained"
+            max(2.4 + 0.44 * len(problems) + 0.7 * more[0] + more[1], LEGEND_WIDTH),
+            2.4 + 0.21 * len(theorems) + 0.8 * more[0],
+            layout="constrained",
         )
         ax = figure.subplots()
         for (problem, theorem), cell in cells.items():
@@ -545,8 +563,10 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
             ax.text(x + 0.5, y + 0.53, _ratio(cell), ha="center", va="center", fontsize=6, color=ink, weight=weight)
         ax.set_xlim(0, len(problems))
         ax.set_ylim(len(theorems), 0)
-        ax.set_xticks(np.arange(len(problems)) + 0.5, problems, rotation=50, ha="left", rotation_mode="anchor")
-        ax.set_yticks(np.arange(len(theorems)) + 0.5, theorems)
+        ax.set_xticks(
+            np.arange(len(problems)) + 0.5, map(as_text, problems), rotation=50, ha="left", rotation_mode="anchor"
+        )
+        ax.set_yticks(np.arange(len(theorems)) + 0.5, lines)
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         for spine in ax.spines.values():

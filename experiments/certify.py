@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from experiments import store, terminal
 from experiments.suite import BadInput
 
@@ -177,7 +179,7 @@ def _table(outcomes: Sequence[Outcome]) -> Any:
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for outcome in outcomes:
-        verdict = "[bold red]refused[/]" if outcome.complaints else "[green]proved[/]"
+        verdict = Text("refused", "bold red") if outcome.complaints else Text("proved", "green")
         o = outcome.optimum
         cells = ["-"] * 6
         if o is not None:
@@ -191,7 +193,7 @@ def _table(outcomes: Sequence[Outcome]) -> Any:
                 _interval(o.D_inf_lo, o.D_inf_hi),
                 attained,
             ]
-        table.add_row(terminal.plain(outcome.problem), *cells, f"{outcome.seconds:.1f}", verdict)
+        table.add_row(outcome.problem, *cells, f"{outcome.seconds:.1f}", verdict)
     return table
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.output import program, shown
 from experiments.suite import BadInput, suites
 
 INDENT = "  "
@@ -56,14 +57,14 @@ def show(data_dir: Path | None = None) -> None:
     import problems
     from problems.linear_models.loss import losses
 
-    print("SUITES (python -m experiments.run SUITE)")
+    print(f"SUITES ({program()} SUITE)")
     _table((suite.name, _grid(suite.name)) for suite in suites().values())
 
     print("\nPROBLEMS (--problems LOSS:DATA ..., parameters in brackets as quantile[tau=0.9]:diabetes)")
     by_loss: dict[str, list[str]] = {}
     for name in problems.names(data_dir):
         loss, _, data = name.partition(":")
-        by_loss.setdefault(loss, []).append(data)
+        by_loss.setdefault(loss, []).append(shown(data))
     formulas = {loss.short: _first_line(getattr(problems, loss.name, None)) for loss in losses().values()}
     _table((loss, f"{formulas.get(loss, '')}\n{', '.join(data)}".strip()) for loss, data in by_loss.items())
     print(f"\n{INDENT}DATA may also be the path of a LIBSVM file, or a file name in --data-dir or $DADAPT_DATA,")
@@ -100,7 +101,7 @@ def show_data(patterns: Sequence[str] = (), data_dir: Path | None = None) -> Non
     print()
     print("\n".join(_wrapped(CLOSING, _width())))
     for label, folder in folders.items():
-        print(f"{INDENT}{label}: {folder}")
+        print(f"{INDENT}{label}: {shown(str(folder))}")
 
 
 def _start_no_threads() -> None:

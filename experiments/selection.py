@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from experiments.suite import BadInput, Suite, with_steps
 # How a run is made, beside the method's hyper-parameters: stochastic gradients, see dadapt_convex.stochastic.
 SAMPLING = ("batch_size", "noise", "seed")
 COMMAS = re.compile(r",(?![^()]*\))")  # outside parentheses: warmup(5, cosine) is one value
+# float() and int() would take the digits of every script, underscores, and 1e400 for infinity.
+NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
+INTEGER = re.compile(r"[+-]?[0-9]+")
+NOT_PLAIN = re.compile(r"[^ -~]|[0-9]_[0-9]")
 LABEL = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<hyper>[^\[\]]*)\])?")
 
 
@@ -54,6 +59,8 @@ def parse_method(label: str) -> MethodConfig:
         raise BadInput(f"a method is written name or name[hyper-parameter=value,...], got {label!r}.")
     if match["name"] not in methods():
         raise BadInput(f"unknown method {match['name']!r}; {_nearest(match['name'], methods())} `list` shows them all.")
+    if NOT_PLAIN.search(match["hyper"] or ""):
+        raise BadInput(f"hyper-parameters are written in ASCII, and numbers without underscores, got {label!r}.")
     hyper: dict[str, Any] = {}
     try:
         method = get_method(match["name"])
@@ -77,10 +84,10 @@ def _value(method: Method, key: str, text: str) -> Any:
     """The text as the hyper-parameter's type; what is no number is left for the method to refuse."""
     if isinstance(method.parameters.get(key), Choice):
         return text
-    try:
-        return int(text) if key in SAMPLING else float(text)
-    except ValueError:
-        return text
+    if key in SAMPLING:
+        return int(text) if INTEGER.fullmatch(text) else text
+    number = float(text) if NUMBER.fullmatch(text) else math.inf
+    return text if math.isinf(number) and text.lstrip("+-") != "inf" else number
 
 
 def select_methods(suite: Suite, wanted: Sequence[str] | None) -> list[MethodConfig]:

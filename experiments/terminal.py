@@ -13,6 +13,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from experiments.output import shown
 
 # Where nothing can be redrawn, a line now and then.
 SECONDS_BETWEEN_LINES = 5.0
@@ -37,10 +40,21 @@ class Advance(Protocol):
     def __call__(self) -> None: ...
 
 
+class _Console(Console):
+    """Shows every text as it stands: rich would read brackets as markup and :names: as emoji."""
+
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Lines of text, with what a terminal would obey escaped."""
+        return super().render_str("\n".join(map(shown, text.split("\n"))), **how)
+
+
 def console() -> Console:
     """Standard output; where it is no terminal, lines are as long as what stands in them."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=UNLIMITED)
+    fitting = _Console()
+    return fitting if fitting.is_terminal else _Console(width=UNLIMITED)
 
 
 def table(title: str) -> Table:
@@ -57,11 +71,11 @@ def progress(out: Console, what: str, total: int, waiting: Callable[[], str] = l
     if total == 0:
         yield lambda: None
         return
-    shown = _Bar(out, what, total) if out.is_terminal else _Lines(out, what, total)
-    with shown, _Watch(lambda: shown.wait(waiting())) as watch:
+    display = _Bar(out, what, total) if out.is_terminal else _Lines(out, what, total)
+    with display, _Watch(lambda: display.wait(waiting())) as watch:
 
         def advance() -> None:
-            shown.advance()
+            display.advance()
             watch.ended()
 
         yield advance
@@ -116,7 +130,7 @@ class _Bar:
         self.bar.update(self.task, advance=1, waiting="", left=self.pace.left())
 
     def wait(self, at: str) -> None:
-        self.bar.update(self.task, waiting=at)
+        self.bar.update(self.task, waiting=shown(at))
 
 
 class _Watch:
@@ -172,20 +186,15 @@ class _Lines:
 
 def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
     """The verdicts by method, as analysis.summary_by_method() counts them; LEGEND explains it."""
-    shown = table("Verdicts by method: theorems x problems")
-    shown.add_column("method", overflow="fold")
+    summary = table("Verdicts by method: theorems x problems")
+    summary.add_column("method", overflow="fold")
     for verdict in VERDICTS:
-        shown.add_column(HEADINGS.get(verdict, verdict.lower()), justify="right", no_wrap=True)
-    shown.add_column("ratio", justify="right", no_wrap=True)
-    shown.add_column("of theorem, on problem", overflow="fold")
+        summary.add_column(HEADINGS.get(verdict, verdict.lower()), justify="right", no_wrap=True)
+    summary.add_column("ratio", justify="right", no_wrap=True)
+    summary.add_column("of theorem, on problem", overflow="fold")
     for row in rows:
-        counts = [f"[{STYLES[v]}]{row[v]}[/]" if row[v] else "[dim]-[/]" for v in VERDICTS]
+        counts = [Text(str(row[v]), STYLES[v]) if row[v] else Text("-", "dim") for v in VERDICTS]
         ratio = "-" if row["worst_ratio"] is None else f"{row['worst_ratio']:.4g}"
         where = f"{row['theorem']}, {row['problem']}" if row["theorem"] else ""
-        shown.add_row(plain(row["label"]), *counts, ratio, plain(where))
-    return shown
-
-
-def plain(text: str) -> str:
-    """Text as it stands: brackets are markup to rich."""
-    return text.replace("[", r"\[")
+        summary.add_row(row["label"], *counts, ratio, where)
+    return summary

@@ -4,6 +4,7 @@ import bz2
 import contextlib
 import errno
 import functools
+import gzip
 import http.server
 import importlib
 import io
@@ -44,6 +45,8 @@ class Reply:
     body: bytes = TEXT
     status: int = 200
     length: int | None = -1  # announced; -1 for the true one, None for none
+    lengths: tuple[str, ...] = ()  # announced in place of that, each in a header of its own
+    endless: bool = False  # the body again and again, until the client has enough
     pause: float = 0.0  # seconds before each tenth of the body
     stop_after: int | None = None  # bytes, after which the server holds its breath
     drop: bool = False  # close the connection without a word
@@ -85,7 +88,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.released.wait(20)
             return
         self.send_response(reply.status)
-        if reply.length is not None:
+        for length in reply.lengths:
+            self.send_header("Content-Length", length)
+        if reply.length is not None and not reply.lengths:
             self.send_header("Content-Length", str(len(reply.body) if reply.length < 0 else reply.length))
         self.end_headers()
         if reply.stop_after is not None:
@@ -93,6 +98,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.server.released.wait(20)
             return
+        while reply.endless:
+            self.wfile.write(reply.body)
         step = max(1, len(reply.body) // 10) if reply.pause else len(reply.body)
         for at in range(0, len(reply.body), step):
             time.sleep(reply.pause)
@@ -415,6 +422,90 @@ def assert_tells_what_to_do(error: Exception, file_name: str, cache: Path) -> No
     for part in ("--data-dir", "$DADAPT_DATA", str(cache / "raw")):
         assert part in message
     assert "\n" not in message
+
+
+# --- what a server must not be able to do
+
+
+def test_an_endless_file_is_received_up_to_a_limit(server, cache):
+    server.replies["binary/a1a"] = [Reply(TEXT * 100, length=None, endless=True)]
+    limit = 2 * find("a1a").bytes + 10**6
+    with pytest.raises(DownloadFailed, match=f"sends more than the {limit} bytes that the file can have") as caught:
+        fetch_quickly(find("a1a"))
+    assert_tells_what_to_do(caught.value, "a1a", cache)
+    assert server.asked == ["binary/a1a"]
+    assert_nothing_left(cache)
+
+
+def test_a_file_of_unknown_size_has_a_limit_too(server, cache, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("problems.data.download"), "LARGEST", 10**6)
+    server.replies["multiclass/usps.bz2"] = [Reply(TEXT * 100, length=None, endless=True)]
+    assert find("usps").bytes is None
+    with pytest.raises(DownloadFailed, match="sends more than the 1000000 bytes"):
+        fetch_quickly(find("usps"))
+    assert_nothing_left(cache)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "said"),
+    [
+        (("-5",), "announces a length that is none, '-5'"),
+        (("abc",), "announces a length that is none, 'abc'"),
+        (("1e9",), "announces a length that is none, '1e9'"),
+        (("",), "announces a length that is none, ''"),
+        (("1_0",), "announces a length that is none, '1_0'"),
+        (("9" * 31,), "announces a length that is none, '9999"),
+        ((str(10**29),), r"announces 1e\+29 bytes, more than"),
+        (("5", "6"), "announces lengths that contradict each other"),
+        (("5", "5"), "announces a length that is none, '5, 5'"),
+    ],
+    ids=str,
+)
+def test_a_silly_length_is_a_sentence(lengths, said, server, cache, monkeypatch):
+    """With the bar of a terminal too, which takes the length from elsewhere."""
+    server.replies["binary/a8a"] = [Reply(lengths=lengths)]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with pytest.raises(DownloadFailed, match=said) as caught:
+        fetch_quickly(find("a8a"))
+    assert_tells_what_to_do(caught.value, "a8a", cache)
+    assert server.asked == ["binary/a8a"]
+    assert_nothing_left(cache)
+
+
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress, gzip.compress], ids=["bz2", "xz", "gzip"])
+def test_a_bomb_is_decompressed_up_to_a_limit(compress, server, cache, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("problems.data.download"), "TEXT_SPARE", 10**6)
+    server.replies["multiclass/usps.bz2"] = [Reply(compress(b"+1 1:1\n" * 3_000_000))]
+    with pytest.raises(DataError, match=r"usps.bz2 sent was not kept: it expands to more than \d+ bytes"):
+        fetch_quickly(find("usps"))
+    assert server.asked == ["multiclass/usps.bz2"]
+    assert_nothing_left(cache)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link, lambda _, part: os.symlink("nowhere", part)],
+                         ids=["symbolic", "hard", "to nowhere"])  # fmt: skip
+def test_what_stands_in_the_place_of_the_partial_file_is_not_written_to(link, server, cache, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    for folder, name in (("raw", ".a8a.part"), ("pins", ".a8a.json")):
+        (cache / folder).mkdir(parents=True)
+        link(victim, cache / folder / name)
+    server.replies["binary/a8a"] = [Reply()]
+    assert fetch(find("a8a")).read_bytes() == TEXT
+    assert victim.read_bytes() == b"mine"
+    assert files(tmp_path) == ["cache", "victim"]
+    assert files(cache / "raw") == ["a8a"]
+    assert files(cache / "pins") == ["a8a.json"]
+
+
+def test_a_pipe_or_a_folder_in_the_place_of_the_partial_file_does_not_block(server, cache):
+    (cache / "raw").mkdir(parents=True)
+    os.mkfifo(cache / "raw" / ".a8a.part")
+    server.replies["binary/a8a"] = server.replies["binary/a7a"] = [Reply()]
+    assert fetch(find("a8a")).read_bytes() == TEXT
+    (cache / "raw" / ".a7a.part").mkdir()
+    with pytest.raises(DownloadFailed, match=r"a7a\.part cannot be written \(Is a directory\)"):
+        fetch(find("a7a"))
 
 
 # --- several at once, and interruptions

@@ -17,6 +17,7 @@ from experiments.analysis import (
     STYLE,
     VERMILLION,
     WIDTH,
+    as_text,
     new_figure,
     save_figure,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 PANEL_HEIGHT = 1.42  # inches
+LONGEST_TITLE = 30  # characters, as wide as a panel
 NAMES = {"adam": "Adam", "dadapt_adam": "D-Adapt Adam", "sgd": "SGD", "dadapt_sgd": "D-Adapt SGD"}
 COLOURS = {"adam": BLUE, "dadapt_adam": VERMILLION}
 # Told apart without colour too.
@@ -184,7 +186,7 @@ def _panels(stored: Stored, panel: Draw, handles: Mapping[str, Mapping[str, Any]
                 continue
             problem, title = problems[i]
             panel(ax, problem)
-            ax.set_title(title, fontsize=8.5)
+            ax.set_title(as_text(title, LONGEST_TITLE), fontsize=8.5)
             ax.grid(True, axis="y", **GRID)
             ax.set_axisbelow(True)
             if i + columns >= len(problems):  # nothing stands below

@@ -6,7 +6,9 @@ pooch transfers the bytes. What stands around it here, and why pooch's own `retr
   otherwise against the one noted at the first download, in the folder `pins` of the cache. The text counts, not the
   archive: the site has changed compressions, and the reader learns this hash anyway, so that `verify` costs nothing.
 - All or nothing. The bytes go to a hidden file beside the final one, which takes the final name in one step after its
-  check, and is removed on failure and on Ctrl-C; a killed process leaves it, and the next one overwrites it.
+  check, and is removed on failure and on Ctrl-C; a killed process leaves it, and the next one removes it. It is always
+  a new file (O_EXCL): what somebody else has put in its place, a link say, is never written to.
+- Bounded. No more bytes are received than the file can have, nor is more text decompressed.
 - One at a time. That hidden file is locked (flock) while it is written: a second process or thread waits, and then
   finds the file. Both fetching would be as safe, but the larger sets have gigabytes, and the site is a university's.
 - Faults. A file shorter than announced, a damaged archive, a dropped connection, a server that falls silent or answers
@@ -19,14 +21,16 @@ DADAPT_OFFLINE=1 forbids downloads; DADAPT_DATA_URL names a mirror of the site's
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from problems.data.cache import cache_root
 from problems.data.catalogue import COMPRESSED, SITE, Entry, bytes_text
@@ -38,7 +42,11 @@ from problems.data.streams import TextPieces
 TIMEOUT = 30.0  # seconds without a byte, pooch's own choice; a slow server that keeps sending is waited for
 PAUSES = (0.5, 1.0, 2.0)  # seconds before the second, third and fourth try: for hiccups, not for outages
 CHUNK = 2**16  # bytes written at a time
-TEXT_LIMIT = 10**11  # bytes of text while hashing, in constant memory; the site's largest file has some 10**10
+# Bytes of a download: where the catalogue has its size, that of a new version may differ; the site's largest file has
+# some 10**10.
+LARGEST = 2 * 10**10
+GROWTH, SPARE = 2, 10**6
+EXPANSION, TEXT_SPARE = 200, 10**8  # text for each byte of an archive: LIBSVM's have 3 to 30, bombs 1,000 and more
 PASSING = (408, 429)  # besides 5xx, what a server answers that may serve a moment later
 
 
@@ -56,6 +64,21 @@ class _Broken(Exception):
 
 class _Absent(Exception):
     """The server has no such file."""
+
+
+class _Bounded:
+    """A file that takes no more than so many bytes from pooch."""
+
+    def __init__(self, file: BinaryIO, limit: int, url: str) -> None:
+        self._file, self._left, self._limit, self._url = file, limit, limit, url
+        self.flush = file.flush
+
+    def write(self, chunk: bytes) -> int:
+        """Write; _Failed where that would be too much."""
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise _Failed(f"{self._url} sends more than the {self._limit} bytes that the file can have")
+        return self._file.write(chunk)
 
 
 def fetch(
@@ -175,12 +198,15 @@ def _transfer(url: str, entry: Entry, part: BinaryIO, folder: Path, timeout: flo
     part.seek(0)
     part.truncate()
     responses: list[Any] = []
+    limit = _byte_limit(url, entry)
 
     def begun(response: Any, **_: Any) -> None:
         responses.append(response)
         if response.ok and not response.is_redirect:
-            length = response.headers.get("content-length", "")
-            size = bytes_text(int(length)) if length.isdecimal() else "size unknown"
+            length = _announced(url, response.headers.get("content-length"))
+            if length is not None and length > limit:
+                raise _Failed(f"{url} announces {length:.3g} bytes, more than the {limit} that the file can have")
+            size = "size unknown" if length is None else bytes_text(length)
             _say(f"downloading {entry.name} ({size}) from {url} to {folder}")
 
     try:
@@ -190,7 +216,7 @@ def _transfer(url: str, entry: Entry, part: BinaryIO, folder: Path, timeout: flo
                 progressbar=bar, chunk_size=CHUNK, timeout=timeout,
                 headers={"Accept-Encoding": "identity"}, hooks={"response": begun},
             )  # fmt: skip
-            downloader(url, part, None)
+            downloader(url, _Bounded(part, limit, url), None)
     except HTTPError as error:
         status = responses[-1].status_code
         if status == 404:
@@ -205,6 +231,22 @@ def _transfer(url: str, entry: Entry, part: BinaryIO, folder: Path, timeout: flo
             response.close()
 
 
+def _byte_limit(url: str, entry: Entry) -> int:
+    """How many bytes the file at this URL can have."""
+    if entry.bytes is None or not url.endswith(f"/{entry.path}"):
+        return LARGEST
+    return GROWTH * entry.bytes + SPARE
+
+
+def _announced(url: str, length: str | None) -> int | None:
+    """The Content-Length, None where there is none; _Failed for what is no number of bytes."""
+    if length is None:
+        return None
+    if not re.fullmatch("[0-9]{1,30}", length):
+        raise _Failed(f"{url} announces a length that is none, {length[:40]!r}")
+    return int(length)
+
+
 def _interrupted(url: str, error: Exception, timeout: float) -> _Broken | _Failed:
     """Tell a transfer that broke off from one that could never begin."""
     from requests import exceptions
@@ -217,6 +259,8 @@ def _interrupted(url: str, error: Exception, timeout: float) -> _Broken | _Faile
         return _Failed(f"{url} is out of reach")
     if isinstance(reason, ReadTimeoutError):
         return _Broken(f"{url} was silent for {timeout:g} s")
+    if isinstance(error, exceptions.InvalidHeader):
+        return _Failed(f"{url} announces lengths that contradict each other ({reason})")
     if isinstance(error, exceptions.SSLError | ValueError):  # the latter: no URL that requests knows
         return _Failed(f"{url} cannot be asked for ({reason})")
     return _Broken(f"the transfer from {url} broke off")
@@ -226,11 +270,14 @@ def _place(url: str, entry: Entry, part: BinaryIO, folder: Path) -> Path:
     """Check what was transferred, note its hash, and give the file its name."""
     hidden = Path(part.name)
     part.seek(0)
-    pieces = TextPieces(url, part, limit=TEXT_LIMIT)
+    limit = TEXT_SPARE + EXPANSION * os.fstat(part.fileno()).st_size
+    pieces = TextPieces(url, part, limit)
     try:
         for _ in pieces:
             pass
     except DataError as error:
+        if pieces.size > limit:
+            raise DataError(f"what {url} sent was not kept: it expands to more than {limit} bytes.") from None
         raise _Broken(f"what {url} sent is damaged") from error
     if first_labels(hidden) is None:
         part.seek(0)
@@ -262,21 +309,18 @@ def _failed(entry: Entry, data_dir: str | Path | None, reason: str) -> DownloadF
 
 @contextlib.contextmanager
 def _exclusive(path: Path, name: str) -> Iterator[BinaryIO]:
-    """Open a file for writing that nobody else has open this way; afterwards it is gone, unless renamed."""
+    """Make a new file that nobody else writes to; afterwards it is gone, unless renamed."""
+    waiting = False
     while True:
-        file = path.open("a+b")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say(f"waiting for another process that downloads {name}")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except BaseException:
-                file.close()
-                raise
+            file = path.open("x+b")  # O_EXCL: no link is followed, not even one to nowhere
+        except FileExistsError:
+            waiting = _wait_for_end(path, name, said=waiting)
+            continue
+        fcntl.flock(file, fcntl.LOCK_EX)
         if _is_still(path, file):
             break
-        file.close()  # whoever held it has renamed or removed it
+        file.close()  # taken for a leftover by somebody who was here between the two lines above
     with file:
         try:
             yield file
@@ -285,9 +329,33 @@ def _exclusive(path: Path, name: str) -> Iterator[BinaryIO]:
                 path.unlink()
 
 
-def _is_still(path: Path, file: BinaryIO) -> bool:
+def _wait_for_end(path: Path, name: str, said: bool) -> bool:
+    """Wait while somebody writes to the file, then remove it if it was left behind; whether that was said."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return said
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        path.unlink(missing_ok=True)  # a link: it goes, what it points to stays
+        return said
+    with open(descriptor, "rb", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not said:
+                _say(f"waiting for another process that downloads {name}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            said = True
+        if _is_still(path, file):
+            path.unlink()
+    return said
+
+
+def _is_still(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
 
@@ -319,8 +387,10 @@ def _note(name: str, url: str, pieces: TextPieces) -> None:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     hidden = pin.with_name(f".{pin.name}")
+    hidden.unlink(missing_ok=True)
     try:
-        hidden.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
+        with hidden.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(noted, indent=1) + "\n")
         hidden.replace(pin)
     finally:
         hidden.unlink(missing_ok=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from problems.data.cache import cache_root
+from dadapt_convex.oracle import cache_root, expanded
 from problems.data.catalogue import COMPRESSED, bare_name, catalogue, nearest
 from problems.data.dataset import DataNotFound
 from problems.data.embedded import EMBEDDED
@@ -24,7 +25,7 @@ def find_file(name: str | Path, data_dir: str | Path | None = None) -> Path:
     DataNotFound
         Nothing there; the message says where it looked and names what is near.
     """
-    path = Path(name).expanduser()
+    path = _expanded(name)
     folders = [path.parent] if path.name and is_path(name) else [*data_folders(data_dir), Path()]
     found = first_file(folders, path.name)
     if found is None:
@@ -38,7 +39,7 @@ def not_found(name: str | Path, data_dir: str | Path | None, refusal: str = "") 
     `refusal` says why the embedded set of this name does not serve; there are then no nearest names.
     """
     if is_path(name):
-        folder = Path(name).expanduser().parent
+        folder = _expanded(name).parent
         near = nearest(Path(name).name, _names_in([folder]))
         return DataNotFound(
             f"no file {str(name)!r}, nor one with {', '.join(COMPRESSED)} added{near}; give the path of a LIBSVM file."
@@ -55,7 +56,8 @@ def not_found(name: str | Path, data_dir: str | Path | None, refusal: str = "") 
 def available(data_dir: str | Path | None = None) -> list[str]:
     """Names that can be used without a path: the embedded sets, then the files in the data folders.
 
-    Files are not opened; README and INDEX files, *.csv, *.md and hidden files are left out.
+    Files are not opened; README and INDEX files, *.csv, *.md and hidden files are left out, and names that hold control
+    characters or bytes that are no text.
     """
     files = _names_in(data_folders(data_dir))
     return [*EMBEDDED, *sorted(files - set(EMBEDDED))]
@@ -63,14 +65,23 @@ def available(data_dir: str | Path | None = None) -> list[str]:
 
 def data_folders(data_dir: str | Path | None = None) -> list[Path]:
     """Folders that hold data files, in the order they are looked through; some may not exist."""
-    chosen = [] if data_dir is None else [str(data_dir)]
+    chosen = [] if data_dir is None or not str(data_dir) else [expanded(data_dir)]
     listed = os.environ.get("DADAPT_DATA", "").split(os.pathsep)
-    return [*(Path(folder).expanduser() for folder in chosen + listed if folder), raw_folder()]
+    return [*chosen, *(expanded(folder, "DADAPT_DATA") for folder in listed if folder), raw_folder()]
+
+
+def _expanded(name: str | Path) -> Path:
+    try:
+        return expanded(name)
+    except ValueError as error:
+        raise DataNotFound(str(error)) from None
 
 
 def looked_in(data_dir: str | Path | None) -> str:
     """Name the folders a bare file name is looked up in, for messages."""
-    folders = (str(folder) if folder.is_dir() else f"{folder} (no such folder)" for folder in data_folders(data_dir))
+    folders = (
+        str(folder) if os.path.isdir(folder) else f"{folder} (no such folder)" for folder in data_folders(data_dir)
+    )
     return f"{', '.join(folders)} and the current folder"
 
 
@@ -111,10 +122,11 @@ def _names_in(folders: Iterable[Path]) -> set[str]:
         try:
             with os.scandir(folder) as entries:
                 names.update(bare_name(entry.name) for entry in entries if entry.is_file() and _is_data(entry.name))
-        except OSError:  # absent or closed to us: nothing to see there
+        except (OSError, ValueError):  # absent, closed to us, or no name of a folder: nothing to see there
             continue
     return names
 
 
 def _is_data(file_name: str) -> bool:
-    return not (file_name.startswith((".", "README", "INDEX")) or file_name.endswith((".csv", ".md")))
+    about_data = file_name.startswith((".", "README", "INDEX")) or file_name.endswith((".csv", ".md"))
+    return not about_data and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in file_name)
