@@ -84,6 +84,8 @@ class Run:
         Mini-batches or noise, and the seed; None for the deterministic oracle.
     per_epoch : int
         Steps in an epoch; 1 without mini-batches.
+    identity : str
+        The problem's: a hash of its function and x0; empty for a problem that has none.
     """
 
     problem: str
@@ -106,6 +108,7 @@ class Run:
     compile_seconds: float
     sampling: Sampling | None = None
     per_epoch: int = 1
+    identity: str = ""
 
     def __repr__(self) -> str:
         """One line, without the iterates."""

@@ -21,7 +21,6 @@ from experiments.cells import (
     ProblemKey,
     compile_kernel,
     compiled_folder,
-    data_hash,
     find_optimum,
     is_compiled,
     load,
@@ -93,7 +92,7 @@ def plan(suite: Suite, options: Options) -> Plan:
             problem = load(name, data_dir)
         except (ValueError, OSError, EOFError) as error:
             raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
-        keys.append(ProblemKey(name, data_hash(problem), data_dir))
+        keys.append(ProblemKey(name, problem.identity, data_dir))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
         oracles += [problem.oracle.kernel, problem.oracle.value]
         for config in configs:

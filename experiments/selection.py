@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,8 @@ class MethodConfig:
 
     label: str
     name: str
-    hyper: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def method(self) -> Method:
-        """The method itself."""
-        return get_method(self.name)
+    hyper: tuple[tuple[str, Any], ...]
+    method: Method = field(repr=False, compare=False)
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -70,7 +66,7 @@ def parse_method(label: str) -> MethodConfig:
         raise
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return MethodConfig(label.strip(), method.name, tuple(sorted(hyper.items())))
+    return MethodConfig(label.strip(), method.name, tuple(sorted(hyper.items())), method)
 
 
 def _value(method: Method, key: str, text: str) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dadapt_convex.identity import refuse_other_optimum
 from dadapt_convex.method import nearest
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.theorem import (
@@ -102,9 +103,16 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
         stochastic gradients always NOT_APPLICABLE: the note and worst_ratio say how often and how far the statement
         was exceeded at the favourable ends, k where most.
         Rounding is allowed for as dadapt_convex/theory/theorem.py states.
+
+    Raises
+    ------
+    ValueError
+        Where the optimum is that of another problem, or of the same problem from another x0.
     """
     import pandas as pd
 
+    if optimum is not None:
+        refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
     verdicts = [judge(theorem, run, optimum) for theorem in claims(run, theorems)]
     return pd.DataFrame(verdicts, columns=list(Verdict._fields))
 
@@ -117,7 +125,13 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
     pandas.DataFrame
         theorem, iterate ("average", "best" or "last"), k, bound: at D_hi where it is finite, else at D_lo;
         empty where no theorem applies.
+
+    Raises
+    ------
+    ValueError
+        As check().
     """
+    refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
     D, D_inf = (hi if math.isfinite(hi) else lo for lo, hi in (
         (optimum.D_lo, optimum.D_hi), D_inf_interval(run, optimum)
     ))  # fmt: skip

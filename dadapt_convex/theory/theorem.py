@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dadapt_convex.oracle import Vector
+from dadapt_convex.portable import Portable
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import as_schedule
 
@@ -158,7 +159,7 @@ Assumption = Callable[[Run, OptimumInterval], Unmet | None]
 
 
 @dataclass(frozen=True, repr=False)
-class Theorem:
+class Theorem(Portable):
     """A statement about every run of some methods.
 
     Attributes
@@ -200,6 +201,9 @@ class Theorem:
     comparator: bool = False
     figure: bool = False
     about: tuple[str, ...] = ()
+
+    def _function(self) -> Any:
+        return self.sides
 
     def __repr__(self) -> str:
         return f"<Theorem {self.name}: {self.statement} [{self.source}]>"
