@@ -249,7 +249,7 @@ def executor(start):
 
 @pytest.mark.parametrize("start", ["fork", "spawn", "forkserver", "joblib"])
 def test_other_processes_get_the_same_numbers(start):
-    """Of every kind of problem once, with a built-in method or one of one's own in turn; fewer where a start is slow."""
+    """With a built-in method or one of one's own in turn; every kind of problem where starting a process is cheap."""
     methods = [dc.get_method(METHOD), OWN_METHOD, LOCAL_METHOD]
     tasks = [(problem, methods[i % 3]) for i, problem in enumerate(KINDS.values())]
     tasks = tasks if start in ("fork", "joblib") else tasks[:2] + tasks[-6:]
