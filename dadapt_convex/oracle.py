@@ -37,7 +37,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dadapt_convex.identity import HALF as HALF  # part of the contract: problems import it from here
 from dadapt_convex.identity import code_bytes, digest, global_names, of_function
+from dadapt_convex.identity import identity as identity
 from dadapt_convex.portable import Portable, place_of, state_from, state_with
 
 Vector = NDArray[np.float64]

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.identity import HALF
-from dadapt_convex.oracle import FunctionAndSubgradient, Oracle, Vector
+from dadapt_convex.oracle import HALF, FunctionAndSubgradient, Oracle, Vector
 from problems.problem import Optimum, Problem
 
 

@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.identity import digest, identity
-from dadapt_convex.oracle import Oracle, Vector
-from dadapt_convex.portable import state_from, state_with
+from dadapt_convex.oracle import Oracle, Vector, digest, identity, state_from, state_with
 
 NUMBER = (int, float, np.integer, np.floating)
 HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
