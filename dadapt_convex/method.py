@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dadapt_convex.oracle import Kernel, Vector
+from dadapt_convex.portable import Portable
 from dadapt_convex.schedules import as_schedule
 
 
@@ -220,7 +221,7 @@ COLUMNS = frozenset(
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Portable):
     """A first-order method.
 
     Attributes
@@ -275,6 +276,9 @@ class Method:
             )
         if self.select is not None and self.select not in self.scalars:
             raise ValueError(f"{self.name}: select={self.select!r} is none of its scalars {self.scalars}.")
+
+    def _function(self) -> Any:
+        return self.step.python
 
     def complete(self, given: Mapping[str, Any], known: Known) -> tuple[dict[str, Any], dict[str, str]]:
         """All hyper-parameters by name, and for those taken from what is known: where from.

@@ -35,12 +35,17 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dadapt_convex.identity import HALF as HALF  # part of the contract: problems import it from here
+from dadapt_convex.identity import code_bytes, digest, global_names, of_function
+from dadapt_convex.identity import identity as identity
+
 # problems import this module alone, and take cache_root, expanded and notice from here
 from dadapt_convex.kept_code import KeptCode, can_be_written, compiled_folder
 from dadapt_convex.kept_code import cache_root as cache_root
 from dadapt_convex.kept_code import expanded as expanded
 from dadapt_convex.notice import notice as notice
 from dadapt_convex.notice import say_once
+from dadapt_convex.portable import Portable, place_of, state_from, state_with
 
 Vector = NDArray[np.float64]
 FunctionAndSubgradient = Callable[[Vector], tuple[float, Any]]
@@ -67,6 +72,13 @@ class Data(NamedTuple):
     indptr: NDArray[np.uint64]
     b: Vector
     params: Vector
+
+    def __reduce__(self) -> Any:  # arrays that were pickled can be written to
+        return _stored, tuple(self)
+
+
+def _stored(dense: Any, values: Any, indices: Any, indptr: Any, b: Any, params: Any) -> Data:
+    return pack(dense=dense, csr=(values, indices, indptr), b=b, params=params)
 
 
 def pack(
@@ -118,6 +130,26 @@ class Oracle:
     function: FunctionAndSubgradient | None = None
     predict: Callable[[Vector], Vector] | None = None
     classes: int | None = None
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash of the function: a kernel with the data it reads, or a Python function."""
+        if self.kernel is None:
+            assert self.function is not None
+            return of_function(self.function)
+        python = self.kernel.python
+        module = f"{python.__module__} {python.__qualname__}"
+        kernel = module if place_of(self.kernel, python.__module__) else of_function(python)
+        return digest(kernel, *(self.data or ()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return state_with(self, "function")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state_from(state))
+
+    def __deepcopy__(self, memo: Any) -> Oracle:
+        return self  # nothing of it can be changed
 
     def evaluate(self, x: Vector, g: Vector, z: Vector) -> float:
         """f(x), with a subgradient written to g and the margins to z."""
@@ -174,7 +206,7 @@ def signature(kind: str) -> Any:
     }[kind]
 
 
-class Helper:
+class Helper(Portable):
     """A function that kernels call; compiled into each of them, never by itself.
 
     Numba resolves it as a global of the calling kernel. Calling it from Python runs the plain function.
@@ -184,6 +216,12 @@ class Helper:
         self.python = function
         self.fastmath = fastmath
         functools.update_wrapper(self, function)
+
+    def _function(self) -> Any:
+        return self.python
+
+    def _parts(self) -> Any:
+        return Helper, (self.python, self.fastmath)
 
     def __call__(self, *args: Any) -> Any:
         return self.python(*args)
@@ -199,7 +237,7 @@ class Helper:
         return numba.njit(boundscheck=not trusted(self.python), **options)(self.python)
 
 
-class Instruction:
+class Instruction(Portable):
     """A function that kernels call and LLVM knows as an instruction or a few; see dadapt_convex.lanes.
 
     python: the same for Python; module: where its code is, by the same name, imported when a kernel is compiled.
@@ -208,6 +246,12 @@ class Instruction:
     def __init__(self, python: Callable[..., Any], module: str) -> None:
         self.python, self.module = python, module
         functools.update_wrapper(self, python)
+
+    def _function(self) -> Any:
+        return self.python
+
+    def _parts(self) -> Any:
+        return Instruction, (self.python, self.module)
 
     def __call__(self, *args: Any) -> Any:
         return self.python(*args)
@@ -235,7 +279,7 @@ class Instruction:
         return _file_bytes(self.module)
 
 
-class Kernel:
+class Kernel(Portable):
     """A function with one explicit signature, compiled at its first call (or by :meth:`compile`)."""
 
     def __init__(self, function: Callable[..., Any], kind: str | Callable[[], Any], fastmath: frozenset[str]) -> None:
@@ -243,6 +287,12 @@ class Kernel:
         self.kind = kind
         self.fastmath = fastmath
         functools.update_wrapper(self, function)
+
+    def _function(self) -> Any:
+        return self.python
+
+    def _parts(self) -> Any:
+        return Kernel, (self.python, self.kind, self.fastmath)
 
     def __call__(self, *args: Any) -> Any:
         return self.compile()(*args)
@@ -294,11 +344,6 @@ class Kernel:
         """
         return _address_kept()(self._dispatcher) if trusted(self.python) else self._dispatcher
 
-    def __reduce__(self) -> Any:
-        if self.python.__module__ == "__main__":  # a user's script: other processes cannot import it by name
-            return (Kernel, (self.python, self.kind, self.fastmath))
-        return (_kernel_by_name, (self.python.__module__, self.python.__qualname__))
-
 
 def trusted(function: Callable[..., Any]) -> bool:
     """Whether a function belongs to this project."""
@@ -325,12 +370,6 @@ def _address_kept() -> Any:
             return self._signature
 
     return AddressKept
-
-
-def _kernel_by_name(module: str, qualname: str) -> Any:
-    import importlib
-
-    return functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
 
 
 def oracle(function: Callable[..., float]) -> Kernel:
@@ -421,14 +460,14 @@ def fingerprint(kernel: Kernel) -> str:
     seen: set[int] = set()
 
     def visit(function: Any) -> None:
-        names, module = sorted(_global_names(function.__code__)), function.__globals__
+        names, module = sorted(global_names(function.__code__)), function.__globals__
         modules = (module.get(name) for name in names)
         scopes = [module, *(vars(m) for m in modules if isinstance(m, types.ModuleType))]  # vector.dot, say
         for name, target in ((name, scope.get(name)) for name in names for scope in scopes):
             if isinstance(target, Helper) and id(target) not in seen:
                 seen.add(id(target))
                 options = (target.python.__defaults__, sorted(target.fastmath))
-                digest.update(_code_bytes(target.python.__code__) + repr(options).encode())
+                digest.update(code_bytes(target.python.__code__) + repr(options).encode())
                 visit(target.python)
             elif isinstance(target, Instruction):
                 digest.update(name.encode() + target.source)
@@ -455,13 +494,3 @@ def _file_bytes(module: str) -> bytes:
     assert found is not None
     assert found.origin is not None
     return Path(found.origin).read_bytes()
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
-    return set(code.co_names).union(*(_global_names(c) for c in inner))
-
-
-def _code_bytes(code: types.CodeType) -> bytes:
-    constants = [_code_bytes(c) if isinstance(c, types.CodeType) else repr(c).encode() for c in code.co_consts]
-    return b"|".join([code.co_code, repr((code.co_names, code.co_varnames)).encode(), *constants])

@@ -101,6 +101,8 @@ class Run:
         Steps in an epoch; 1 without mini-batches.
     transitions : sequence of Transition
         Iterations that were kept whole: what definitions and the replay are held against.
+    identity : str
+        The problem's: a hash of its function and x0; empty for a problem that has none.
     """
 
     problem: str
@@ -126,6 +128,7 @@ class Run:
     sampling: Sampling | None = None
     per_epoch: int = 1
     transitions: Sequence[Transition] = field(default=(), repr=False)
+    identity: str = ""
 
     def __repr__(self) -> str:
         """One line, without the iterates."""

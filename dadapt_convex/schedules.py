@@ -26,12 +26,16 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Vector
+from dadapt_convex.portable import Portable
 
 CHECKED_AT_ONCE = 1 << 20
 
 
-class Schedule:
+class Schedule(Portable):
     """Base of all schedules: `factors(k, steps, per_epoch)` for an array k."""
+
+    def _function(self) -> Any:
+        return type(self)
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """gamma_k for each of these k."""

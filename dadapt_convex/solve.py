@@ -12,6 +12,7 @@ import numpy as np
 
 from dadapt_convex import driver
 from dadapt_convex import run as statuses
+from dadapt_convex.identity import refuse_other_optimum
 from dadapt_convex.method import Known, Method, get_method
 from dadapt_convex.oracle import Objective, Vector, compile_all, trusted
 from dadapt_convex.run import OptimumInterval, Run
@@ -107,8 +108,8 @@ def solve(
     ------
     ValueError
         Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
-        the method needs, a claim that names no theorem or needs what the method does not have, a step that
-        raises in its first iterations, writes to x, g or hyper, or does not compile.
+        the method needs, a claim that names no theorem or needs what the method does not have, the optimum of another
+        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile.
     """
     if not isinstance(problem, Objective):
         raise ValueError(f"problem must have name, oracle, x0 and G, got {problem!r}; problems.get(name) makes one.")
@@ -123,6 +124,8 @@ def solve(
     if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
         raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
     check_claims(chosen)
+    if optimum is not None:
+        refuse_other_optimum(optimum, problem.name, getattr(problem, "identity", ""), x0.size)
     values, given = chosen.complete(hyper, _known(problem, optimum, steps, chosen, drawn))
     schedule = as_schedule(hyper.get("schedule")) if chosen.scheduled >= 0 else Constant()
     check_factors(schedule, steps, per_epoch)
@@ -725,6 +728,7 @@ class _State:
             G=float(problem.G),
             sampling=self.drawn,
             per_epoch=self.factors.per_epoch,
+            identity=getattr(problem, "identity", ""),
             seconds=self.seconds,
             compile_seconds=compile_seconds,
         )

@@ -23,7 +23,7 @@ PROBLEMS_HELD = 2
 
 @dataclass(frozen=True)
 class ProblemKey:
-    """A problem as it is told to another process: by name, with the hash of what it is made of."""
+    """A problem as it is told to another process: by name; data_hash: its identity."""
 
     name: str
     data_hash: str
@@ -71,18 +71,6 @@ class Failure:
     reason: str
     details: str = ""
     disk: bool = False
-
-
-def data_hash(problem: Problem) -> str:
-    """The hash of the data file where there is one, with the hash of all arrays the oracle reads."""
-    import hashlib
-
-    digest = hashlib.sha256(str(problem.facts.get("sha256", "")).encode())
-    digest.update(problem.x0.tobytes() + repr((problem.p, problem.m, problem.G)).encode())
-    for array in problem.oracle.data or ():
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=PROBLEMS_HELD)

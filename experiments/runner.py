@@ -20,7 +20,6 @@ from experiments.cells import (
     Failure,
     ProblemKey,
     compile_kernel,
-    data_hash,
     find_optimum,
     load,
     run_cell,
@@ -91,7 +90,7 @@ def plan(suite: Suite, options: Options) -> Plan:
             problem = load(name, data_dir)
         except (ValueError, OSError, EOFError) as error:
             raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
-        keys.append(ProblemKey(name, data_hash(problem), data_dir))
+        keys.append(ProblemKey(name, problem.identity, data_dir))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
         for config in configs:
             kernels += config_kernels(problem, config)

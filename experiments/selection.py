@@ -7,7 +7,7 @@ import fnmatch
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,8 @@ class MethodConfig:
 
     label: str
     name: str
-    hyper: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def method(self) -> Method:
-        """The method itself."""
-        return get_method(self.name)
+    hyper: tuple[tuple[str, Any], ...]
+    method: Method = field(repr=False, compare=False)
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -77,7 +73,7 @@ def parse_method(label: str) -> MethodConfig:
         raise
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return MethodConfig(label.strip(), method.name, tuple(sorted(hyper.items())))
+    return MethodConfig(label.strip(), method.name, tuple(sorted(hyper.items())), method)
 
 
 def _value(method: Method, key: str, text: str) -> Any:

@@ -190,6 +190,8 @@ class Certified:
     seconds: float
     D_estimate: float
     notes: tuple[str, ...]
+    problem: str
+    identity: str
     x: Any = field(repr=False, compare=False)
 
     @classmethod

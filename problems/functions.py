@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import FunctionAndSubgradient, Oracle, Vector
+from dadapt_convex.oracle import HALF, FunctionAndSubgradient, Oracle, Vector
 from problems.problem import Optimum, Problem
 
 
@@ -62,8 +62,8 @@ def from_callable(
     Raises
     ------
     ValueError
-        Where f_and_g(x0) does not return a finite number and a finite subgradient of x0's shape, x0 is not finite, or
-        G is not positive.
+        Where f_and_g(x0) does not return a finite number and a finite subgradient of x0's shape, x0 is not finite, G is
+        not positive, or the optimum is for another x0.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def from_callable(
     if not (math.isfinite(f) and np.all(np.isfinite(g))):
         raise ValueError(f"{name}(x0) returned f = {f!r} and a subgradient that must be finite too.")
     start.setflags(write=False)
-    return Problem(
+    problem = Problem(
         name=name,
         oracle=Oracle(function=f_and_g),
         x0=start,
@@ -99,3 +99,13 @@ def from_callable(
         find_optimum=None if optimum is None else Given(optimum, start),
         facts={"storage": "none", "source": "a Python function"},
     )
+    own = problem.identity  # now: what the function refers to may change while it is evaluated
+    if optimum is not None:
+        if np.shape(optimum.x) != start.shape:
+            raise ValueError(f"the optimum's x has shape {np.shape(optimum.x)}; x0 has shape {start.shape}.")
+        if optimum.identity[HALF:] not in ("", own[HALF:]):
+            raise ValueError(
+                f"the optimum of {optimum.problem} is for another x0, and D is the distance from there; "
+                f"give one for x0 = {x0!r}."
+            )
+    return problem

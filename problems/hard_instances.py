@@ -1,13 +1,15 @@
 """Functions whose optimum is known in closed form, some of them the worst there are.
 
 Each is a function from its parameters to a Problem, listed in HARD. Where the subdifferential at the point is
-a set, the oracle's choice is stated: the lower bounds depend on it.
+a set, the oracle's choice is stated: the lower bounds depend on it. f* and D are those of the function of real numbers
+with the float64 numbers x0, D and G, which the oracle computes to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from problems.problem import Optimum, Problem
 
 # Below TINY the reciprocal of a number may overflow; TINY_SHIFT, a power of two, lifts it exactly.
 TINY, TINY_SHIFT = 1e-290, 2.0**200
+# Bits of balls: sums of squares of float64 numbers are exact.
+BITS = 4400
 
 
 @oracle
@@ -49,7 +53,7 @@ def absolute_value(x0: float = 1.0) -> Problem:
     3.0
     """
     start = np.array([_finite("x0", x0)])
-    return _hard("hard:abs", abs_oracle, start, G=1.0, G_inf=1.0, m=2, f_star=0.0, x=np.zeros(1))
+    return _hard("hard:abs", abs_oracle, start, G=1.0, m=2)
 
 
 @oracle
@@ -75,9 +79,9 @@ def norm2_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
 
 
 def norm2(p: int = 20) -> Problem:
-    """The Euclidean norm: f(x) = ||x|| in R^p from x0 = (1, ..., 1) / sqrt(p).
+    """The Euclidean norm: f(x) = ||x|| in R^p from x0 = (1, ..., 1) / sqrt(p), rounded.
 
-    Its optimum is 0 at 0, so D = 1; G = 1. The subgradient at 0 is 0.
+    Its optimum is 0 at 0, so D = 1 to rounding; G = 1. The subgradient at 0 is 0.
 
     Parameters
     ----------
@@ -97,7 +101,7 @@ def norm2(p: int = 20) -> Problem:
     """
     p = _dimension("p", p)
     start = np.full(p, 1 / math.sqrt(p))
-    return _hard("hard:norm2", norm2_oracle, start, G=1.0, G_inf=1.0, m=1, f_star=0.0, x=np.zeros(p))
+    return _hard("hard:norm2", norm2_oracle, start, G=1.0, m=1)
 
 
 @oracle
@@ -135,7 +139,7 @@ def max_abs(p: int = 20) -> Problem:
     """
     p = _dimension("p", p)
     x0 = np.arange(1, p + 1) / p
-    return _hard("hard:max_abs", max_abs_oracle, x0, G=1.0, G_inf=1.0, m=2 * p, f_star=0.0, x=np.zeros(p))
+    return _hard("hard:max_abs", max_abs_oracle, x0, G=1.0, m=2 * p)
 
 
 @oracle
@@ -192,17 +196,7 @@ def drori_teboulle(m: int = 101, D: float = 1.0, G: float = 1.0) -> Problem:
     """
     m = _dimension("m", m)
     D, G = _positive("D", D), _positive("G", G)
-    return _hard(
-        "hard:drori_teboulle",
-        drori_teboulle_oracle,
-        np.zeros(m),
-        G=G,
-        G_inf=G,
-        m=m,
-        f_star=-D * G / math.sqrt(m),
-        x=np.full(m, -D / math.sqrt(m)),
-        params=(D, G),
-    )
+    return _hard("hard:drori_teboulle", drori_teboulle_oracle, np.zeros(m), G=G, m=m, params=(D, G))
 
 
 HARD: dict[str, Callable[..., Problem]] = {
@@ -212,28 +206,53 @@ HARD: dict[str, Callable[..., Problem]] = {
     "drori_teboulle": drori_teboulle,
 }
 
-# f* and D are closed forms evaluated in float64: a few roundings each.
-CLOSED_FORM = 4 * np.finfo(float).eps
 
+@dataclass(frozen=True)
+class ClosedForm:
+    """f* = -G c at the only minimiser -c (1, ..., 1), c = D / sqrt(p); at the origin with D = 0."""
 
-def _hard(
-    name: str, kernel: Kernel, x0: Any, *, G: float, G_inf: float, m: int, f_star: float, x: Any, params: Any = ()
-) -> Problem:
-    def closed_form(problem: Problem) -> Optimum:
-        # dist is right to an ulp and does not overflow
-        D, D_inf = math.dist(x, problem.x0), float(np.abs(x - problem.x0).max())
+    D: float = 0.0
+    G: float = 1.0
+
+    def __call__(self, problem: Problem) -> Optimum:
+        """f*, D and D_inf: the number itself where float64 holds it, else the two next to it.
+
+        ||x0 + c (1, ..., 1)||^2 = ||x0||^2 + 2 c sum_i x0_i + D^2
+        """
+        from flint import arb, ctx
+
+        with ctx.workprec(BITS):
+            c = arb(self.D) / arb(problem.p).sqrt()
+            x0 = [arb(v) for v in problem.x0.tolist()]
+            f_lo, f_hi = _enclosed(-c * self.G)
+            D_lo, D_hi = _enclosed((sum(v * v for v in x0) + 2 * c * sum(x0) + arb(self.D) ** 2).sqrt())
+            ends = [_enclosed(abs(arb(float(end)) + c)) for end in (problem.x0.min(), problem.x0.max())]
         return Optimum(
-            f_lo=f_star - CLOSED_FORM * abs(f_star),
-            f_hi=f_star + CLOSED_FORM * abs(f_star),
-            x=x,
-            D_lo=D * (1 - CLOSED_FORM),
-            D_hi=D * (1 + CLOSED_FORM),
-            D_inf_lo=D_inf * (1 - CLOSED_FORM),
-            D_inf_hi=D_inf * (1 + CLOSED_FORM),
+            f_lo=f_lo,
+            f_hi=f_hi,
+            x=np.full(problem.p, 0.0 - self.D / math.sqrt(problem.p)),
+            D_lo=D_lo,
+            D_hi=D_hi,
+            D_inf_lo=max(low for low, _ in ends),
+            D_inf_hi=max(high for _, high in ends),
             certificate={"kind": "closed form"},
-            D_estimate=D,
+            D_estimate=D_hi,
         )
 
+
+def _enclosed(ball: Any) -> tuple[float, float]:
+    """The largest float64 number that is not above, and the smallest that is not below."""
+    from flint import arb
+
+    low = high = float(ball)
+    while not arb(low) <= ball:
+        low = math.nextafter(low, -math.inf)
+    while not arb(high) >= ball:
+        high = math.nextafter(high, math.inf)
+    return low, high
+
+
+def _hard(name: str, kernel: Kernel, x0: Any, *, G: float, m: int, params: tuple[float, ...] = ()) -> Problem:
     x0 = np.array(x0, dtype=np.float64)
     x0.setflags(write=False)
     return Problem(
@@ -241,11 +260,11 @@ def _hard(
         oracle=Oracle(kernel=kernel, value=None, data=pack(params=params)),
         x0=x0,
         G=G,
-        G_inf=G_inf,
+        G_inf=G,
         m=m,
         G_note="exact",
         G_exact=True,
-        find_optimum=closed_form,
+        find_optimum=ClosedForm(*params),
         facts={"storage": "none", "source": "closed form"},
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Oracle, Vector
+from dadapt_convex.oracle import Oracle, Vector, digest, identity, state_from, state_with
 
 NUMBER = (int, float, np.integer, np.floating)
+HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Optimum:
     radius : float
         Everything above holds over the ball ||x - x0|| <= radius, X* being the minimisers there; infinite for the whole
         space.
+    problem, identity : str
+        The problem's name and identity, see Problem.identity; Problem.optimum() fills them in. An optimum without an
+        identity, made by hand, is believed to be that of the problem it is used with.
     """
 
     f_lo: float
@@ -59,6 +65,8 @@ class Optimum:
     D_estimate: float = math.inf
     notes: tuple[str, ...] = ()
     radius: float = math.inf
+    problem: str = ""
+    identity: str = ""
 
     def __post_init__(self) -> None:
         if not self.f_lo <= self.f_hi:
@@ -94,6 +102,45 @@ class LinearModel:
     tau: float = 0.5
     intercept: bool = False
     classes: int = 0
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash of the function: dense and CSR storage of the same numbers have the same."""
+        return digest(self.loss, float(self.l2), float(self.tau), self.classes, _hash_of_matrix(self.A), self.b + 0.0)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, A=_read_only(state["A"]), b=_read_only(state["b"]))
+
+
+def _hash_of_matrix(A: Any) -> str:
+    """Of the shape, and the places and values of the entries that are not 0, row by row."""
+    counts, columns, values = (hashlib.sha256() for _ in range(3))
+
+    def update(row_counts: Any, where: Any, entries: Any) -> None:
+        counts.update(np.ascontiguousarray(row_counts, dtype=np.int64).data)
+        columns.update(np.ascontiguousarray(where, dtype=np.int64).data)
+        values.update(np.ascontiguousarray(entries, dtype=np.float64).data)
+
+    m, p = A.shape
+    if hasattr(A, "tocsr"):
+        rows, present = np.repeat(np.arange(m), np.diff(A.indptr)), A.data != 0
+        update(np.bincount(rows[present], minlength=m), A.indices[present], A.data[present])
+    else:
+        size = max(1, HASHED_AT_ONCE // p)
+        for block in (A[first : first + size] for first in range(0, m, size)):
+            update(np.count_nonzero(block, axis=1), np.nonzero(block)[1], block[block != 0])
+    return digest((m, p), *(part.hexdigest() for part in (counts, columns, values)))
+
+
+def _read_only(array: Any) -> Any:
+    """The same numbers, which cannot be written to: pickle and deepcopy forget that."""
+    if hasattr(array, "tocsr"):
+        matrix = copy.copy(array)
+        matrix.data, matrix.indices, matrix.indptr = map(_read_only, (array.data, array.indices, array.indptr))
+        return matrix
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,6 +194,23 @@ class Problem:
         """The number of unknowns."""
         return self.x0.size
 
+    @functools.cached_property
+    def identity(self) -> str:
+        """64 hexadecimal digits: a hash of the function (data, loss, parameters), and one of x0. The name is no part.
+
+        Runs and optima carry it, and are not taken for those of another problem. For a Python function: of G, the code
+        and what it refers to; of a random number where that cannot be told.
+        """
+        function = self.model.identity if self.model is not None else digest(self.oracle.identity, self.G, self.G_inf)
+        return identity(function, self.x0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return state_with(self, "find_optimum", "bound_batches")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = state_from(state)
+        self.__dict__.update(state, x0=_read_only(state["x0"]))
+
     def value(self, x: Any) -> float:
         """f(x)."""
         return self._evaluate(x)[0]
@@ -197,7 +261,7 @@ class Problem:
         if radius == math.inf:
             return self._optimum
         if radius not in self._balls:
-            self._balls[radius] = self._optimum_in_ball(radius)
+            self._balls[radius] = self._stamped(self._optimum_in_ball(radius))
         return self._balls[radius]
 
     @functools.cached_property
@@ -224,8 +288,11 @@ class Problem:
                 f"D=..., f_star=... to the method."
             )
         begun = time.perf_counter()
-        optimum = self.find_optimum(self)
+        optimum = self._stamped(self.find_optimum(self))
         return optimum if optimum.seconds else replace(optimum, seconds=time.perf_counter() - begun)
+
+    def _stamped(self, optimum: Optimum) -> Optimum:
+        return replace(optimum, problem=self.name, identity=self.identity)
 
     def renamed(self, name: str, **facts: Any) -> Problem:
         """The same problem under another name, with more facts recorded."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,20 +17,38 @@ from problems.hard_instances import HARD
 
 EPS = np.finfo(float).eps
 
-#            problem, f*, D, D in the maximum norm
+
+def drori_teboulle(m, D, G):
+    """The problem, and the squares of f*, of D and of D in the maximum norm."""
+    D2, G2 = Fraction(D) ** 2, Fraction(G) ** 2
+    return problems.drori_teboulle(m=m, D=D, G=G), D2 * G2 / m, D2, D2 / m
+
+
+def at_origin(problem):
+    """The same for functions that are 0 at the origin alone."""
+    squares = [Fraction(v) ** 2 for v in problem.x0.tolist()]
+    return problem, 0, sum(squares), max(squares)
+
+
 CLOSED_FORMS = [
-    (problems.absolute_value(), 0.0, 1.0, 1.0),
-    (problems.absolute_value(-2.5e7), 0.0, 2.5e7, 2.5e7),
-    (problems.absolute_value(1e100), 0.0, 1e100, 1e100),
-    (problems.norm2(1), 0.0, 1.0, 1.0),
-    (problems.norm2(20), 0.0, 1.0, 1 / math.sqrt(20)),
-    (problems.norm2(20_000), 0.0, 1.0, 1 / math.sqrt(20_000)),
-    (problems.max_abs(1), 0.0, 1.0, 1.0),
-    (problems.max_abs(20), 0.0, math.sqrt(21 * 41 / 120), 1.0),  # sum i^2 / p^2 = (p + 1) (2 p + 1) / (6 p)
-    (problems.drori_teboulle(m=1, D=3.0, G=2.0), -6.0, 3.0, 3.0),
-    (problems.drori_teboulle(), -1 / math.sqrt(101), 1.0, 1 / math.sqrt(101)),
-    (problems.drori_teboulle(m=401, D=1e-3, G=1e4), -10 / math.sqrt(401), 1e-3, 1e-3 / math.sqrt(401)),
-    (problems.drori_teboulle(m=20_000, D=7.0, G=0.3), -2.1 / math.sqrt(20_000), 7.0, 7 / math.sqrt(20_000)),
+    at_origin(problems.absolute_value()),
+    at_origin(problems.absolute_value(-2.5e7)),
+    at_origin(problems.absolute_value(0.1)),
+    at_origin(problems.norm2(1)),
+    at_origin(problems.norm2(4)),
+    at_origin(problems.norm2(20)),
+    at_origin(problems.norm2(20_000)),
+    at_origin(problems.max_abs(1)),
+    at_origin(problems.max_abs(20)),
+    drori_teboulle(1, 3.0, 2.0),
+    drori_teboulle(101, 1.0, 1.0),
+    drori_teboulle(401, 1e-3, 1e4),
+    drori_teboulle(20_000, 7.0, 0.3),
+]
+EXTREME = [
+    at_origin(problems.absolute_value(5e-324)),
+    at_origin(problems.absolute_value(1e300)),
+    drori_teboulle(16, 1e-200, 1e200),
 ]
 each = pytest.mark.parametrize(
     "problem", [case[0] for case in CLOSED_FORMS], ids=lambda p: f"{p.name}-{p.p}-{p.x0[0]:g}"
@@ -56,22 +76,49 @@ def test_every_hard_instance_is_tried_here():
     assert {problem.name for problem, *_ in CLOSED_FORMS} == {f"hard:{name}" for name in HARD}
 
 
-@pytest.mark.parametrize(("problem", "f_star", "D", "D_inf"), CLOSED_FORMS, ids=lambda v: getattr(v, "name", ""))
-def test_closed_forms_lie_in_the_intervals(problem, f_star, D, D_inf):
+def assert_tightest(low, high, square):
+    """low <= sqrt(square) <= high, one number where it is a float64 number, else neighbours."""
+    assert Fraction(low) ** 2 <= square <= Fraction(high) ** 2
+    assert high == (low if Fraction(low) ** 2 == square else math.nextafter(low, math.inf))
+
+
+@pytest.mark.parametrize(
+    ("problem", "f2", "D2", "D_inf2"), CLOSED_FORMS + EXTREME, ids=lambda v: getattr(v, "name", "")
+)
+def test_closed_forms_are_as_exact_as_float64_numbers_can_be(problem, f2, D2, D_inf2):
     optimum = problem.optimum()
-    assert optimum.f_lo <= f_star <= optimum.f_hi
-    assert optimum.D_lo <= D <= optimum.D_hi
-    assert optimum.D_inf_lo <= D_inf <= optimum.D_inf_hi
-    # the intervals are closed forms, 4 roundings wide on either side
-    assert optimum.f_hi - optimum.f_lo <= 9 * EPS * abs(f_star)
-    assert optimum.D_hi - optimum.D_lo <= 9 * EPS * D
-    assert optimum.D_inf_hi - optimum.D_inf_lo <= 9 * EPS * D_inf
+    assert_tightest(-optimum.f_hi, -optimum.f_lo, f2)
+    assert_tightest(optimum.D_lo, optimum.D_hi, D2)
+    assert_tightest(optimum.D_inf_lo, optimum.D_inf_hi, D_inf2)
     assert (optimum.attained, optimum.kind) == (True, "closed form")
 
 
-def test_a_distance_does_not_overflow():
-    """Its square does."""
-    assert problems.absolute_value(1e300).optimum().D_estimate == 1e300
+@pytest.mark.parametrize("D", [0.1, 1.0, 1 / 3, 2.5e7])
+def test_a_guess_that_is_D_itself_is_decided(D):
+    """d0 <= D holds for D exactly, and for the next number not."""
+    for problem in (problems.absolute_value(D), problems.absolute_value(-D), problems.drori_teboulle(m=21, D=D)):
+        optimum = problem.optimum()
+        assert (optimum.D_lo, optimum.D_hi) == (D, D)
+        found = {}
+        for d0 in (D, math.nextafter(D, math.inf)):
+            run = dc.solve(problem, "dadapt_dual_averaging", steps=20, d0=d0)
+            found[d0] = dc.check(run, optimum).set_index("theorem").loc["D3", "verdict"]
+        assert found[D] not in ("NOT_APPLICABLE", "UNDECIDED")
+        assert found[d0] == "NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize("m", [1, 3, 4])
+def test_closed_forms_from_another_start_are_tight_too(m):
+    """D from x0 = (-D/sqrt(m), ..) + (3, 4, 0, ..), to a few units: the minimiser is no float64 point for m = 3."""
+    problem = problems.drori_teboulle(m=m, D=2.0)
+    step = np.zeros(m)
+    step[:2] = (3.0, 4.0)[:m]
+    optimum = replace(problem, x0=problem.optimum().x + step).optimum()
+    assert optimum.D_lo <= optimum.D_hi <= math.nextafter(optimum.D_lo, math.inf)
+    assert optimum.D_lo == pytest.approx(np.linalg.norm(step), rel=2 * EPS, abs=0)
+    assert optimum.D_inf_lo == pytest.approx(step.max(), rel=2 * EPS, abs=0)
+    at_minimiser = replace(problem, x0=problem.optimum().x).optimum()
+    assert at_minimiser.D_hi <= EPS * 2
 
 
 @each

@@ -727,7 +727,7 @@ def test_a_theorem_of_ones_own_is_checked_and_a_wrong_one_is_violated():
     def descent(factor):
         def sides(case):
             lhs, rhs = 0.75 * case.sum_h_g2, factor * (12.5 - case.f_star) + 0 * case.k
-            return dc.Sides(lhs, rhs, np.abs(lhs) + np.abs(rhs))
+            return dc.Sides(lhs, rhs)
 
         return dc.Theorem(name=f"descent times {factor}", statement="", source="own", sides=sides)
 

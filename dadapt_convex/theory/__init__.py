@@ -13,6 +13,7 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from dadapt_convex.identity import refuse_other_optimum
 from dadapt_convex.method import Method, nearest
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.rounded import Rounded, plain
@@ -124,10 +125,13 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
     Raises
     ------
     ValueError
-        For a theorem that is unknown, reads what the run does not have, or returns no two sides.
+        For a theorem that is unknown, reads what the run does not have, or returns no two sides; for the optimum of
+        another problem, or of the same problem from another x0.
     """
     import pandas as pd
 
+    if optimum is not None:
+        refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
     given = list(theorems)
     check_claims(run.method, given)
     verdicts = [judge(theorem, run, optimum) for theorem in claims(run.method, given)]
@@ -142,7 +146,13 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
     pandas.DataFrame
         theorem, iterate ("average", "best" or "last"), k, bound: at D_hi where it is finite, else at D_lo;
         empty where no theorem applies.
+
+    Raises
+    ------
+    ValueError
+        As check().
     """
+    refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
     D, D_inf = (hi if math.isfinite(hi) else lo for lo, hi in (
         (optimum.D_lo, optimum.D_hi), D_inf_interval(run, optimum)
     ))  # fmt: skip

@@ -39,6 +39,7 @@ import numpy as np
 from dadapt_convex import run as statuses
 from dadapt_convex.method import COLUMNS, nearest
 from dadapt_convex.oracle import Vector
+from dadapt_convex.portable import Portable
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import as_schedule
 from dadapt_convex.theory.rounded import EPS, Rounded, rounded
@@ -287,7 +288,7 @@ Assumption = Callable[[Run, OptimumInterval], Unmet | None]
 
 
 @dataclass(frozen=True, repr=False)
-class Theorem:
+class Theorem(Portable):
     """A statement about every run of some methods.
 
     Attributes
@@ -360,6 +361,9 @@ class Theorem:
             )
         if isinstance(self.needs, str) or not all(isinstance(n, str) for n in self.needs or ()):
             raise ValueError(f"theorem {self.name}: needs must be a tuple of names, got {self.needs!r}.")
+
+    def _function(self) -> Any:
+        return self.sides
 
     def __repr__(self) -> str:
         return f"<Theorem {self.name}: {self.statement} [{self.source}]>"

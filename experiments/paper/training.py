@@ -163,7 +163,7 @@ def train(group: Group, training: Training, seed: int) -> Curves:
     if group.start == LAYER:
         problem = replace(problem, x0=starting_point(problem, seed))
     run = dc.solve(
-        problem, group.config.name, epochs=training.epochs, batch_size=training.batch_size,
+        problem, group.config.method, epochs=training.epochs, batch_size=training.batch_size,
         schedule=training.schedule, seed=seed, **dict(group.config.hyper),
     )  # fmt: skip
     if run.status == INTERRUPTED:  # solve() returns what it has; a task is whole or not there

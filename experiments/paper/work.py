@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments import store
-from experiments.cells import ProblemKey, data_hash, load
+from experiments.cells import ProblemKey, load
 from experiments.paper import sets
 from experiments.paper.session import Session, same_code
 from experiments.paper.sets import Choice
@@ -119,7 +119,7 @@ def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_pro
     keys, facts = [], []
     for choice in chosen:
         problem = _problem(choice.problem, data_dir)
-        keys.append(ProblemKey(choice.problem, data_hash(problem), data_dir))
+        keys.append(ProblemKey(choice.problem, problem.identity, data_dir))
         about = problem_facts(suite, problem, keys[-1].data_hash)
         facts.append({**about, "title": choice.title, "data": choice.data, "classes": problem.oracle.classes or 2})
     return Plan(chosen, keys, facts, absent, training)

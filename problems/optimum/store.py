@@ -15,9 +15,10 @@ from problems.optimum.extended import Floats
 from problems.problem import LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.
-FORMAT = 6
+FORMAT = 7
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2
+TEXTS = ("problem", "identity")
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")
 
 
@@ -49,7 +50,7 @@ def to_arrays(optimum: Optimum) -> tuple[dict[str, Any], dict[str, Any]]:
     """(arrays, what fits JSON): the layout of every file that holds an optimum with its certificate."""
     arrays = {f"certificate.{k}": v for k, v in optimum.certificate.items() if isinstance(v, np.ndarray)}
     plain = {k: v for k, v in optimum.certificate.items() if not isinstance(v, np.ndarray)}
-    meta = {k: getattr(optimum, k) for k in NUMBERS}
+    meta = {k: getattr(optimum, k) for k in (*NUMBERS, *TEXTS)}
     meta |= {"attained": optimum.attained, "notes": list(optimum.notes), "certificate": plain}
     return {**arrays, "x": optimum.x}, meta
 
@@ -58,9 +59,15 @@ def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Optimum:
     """The optimum that to_arrays took apart; KeyError, TypeError, ValueError where it was not."""
     certificate: dict[str, Any] = dict(meta["certificate"])
     certificate.update({k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"})
-    numbers = {k: float(meta[k]) for k in NUMBERS}
+    numbers: dict[str, Any] = {k: float(meta[k]) for k in NUMBERS}
+    texts: dict[str, Any] = {k: str(meta[k]) for k in TEXTS}
     return Optimum(
-        x=arrays["x"], attained=meta["attained"], certificate=certificate, notes=tuple(meta["notes"]), **numbers
+        x=arrays["x"],
+        attained=meta["attained"],
+        certificate=certificate,
+        notes=tuple(meta["notes"]),
+        **numbers,
+        **texts,
     )
 
 
