@@ -77,6 +77,8 @@ def _value(method: Method, key: str, text: str) -> Any:
     """The text as the hyper-parameter's type; what is no number is left for the method to refuse."""
     if isinstance(method.parameters.get(key), Choice):
         return text
+    if not text.isascii() or "_" in text:  # Python reads digits of any script, and 1_000
+        return text
     try:
         return int(text) if key in SAMPLING else float(text)
     except ValueError:
@@ -130,7 +132,7 @@ def select_problems(
         found = [candidate for candidate in candidates if _matches(candidate, name)]
         if not found:
             raise BadInput(f"no problem matches {text!r}; {_nearest(name, candidates)}")
-        chosen.extend(found)
+        chosen.extend(with_steps(candidate, steps) for candidate in found)
     return list(dict.fromkeys(chosen))
 
 
