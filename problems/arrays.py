@@ -132,6 +132,8 @@ def _from_objects(name: str, array: Any) -> Vector:
     """Python's numbers as float64: pandas gives columns of several types so, and those that allow missing values."""
     flat = array.ravel().tolist()
     wrong = [v for v in flat if not isinstance(v, numbers.Real | Decimal | np.bool_)]
+    if wrong and array.ndim == 0:
+        raise ValueError(f"{name} must be an array of real numbers, got {_shown(wrong[0])}.")
     if wrong:
         are = "entry that is" if len(wrong) == 1 else "entries that are"
         raise ValueError(

@@ -103,7 +103,7 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
         raise ValueError(
             f"the optimum of {problem.name} cannot be certified, as numbers go beyond float64: the largest entry of A "
             f"is {largest(model.A):.3g}, of b {largest(model.b):.3g}, of x0 {largest(problem.x0):.3g}, and the radius "
-            f"{radius:.3g}; scale the data to entries near 1."
+            f"{radius:.3g}; bring these sizes nearer to 1."
         ) from error
     optimum = replace(with_room(optimum), seconds=time.perf_counter() - begun)
     if cache:
