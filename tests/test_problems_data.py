@@ -395,6 +395,17 @@ def test_a_start_from_which_sums_overflow_is_refused(make: Any) -> None:
         make(A * 1e160, B, x0=np.full(size, 1e155))
 
 
+@pytest.mark.parametrize("l2", [0.0, 1e-3])
+def test_sums_over_rows_beyond_float64_leave_a_problem_without_a_finite_value(l2: float) -> None:
+    for p in (
+        problems.hinge(np.sign(A) * 1e308, B, l2=l2),
+        problems.least_absolute_deviation(A, np.full(6, 1e308), l2=l2),
+    ):
+        p.value(p.x0)
+        with pytest.raises(ValueError, match=r"cannot be certified: the largest entry of [Ab] is 1e\+308"):
+            p.optimum()
+
+
 @pytest.mark.parametrize("scale", [1e-90, 1e-30, 1e30, 1e90])
 def test_between_these_scales_the_logistic_loss_is_certified(scale: float) -> None:
     one, other = (problems.logistic(M, B, intercept=False) for M in (A, A * scale))

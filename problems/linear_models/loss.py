@@ -90,7 +90,7 @@ def linear_problem(
     ------
     ValueError
         For shapes that do not match; entries that are masked, missing, not finite or no real numbers; labels that are
-        all the same, or more than two where two are needed; sums at x0 that are beyond float64.
+        all the same, or more than two where two are needed; an x0 so large that f is beyond float64.
     """
     b, labels = _labelled(_checked_targets(b, loss, copy), loss)
     classes = len(labels) if loss.task == "multiclass" else 0
@@ -104,7 +104,7 @@ def linear_problem(
     matrix = _own_matrix(given, A if copy else None, intercept)
     m, p = matrix.shape
     start = _checked_start(x0, p, classes)
-    _check_range(matrix, b, l2, start)
+    _check_range(matrix, l2, start)
     params = (l2, tau, classes)
     if sparse:
         data = pack(
@@ -382,11 +382,11 @@ def _append_ones(matrix: Any) -> Any:
     return stacked
 
 
-def _check_range(A: Any, b: Vector, l2: float, x0: Vector) -> None:
-    """ValueError where sums at x0 are beyond float64."""
-    (m, p), a, t, x = A.shape, largest(A), largest(b), largest(x0)
-    if not m * (p * a * max(1.0, x) + t) + l2 * p * x * x <= np.finfo(np.float64).max:
+def _check_range(A: Any, l2: float, x0: Vector) -> None:
+    """ValueError where margins or the penalty at x0 are beyond float64."""
+    (m, p), a, x = A.shape, largest(A), largest(x0)
+    if x > 0 and not m * p * a * x + l2 * x0.size * x * x <= np.finfo(np.float64).max:
         raise ValueError(
-            f"f(x0) is beyond float64: entries are as large as {a:.3g} in A, {t:.3g} in b and {x:.3g} in x0; scale "
-            "them down."
+            f"f(x0) is beyond float64: entries are as large as {a:.3g} in A and {x:.3g} in x0, and l2 is {l2:.3g}; "
+            "begin nearer to 0, or scale the data down."
         )
