@@ -283,8 +283,11 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method, drawn: 
         estimate = getattr(best, "D_estimate", math.inf)
         if attained and math.isfinite(estimate) and estimate > 0:
             return estimate, "the distance to the computed minimiser (no certified upper end)"
-        why = "has no minimiser" if attained is False else f"has D_hi = {best.D_hi}"
-        raise NotAvailable(f"{method.name} needs D, and {problem.name} {why}; pass D=...")
+        if best.D_hi == 0:
+            why = f"x0 of {problem.name} is a minimiser already: D = 0"
+        else:
+            why = f"{problem.name} has {'no minimiser' if attained is False else f'D_hi = {best.D_hi}'}"
+        raise NotAvailable(f"{method.name} needs D, and {why}; pass D=...")
 
     return known
 

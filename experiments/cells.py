@@ -124,8 +124,9 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
     method, hyper = cell.config.method, dict(cell.config.hyper)
     if cell.config.stochastic:  # rows where the deterministic methods have theirs
         hyper = {"seed": cell.seed, "checkpoints": "log", **hyper}
-    if optimum.attained is False and _needs_D(cell.config):
-        note = "not run: needs D, and the problem has no minimiser"
+    if (optimum.attained is False or optimum.D_hi == 0) and _needs_D(cell.config):
+        why = "x0 is a minimiser already" if optimum.D_hi == 0 else "the problem has no minimiser"
+        note = f"not run: needs D, and {why}"
         verdicts = [
             {"theorem": name, "verdict": dc.theory.NOT_APPLICABLE, "worst_ratio": None, "k": None, "note": note}
             for name in claim_names(method)

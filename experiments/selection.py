@@ -133,7 +133,7 @@ def select_problems(
         found = [candidate for candidate in candidates if _matches(candidate, name)]
         if not found:
             raise BadInput(f"no problem matches {text!r}; {_nearest(name, candidates)}")
-        chosen.extend(found)
+        chosen.extend(with_steps(candidate, steps) for candidate in found)
     return list(dict.fromkeys(chosen))
 
 

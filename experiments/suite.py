@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+WORST_CASE = re.compile(r"hard(?:\[(?P<given>[^\]]*)\])?:drori_teboulle")
+GIVES_M = re.compile(r"(?:^|,)\s*m\s*=")
 
 
 class BadInput(ValueError):
@@ -84,7 +88,13 @@ class Suite:
 
 
 def with_steps(name: str, steps: int) -> str:
-    """Write the number for "N+1" in a problem's brackets: the worst case depends on the length of the run."""
+    """The problem's name with what depends on the length of the run: the number for "N+1" in brackets.
+
+    hard:drori_teboulle gets m = steps + 1 where no m is given: after m steps it is no worst case any more.
+    """
+    worst = WORST_CASE.fullmatch(name.strip())
+    if worst is not None and not GIVES_M.search(worst["given"] or ""):
+        name = f"hard[{','.join(filter(None, ['m=N+1', (worst['given'] or '').strip()]))}]:drori_teboulle"
     head, bracket, tail = name.partition("]:")
     return head.replace("=N+1", f"={steps + 1}") + bracket + tail if bracket else name
 

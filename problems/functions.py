@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import HALF, FunctionAndSubgradient, Oracle, Vector
+from problems.arrays import owned
 from problems.problem import Optimum, Problem
 
 
@@ -72,7 +73,7 @@ def from_callable(
     >>> p.value(p.x0), p.subgradient(p.x0).tolist()
     (3.0, [1.0, -1.0])
     """
-    start = np.atleast_1d(np.array(x0, dtype=np.float64))
+    start = np.atleast_1d(owned("x0", x0))
     if start.ndim != 1 or start.size == 0 or not np.all(np.isfinite(start)):
         raise ValueError(f"x0 must be a non-empty finite vector, got {x0!r}.")
     if not (G > 0 and G_inf > 0):
@@ -87,7 +88,6 @@ def from_callable(
         raise ValueError(f"{name}(x0) returned a subgradient of shape {g.shape}; x0 has shape {start.shape}.")
     if not (math.isfinite(f) and np.all(np.isfinite(g))):
         raise ValueError(f"{name}(x0) returned f = {f!r} and a subgradient that must be finite too.")
-    start.setflags(write=False)
     problem = Problem(
         name=name,
         oracle=Oracle(function=f_and_g),

@@ -16,6 +16,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Kernel, Oracle, oracle, pack
 from dadapt_convex.vector import dot
+from problems.arrays import check_size
 from problems.problem import Optimum, Problem
 
 # Below TINY the reciprocal of a number may overflow; TINY_SHIFT, a power of two, lifts it exactly.
@@ -290,4 +291,5 @@ def _dimension(name: str, value: Any) -> int:
     number = _finite(name, value)
     if not number.is_integer() or number < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    check_size(f"{name} = {value!r}", int(number))
     return int(number)

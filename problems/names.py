@@ -13,7 +13,9 @@ from problems.problem import Problem
 
 NAME = re.compile(r"(?P<loss>[a-z_]+)(?:\[(?P<parameters>[^\]]*)\])?:(?P<data>.+)")
 # What every linear model takes in brackets, beside its loss's own parameters.
-COMMON = {"intercept": True, "l2": 0.0, "positive": None, "storage": "auto"}
+COMMON = {"intercept": True, "l2": 0.0, "storage": "auto"}
+ONE_CLASS = {"positive": None}  # for losses of two labels: this one against the rest
+LARGEST_DENSE = 10**9  # entries, 8 GB
 
 
 def names(data_dir: Any = None) -> list[str]:
@@ -75,18 +77,20 @@ def get(name: str, data_dir: Any = None) -> Problem:
     loss_name, data_name = match["loss"], match["data"]
     parameters = _parameters(match["parameters"], name)
     if loss_name == "hard":
-        return _hard(data_name, parameters, name)
+        return _hard(data_name, parameters, name, data_dir)
     known = losses()
     if loss_name not in known:
         raise ValueError(
-            f"unknown loss {loss_name!r} in {name!r}; there are {', '.join(['hard', *known])}.{_did_you_mean(name)}"
+            f"unknown loss {loss_name!r} in {name!r}; there are {', '.join(['hard', *known])}."
+            f"{_did_you_mean(name, data_dir)}"
         )
     return _linear(known[loss_name], data_name, parameters, name, data_dir)
 
 
-def _hard(instance: str, parameters: dict[str, Any], name: str) -> Problem:
+def _hard(instance: str, parameters: dict[str, Any], name: str, data_dir: Any) -> Problem:
     if instance not in HARD:
-        raise ValueError(f"unknown hard instance in {name!r}; there are {', '.join(HARD)}.{_did_you_mean(name)}")
+        hint = _did_you_mean(name, data_dir)
+        raise ValueError(f"unknown hard instance in {name!r}; there are {', '.join(HARD)}.{hint}")
     accepted = inspect.signature(HARD[instance]).parameters
     _refuse_unknown(parameters, accepted, name)
     return HARD[instance](**parameters).renamed(name)
@@ -95,32 +99,34 @@ def _hard(instance: str, parameters: dict[str, Any], name: str) -> Problem:
 def _linear(loss: Loss, data_name: str, parameters: dict[str, Any], name: str, data_dir: Any) -> Problem:
     from problems import data
 
-    accepted = {**COMMON, **loss.parameters}
-    _refuse_unknown(parameters, accepted, name)
-    values = {**accepted, **parameters}
-    storage = values.pop("storage")
-    if storage not in ("auto", "dense", "csr"):
-        raise ValueError(f"storage must be auto, dense or csr, got {storage!r} in {name!r}.")
-    positive = values.pop("positive")
-    if positive is not None and loss.task != "binary":
+    if loss.task != "binary" and "positive" in parameters:
         why = "all classes" if loss.task == "multiclass" else "targets"
         raise ValueError(f"positive= is for losses with two labels, and {loss.short} takes {why}: {name!r}.")
-    dataset = data.resolve(data_name, "multiclass" if positive is not None else loss.task, data_dir)
-    b, mapping = dataset.target, None
+    accepted = {**COMMON, **(ONE_CLASS if loss.task == "binary" else {}), **loss.parameters}
+    _refuse_unknown(parameters, accepted, name)
+    values = {**accepted, **parameters}
+    storage, positive = values.pop("storage"), values.pop("positive", None)
+    if storage not in ("auto", "dense", "csr"):
+        raise ValueError(f"storage must be auto, dense or csr, got {storage!r} in {name!r}.")
+    before = name.strip().removesuffix(data_name)
+    dataset = data.resolve(data_name, "multiclass" if positive is not None else loss.task, data_dir, before)
+    b = dataset.target
+    facts: dict[str, Any] = {"source": dataset.source, "sha256": dataset.sha256, "notes": dataset.notes}
     if loss.task == "binary":
-        b, mapping = data.binary_labels(dataset.target, dataset.name, positive)
-    facts = {
-        "source": dataset.source,
-        "sha256": dataset.sha256,
-        "labels": mapping,
-        "notes": dataset.notes,
-    }
-    return linear_problem(loss, _stored(dataset.A, storage), b, name=name, facts=facts, **values)
+        example = before.replace("]:", ",positive={label}]:") if "[" in before else f"{loss.short}[positive={{label}}]:"
+        remedy = f"take one against the rest with positive=... in brackets, e.g. {example}{data_name}"
+        b, facts["labels"] = data.binary_labels(dataset.target, data_name, positive, remedy)
+    return linear_problem(loss, _stored(dataset.A, storage, name), b, name=name, facts=facts, copy=False, **values)
 
 
-def _stored(A: Any, storage: str) -> Any:
+def _stored(A: Any, storage: str, name: str) -> Any:
     sparse = hasattr(A, "tocsr")
     if storage == "dense" and sparse:
+        m, p = A.shape
+        if m * p > LARGEST_DENSE:
+            raise ValueError(
+                f"storage=dense takes {8 * m * p / 1e9:.3g} GB for {m} x {p} entries: {name!r}; leave it out."
+            )
         return A.toarray()
     if storage == "csr" and not sparse:
         import scipy.sparse
@@ -147,6 +153,8 @@ def _parameters(text: str | None, name: str) -> dict[str, Any]:
 def _literal(text: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if not text.isascii() or "_" in text:  # Python reads digits of any script, and 1_000
+        return text
     try:
         number = float(text)
     except ValueError:
@@ -165,33 +173,29 @@ def _refuse_unknown(parameters: dict[str, Any], accepted: Any, name: str) -> Non
             raise ValueError(f"{key} must be {wanted}, got {value!r} in {name!r}.")
 
 
-def _did_you_mean(name: str, data_dir: Any = None) -> str:
-    """A question for messages that begins with a space; empty where nothing is near."""
+def _did_you_mean(name: str, data_dir: Any) -> str:
+    """A question for messages that begins with a space; empty where nothing is near. What it names can be had."""
     from problems.data.catalogue import catalogue
 
-    loss, colon, data = name.partition(":")
+    loss, colon, data_name = name.partition(":")
+    data_name = data_name if colon else name
     known = names(data_dir)
     of_data = {*catalogue(), *(known_name.partition(":")[2] for known_name in known)}
-    if not colon and name in of_data:
-        close = _with_data(name, data_dir)
-    elif colon and data in of_data:
-        near = difflib.get_close_matches(loss.partition("[")[0], ["hard", *losses()], n=1, cutoff=0.5)
-        close = [f"{word}:{data}" for word in near]
-    else:
+    close = _with_data(data_name, data_dir)
+    if close and colon:
+        words = {full.partition(":")[0]: full for full in close}
+        near = difflib.get_close_matches(loss.partition("[")[0].lower(), words, n=1, cutoff=0.5)
+        close = [words[word] for word in near] or close
+    if not close:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        if not (close or colon):
-            close = [n for near in difflib.get_close_matches(name, of_data, n=1) for n in _with_data(near, data_dir)]
+    if not (close or colon):
+        close = [n for near in difflib.get_close_matches(name, of_data, n=1) for n in _with_data(near, data_dir)]
     return f" Did you mean {' or '.join(filter(None, [', '.join(close[:-1]), close[-1]]))}?" if close else ""
 
 
 def _with_data(data_name: str, data_dir: Any) -> list[str]:
-    """Every problem this data set makes: hard instances, losses it serves here, and those of its task on the site."""
+    """Every problem that this data set, file or hard instance makes."""
     from problems import data
-    from problems.data.catalogue import lookup
 
-    entry = lookup(data_name)
-    published = {"binary": ("binary", "multiclass")}.get(entry.task, (entry.task,)) if entry else ()
-    serving = [
-        loss.short for loss in losses().values() if loss.task in published or data.fits(data_name, loss.task, data_dir)
-    ]
+    serving = [loss.short for loss in losses().values() if data.serves(data_name, loss.task, data_dir)]
     return [f"{word}:{data_name}" for word in (["hard"] if data_name in HARD else []) + serving]

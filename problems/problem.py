@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Oracle, Vector, digest, identity, state_from, state_with
+from problems.arrays import owned, real
 
 NUMBER = (int, float, np.integer, np.floating)
 HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
@@ -69,6 +70,7 @@ class Optimum:
     identity: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "x", owned("x", self.x))
         if not self.f_lo <= self.f_hi:
             raise ValueError(f"f_lo = {self.f_lo!r} is not at most f_hi = {self.f_hi!r}.")
         if not self.D_lo <= self.D_hi:
@@ -189,6 +191,10 @@ class Problem:
         """One line, without the data."""
         return f"<Problem {self.name}: m = {self.m}, p = {self.p}, G = {self.G:.4g}>"
 
+    def __post_init__(self) -> None:
+        """Own the starting point: what is done to the array that was passed in changes nothing here."""
+        object.__setattr__(self, "x0", owned("x0", self.x0))
+
     @property
     def p(self) -> int:
         """The number of unknowns."""
@@ -234,7 +240,8 @@ class Problem:
         return self._evaluate(x)[2]
 
     def _evaluate(self, x: Any) -> tuple[float, Vector, Vector]:
-        x = np.array(x, dtype=np.float64, order="C")  # a copy: kernels take writable arrays, and x0 is read-only
+        # a copy: kernels take writable arrays, and x0 is read-only
+        x = np.array(real("x", x), dtype=np.float64, order="C")
         if x.shape != (self.p,):
             raise ValueError(f"{self.name} takes x of shape ({self.p},), got {x.shape}.")
         g, z = np.zeros(self.p), np.zeros(self.oracle.margins)
@@ -252,8 +259,9 @@ class Problem:
         Raises
         ------
         ValueError
-            Where the problem has no optimum (a Python objective without `optimum=`), radius is not positive, or radius
-            is finite and less than D_hi for a problem that is no linear model.
+            Where the problem has no optimum (a Python objective without `optimum=`), radius is not positive, radius
+            is finite and less than D_hi for a problem that is no linear model, or data, x0 or l2 have entries of such
+            sizes that sums of their squares over- or underflow.
         """
         if not (isinstance(radius, NUMBER) and radius > 0):
             raise ValueError(f"radius must be positive, got {radius!r}; it is that of a ball around x0.")
@@ -289,6 +297,8 @@ class Problem:
             )
         begun = time.perf_counter()
         optimum = self._stamped(self.find_optimum(self))
+        if optimum.D_hi == 0:
+            optimum = replace(optimum, notes=(*optimum.notes, "x0 is a minimiser"))
         return optimum if optimum.seconds else replace(optimum, seconds=time.perf_counter() - begun)
 
     def _stamped(self, optimum: Optimum) -> Optimum:

@@ -20,7 +20,13 @@ from experiments.suite import BadInput
 
 PROBLEMS = [
     *["logistic:iris", "logistic:wine", "logistic:digits", "hinge:iris", "hinge:digits_bins", "lad:diabetes"],
-    *["quantile[tau=0.9]:diabetes", "logistic[l2=1e-3]:iris", "hinge[l2=1e-3]:iris", "hard:abs", "hard:drori_teboulle"],
+    *[
+        "quantile[tau=0.9]:diabetes",
+        "logistic[l2=1e-3]:iris",
+        "hinge[l2=1e-3]:iris",
+        "hard:abs",
+        "hard[m=6]:drori_teboulle",
+    ],
 ]
 
 COMMAND = [

@@ -261,7 +261,16 @@ def test_suites_name_what_exists() -> None:
 
 
 def test_the_worst_case_is_as_long_as_the_run() -> None:
-    assert with_steps("hard[m=N+1]:drori_teboulle", 10_000) == "hard[m=10001]:drori_teboulle"
+    for name in ("hard[m=N+1]:drori_teboulle", "hard:drori_teboulle", "hard[]:drori_teboulle"):
+        assert with_steps(name, 10_000) == "hard[m=10001]:drori_teboulle"
+    assert with_steps("hard[D=2,G=3]:drori_teboulle", 10) == "hard[m=11,D=2,G=3]:drori_teboulle"
+    for name in (
+        "hard[m=5]:drori_teboulle",
+        "hard[D=2, m = 5]:drori_teboulle",
+        "hard:abs",
+        "hinge:./hard:drori_teboulle",
+    ):
+        assert with_steps(name, 10) == name
     assert with_steps("logistic:./m=N+1", 10) == "logistic:./m=N+1"
 
 
@@ -283,7 +292,9 @@ def test_patterns_take_brackets_as_they_stand() -> None:
     suite = suites()["convex_suite"]
     found = select_problems(suite, ["logistic[l2=1e-3]:*"], 10, False, None)
     assert found == ["logistic[l2=1e-3]:breast_cancer", "logistic[l2=1e-3]:digits_bins"]
-    assert "hard:drori_teboulle" in select_problems(suite, ["hard:*"], 10, False, None)
+    for pattern in ("hard:*", "*drori*"):
+        drori = [name for name in select_problems(suite, [pattern], 10, False, None) if "drori" in name]
+        assert drori == ["hard[m=11]:drori_teboulle"]
     assert select_problems(suite, ["hard[m=N+1]:drori_teboulle"], 10, False, None) == ["hard[m=11]:drori_teboulle"]
 
 

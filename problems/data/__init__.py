@@ -6,7 +6,7 @@ from problems.data.download import DownloadFailed, fetch
 from problems.data.embedded import EMBEDDED, embedded
 from problems.data.libsvm import load_dataset
 from problems.data.locate import available, find_file
-from problems.data.resolve import fits, load_libsvm, resolve
+from problems.data.resolve import fits, load_libsvm, resolve, serves
 
 __all__ = [
     "EMBEDDED",
@@ -26,4 +26,5 @@ __all__ = [
     "load_dataset",
     "load_libsvm",
     "resolve",
+    "serves",
 ]

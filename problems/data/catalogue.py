@@ -133,14 +133,14 @@ def bare_name(file_name: str) -> str:
     return stem if suffix in COMPRESSED else file_name
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The clause "; the nearest names are ..." for messages; empty where nothing is near."""
+def nearest(name: str, names: Iterable[str], before: str = "") -> str:
+    """The clause "; the nearest names are ..." for messages, `before` written before each; empty where none is near."""
     folded = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), folded, n=3)
     if not close:
         return ""
     verb = "s are" if len(close) > 1 else " is"
-    return f"; the nearest name{verb} {', '.join(folded[key] for key in close)}"
+    return f"; the nearest name{verb} {', '.join(before + folded[key] for key in close)}"
 
 
 def bytes_text(size: int | None) -> str:

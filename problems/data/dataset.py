@@ -150,7 +150,7 @@ def digest_arrays(A: Matrix, target: NDArray[np.float64]) -> str:
 
 
 def binary_labels(
-    target: ArrayLike, name: str, positive: float | None = None
+    target: ArrayLike, name: str, positive: float | None = None, remedy: str | None = None
 ) -> tuple[NDArray[np.float64], dict[float, int]]:
     """Map labels to -1 and +1.
 
@@ -162,9 +162,11 @@ def binary_labels(
     target : (m,) array of numbers
         Labels; not modified.
     name : str
-        Name of the data set, for messages.
+        Name of the data set or argument, for messages.
     positive : float, optional
         Label of the positive class.
+    remedy : str, optional
+        What to do about more than two labels, as a clause; "{label}" stands for one of them.
 
     Returns
     -------
@@ -187,15 +189,14 @@ def binary_labels(
     named += ", ..." if len(classes) > LABELS_NAMED else ""
     if len(classes) < 2:
         found = f"only the class {named}" if classes else "no rows"
-        raise ValueError(
-            f"{name} has {found}, and a binary loss needs two classes; use another file, or "
-            "one with rows of both classes."
-        )
+        raise ValueError(f"{name} has {found}, and a binary loss needs two classes; add rows of the other one.")
     if positive is None and len(classes) > 2:
-        example = f"logistic[positive={label_text(classes[0])}]:{name}"
+        if remedy is None:
+            example = f"logistic[positive={{label}}]:{name}"
+            remedy = f"take one against the rest with positive=... in brackets, e.g. {example}"
         raise ValueError(
-            f"{name} has {len(classes)} classes ({named}), and a binary loss needs two; take "
-            f"one against the rest with positive=... in brackets, e.g. {example}."
+            f"{name} has {len(classes)} classes ({named}), and a binary loss needs two; "
+            f"{remedy.replace('{label}', label_text(classes[0]))}."
         )
     if positive is not None and positive not in classes:
         raise ValueError(f"positive must be a label of {name} ({named}), got {label_text(positive)}.")

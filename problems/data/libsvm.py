@@ -31,7 +31,7 @@ from problems.data.dataset import (
     label_text,
 )
 from problems.data.grammar import is_number, split_rows
-from problems.data.locate import bare_name, find_file
+from problems.data.locate import as_path, bare_name, find_file
 from problems.data.parsed import cached_table, first_line_where, placed
 from problems.data.streams import TEXT_LIMIT, TextPieces
 
@@ -158,7 +158,7 @@ def _task(path: Path, target: NDArray[np.float64], asked: Task | None) -> Task:
         return classification_task(distinct.size)
     if asked is None:
         return "regression"
-    name = bare_name(path.name)
+    name = as_path(path)
     raise DataError(
         f"{path} has {distinct.size} distinct targets such as {label_text(fractions[0])}, which "
         f"are no class labels; use a regression loss, e.g. lad:{name} or quantile:{name}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dadapt_convex.oracle import cache_root, expanded
@@ -25,32 +25,51 @@ def find_file(name: str | Path, data_dir: str | Path | None = None) -> Path:
     DataNotFound
         Nothing there; the message says where it looked and names what is near.
     """
-    path = _expanded(name)
-    folders = [path.parent] if path.name and is_path(name) else [*data_folders(data_dir), Path()]
-    found = first_file(folders, path.name)
+    found = look(name, data_dir)
     if found is None:
         raise not_found(name, data_dir)
     return found
 
 
-def not_found(name: str | Path, data_dir: str | Path | None, refusal: str = "") -> DataNotFound:
+def look(name: str | Path, data_dir: str | Path | None = None) -> Path | None:
+    """The file that find_file finds, or None."""
+    path = _expanded(name)
+    folders = [path.parent] if path.name and is_path(name) else [*data_folders(data_dir), Path()]
+    return first_file(folders, path.name)
+
+
+def not_found(
+    name: str | Path,
+    data_dir: str | Path | None,
+    refusal: str = "",
+    before: str = "",
+    serves: Callable[[str], bool] = lambda name: True,
+) -> DataNotFound:
     """Word the error for a name that no folder holds.
 
-    `refusal` says why the embedded set of this name does not serve; there are then no nearest names.
+    `refusal` says why the embedded set of this name does not serve; there are then no nearest names. Names are offered
+    that `serves` takes, with `before` written before them, as in a problem's name.
     """
+    known = (candidate for candidate in [*available(data_dir), *catalogue()] if serves(candidate))
     if is_path(name):
-        folder = _expanded(name).parent
-        near = nearest(Path(name).name, _names_in([folder]))
+        folder, own = os.path.split(str(name))
+        inside = {os.path.join(folder, file) for file in _names_in([_expanded(folder)])}
+        near = nearest(str(name), filter(serves, inside), before) or nearest(own, known, before)
         return DataNotFound(
             f"no file {str(name)!r}, nor one with {', '.join(COMPRESSED)} added{near}; give the path of a LIBSVM file."
         )
     what = f"{refusal}, and there is no file" if refusal else "no data"
-    near = "" if refusal else nearest(str(name), [*available(data_dir), *catalogue()])
+    near = "" if refusal else nearest(str(name), known, before)
     return DataNotFound(
         f"{what} named {str(name)!r}; looked in {looked_in(data_dir)}{near}; "
         "give the folder that holds the file: --data-dir DIR (data_dir= in Python) "
         "or DADAPT_DATA."
     )
+
+
+def as_path(path: Path) -> str:
+    """The path with a folder in it, so that as a name it means this file and nothing else."""
+    return str(path) if is_path(path) else os.path.join(".", path)
 
 
 def available(data_dir: str | Path | None = None) -> list[str]:

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from problems.data.catalogue import Entry, lookup
 from problems.data.dataset import DataError, DataNotFound, Dataset, Task, binary_labels, check_task
 from problems.data.download import DownloadFailed, fetch, verify
-from problems.data.embedded import embedded, embedded_serves, refusal
+from problems.data.embedded import EMBEDDED, embedded, embedded_serves, refusal
 from problems.data.libsvm import first_labels, load_dataset
-from problems.data.locate import find_file, is_path, not_found
+from problems.data.locate import as_path, is_path, look, not_found
 from problems.data.streams import TEXT_LIMIT
 
 if TYPE_CHECKING:
     from problems.data.dataset import Matrix
 
+MORE: dict[Task, tuple[Task, ...]] = {"binary": ("multiclass",)}  # what else the data of a task serve
 
-def resolve(name: str | Path, task: Task, data_dir: str | Path | None = None) -> Dataset:
+
+def resolve(name: str | Path, task: Task, data_dir: str | Path | None = None, before: str = "") -> Dataset:
     """Return the data set `name` for a loss of this task.
 
     The embedded set of this name if it can serve the task, otherwise the LIBSVM file. So diabetes is the
@@ -42,6 +44,8 @@ def resolve(name: str | Path, task: Task, data_dir: str | Path | None = None) ->
         rest, ask for "multiclass" and give its target to `binary_labels`.
     data_dir : str or Path, optional
         Folder to look in first (see `find_file`).
+    before : str
+        How a problem's name begins, as "lad[l2=1]:"; messages write it before the names they offer.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def resolve(name: str | Path, task: Task, data_dir: str | Path | None = None) ->
             raise
         raise DownloadFailed(f"{unfit}; {error}") from error
     except DataNotFound:
-        raise not_found(name, data_dir, unfit) from None
+        raise not_found(name, data_dir, unfit, before, lambda near: serves(near, task, data_dir)) from None
 
 
 def load_libsvm(
@@ -80,7 +84,14 @@ def load_libsvm(
     is downloaded where it is not found, as in `resolve`; embedded sets are not looked at. The other parameters,
     and what is raised, as in `load_dataset`.
     """
-    data = _from_file(path_or_name, None, data_dir, n_features=n_features, index_base=index_base, text_limit=text_limit)
+    try:
+        data = _from_file(
+            path_or_name, None, data_dir, n_features=n_features, index_base=index_base, text_limit=text_limit
+        )
+    except DownloadFailed:
+        raise
+    except DataNotFound:
+        raise not_found(path_or_name, data_dir, serves=_is_file) from None
     if data.classes is None or len(data.classes) != 2:
         return data.A, data.target
     b, _ = binary_labels(data.target, data.name)
@@ -98,15 +109,23 @@ def fits(name: str, task: Task, data_dir: str | Path | None = None) -> bool:
     check_task(task)
     if embedded_serves(name, task):
         return True
-    try:
-        labels = first_labels(find_file(name, data_dir))
-    except DataNotFound:
-        return False
+    path = look(name, data_dir)
+    labels = None if path is None else first_labels(path)
     if labels is None:
         return False
     if len(labels) <= 2:
         return task != "regression"
     return task == "regression" or (task == "multiclass" and all(label.is_integer() for label in labels))
+
+
+def serves(name: str, task: Task, data_dir: str | Path | None = None) -> bool:
+    """The same, also for what the LIBSVM site has: two classes are for losses of two and of many."""
+    entry = lookup(name)
+    return fits(name, task, data_dir) or (entry is not None and task in (entry.task, *MORE.get(entry.task, ())))
+
+
+def _is_file(name: str) -> bool:
+    return name not in EMBEDDED or lookup(name) is not None
 
 
 def _from_file(
@@ -120,11 +139,10 @@ def _from_file(
 ) -> Dataset:
     """Read a file by path or name, with what the catalogue knows of a name."""
     entry = None if is_path(name) else lookup(str(name))
-    try:
-        path = find_file(name, data_dir)
-    except DataNotFound:
+    path = look(name, data_dir)
+    if path is None:
         if entry is None:
-            raise
+            raise not_found(name, data_dir)
         path = fetch(entry, data_dir)
 
     def read(p: int | None) -> Dataset:
@@ -147,5 +165,5 @@ def _with_columns(read: Callable[[int | None], Dataset], path: Path, entry: Entr
         used = read(None).p  # raises, and better, where the number of columns is not what is wrong
         raise DataError(
             f"{path} uses {used} features, and {entry.name} of the LIBSVM site has {p}; if it is a file of your own, "
-            "give its path, or rename it."
+            f"give its path, {as_path(path)}, or rename it."
         ) from error

@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Kernel, Oracle, Vector, pack
-from problems.data.dataset import Task
+from problems.arrays import check_size, freeze_csr, largest, owned, real, real_csr
+from problems.data.dataset import Task, binary_labels
 from problems.problem import LinearModel, Problem
 
 # Up to this many unknowns (or rows) the spectral norm comes from the Gram matrix; beyond, row norms alone.
 GRAM_SIZE = 2000
 # A computed norm may be too small by rounding: relative error of the Gram matrix of a million rows is 1e-10.
 ROUND_UP = 1.0 + 1e-9
+# Between these sizes of entries no sum of squares over- or underflows.
+SMALL, LARGE = 1e-100, 1e100
 NUMBER = (int, float, np.integer, np.floating)
+ONE_AGAINST_THE_REST = "give numpy.equal(b, {label}) for one against the rest, or take problems.multinomial_logistic"
 
 
 @dataclass(frozen=True)
@@ -62,39 +66,45 @@ def linear_problem(
     x0: Any = None,
     name: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    copy: bool = True,
 ) -> Problem:
     """The mean of a loss over the rows of A, plus l2/2 ||x||^2.
 
     Parameters
     ----------
-    A : (m, p) ndarray or scipy.sparse matrix
-        Finite; not modified. A column of ones is appended where intercept is True: the unknowns are then p + 1,
+    A : (m, p) ndarray, DataFrame or scipy.sparse matrix
+        Finite real numbers; copied. A column of ones is appended where intercept is True: the unknowns are then p + 1,
         the intercept last, and l2 counts for it too.
     b : (m,)
-        Labels in {-1, +1}, or finite targets; for a multiclass loss any finite labels, which become the classes
-        0, ..., C - 1 in ascending order, see facts["labels"].
+        Finite targets, or labels: any two for logistic and hinge, of which the larger becomes +1 and the other -1; for
+        a multiclass loss any finite ones, which become the classes 0, ..., C - 1 in ascending order. facts["labels"]
+        says which label became which.
     l2 : float >= 0
         With l2 > 0 the function is not Lipschitz on the whole space; G then holds on a ball, see G_note.
     x0 : (p,) or (p + 1,), optional
         Default 0. For a multiclass loss the unknowns are W, (p, C) or (p + 1, C), row by row.
+    copy : bool
+        False where nobody changes the memory of A and b: mapped files of gigabytes are then used as they are.
 
     Raises
     ------
     ValueError
-        For shapes that do not match, data that are not finite, labels that are not -1/+1 or all the same.
+        For shapes that do not match; entries that are masked, missing, not finite or no real numbers; labels that are
+        all the same, or more than two where two are needed; an x0 so large that f is beyond float64.
     """
-    b = _checked_targets(b, loss)
-    b, labels = _classes(b, loss) if loss.task == "multiclass" else (b, {})
-    classes = len(labels)
-    matrix, sparse = _checked_matrix(A, b.size)
+    b, labels = _labelled(_checked_targets(b, loss, copy), loss)
+    classes = len(labels) if loss.task == "multiclass" else 0
     if not (isinstance(l2, NUMBER) and math.isfinite(l2) and l2 >= 0):
         raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
     if not (isinstance(tau, NUMBER) and 0 < tau < 1):
         raise ValueError(f"tau must be in (0, 1), got {tau!r}; it is the level of the quantile.")
-    if intercept:
-        matrix = _append_ones(matrix, sparse)
+    sparse = hasattr(A, "tocsr")
+    given = _checked_matrix(A, b.size, sparse)
+    check_size(name or loss.short, (given.shape[1] + bool(intercept)) * (classes or 1))
+    matrix = _own_matrix(given, A if copy else None, intercept)
     m, p = matrix.shape
     start = _checked_start(x0, p, classes)
+    _check_range(matrix, l2, start)
     params = (l2, tau, classes)
     if sparse:
         data = pack(
@@ -122,7 +132,7 @@ def linear_problem(
         m=m,
         model=model,
         find_optimum=_certified,
-        facts={"storage": "csr" if sparse else "dense", **(facts or {}), **({"labels": labels} if labels else {})},
+        facts={"storage": "csr" if sparse else "dense", **({"labels": labels} if labels else {}), **(facts or {})},
     )
     slope = loss.slope(tau)
     slopes = slope, slope if loss.slope_inf is None else loss.slope_inf
@@ -146,8 +156,10 @@ class BatchBounds:
         if size >= problem.m:
             return problem.G, problem.G_inf
         A, decay, smallest = problem.model.A, _decay(problem), problem.m % size or size
-        G = self.slope * float(np.sort(_row_norms(A))[-smallest:].mean()) * ROUND_UP
-        G_inf = self.slope_inf * float(abs(A).max()) * ROUND_UP
+        sized, exponent = _sized(A)
+        longest = np.sort(_row_norms(sized))[-smallest:].mean()
+        G = self.slope * _restored(float(longest) * ROUND_UP, exponent)
+        G_inf = self.slope_inf * largest(A) * ROUND_UP
         return G + decay, G_inf + decay
 
 
@@ -197,11 +209,12 @@ def _with_bounds(problem: Problem, slope: float, slope_inf: float) -> Problem:
     assert problem.model is not None
     A, l2 = problem.model.A, problem.model.l2
     m, p = A.shape
-    by_rows = float(_row_norms(A).mean())
-    with np.errstate(over="ignore"):
-        by_norm = _spectral_norm(A) / math.sqrt(m) if min(m, p) <= GRAM_SIZE and by_rows < math.inf else math.inf
-    G = slope * min(by_rows, by_norm) * ROUND_UP
-    G_inf = slope_inf * float(np.asarray(abs(A).mean(axis=0)).max()) * ROUND_UP
+    sized, exponent = _sized(A)
+    by_rows = float(_row_norms(sized).mean())
+    by_norm = _spectral_norm(sized) / math.sqrt(m) if min(m, p) <= GRAM_SIZE else math.inf
+    G = slope * _restored(min(by_rows, by_norm) * ROUND_UP, exponent)
+    G_inf = slope_inf * _restored(float(np.asarray(abs(sized).mean(axis=0)).max()) * ROUND_UP, exponent)
+    G_inf = min(G_inf, G)  # to rounding, where one entry is all there is
     note = "mean row norm" if by_rows <= by_norm else "||A||_2 / sqrt(m)"
     note = f"upper bound, {note}" + (f" times {slope:g}" if slope != 1 else "")
     if l2 > 0:
@@ -215,7 +228,7 @@ def _with_bounds(problem: Problem, slope: float, slope_inf: float) -> Problem:
 def _ball(problem: Problem) -> float:
     """The radius around x0 of the ball on which G holds where l2 > 0; see _with_bounds."""
     assert problem.model is not None
-    start = float(np.linalg.norm(problem.x0))
+    start = _norm(problem.x0)
     return (1 + math.sqrt(2)) * (math.sqrt(2 * problem.value(problem.x0) / problem.model.l2) + start)
 
 
@@ -223,13 +236,34 @@ def _decay(problem: Problem) -> float:
     """l2 times the largest ||x|| there."""
     assert problem.model is not None
     l2 = problem.model.l2
-    return l2 * (_ball(problem) + float(np.linalg.norm(problem.x0))) if l2 > 0 else 0.0
+    return l2 * (_ball(problem) + _norm(problem.x0)) if l2 > 0 else 0.0
+
+
+def _sized(A: Any) -> tuple[Any, int]:
+    """(A / 2^e, e) with a largest entry whose squares neither over- nor underflow; e = 0 for any usual A."""
+    size = largest(A)
+    if size == 0 or SMALL <= size <= LARGE:
+        return A, 0
+    exponent = math.frexp(size)[1]
+    half = exponent // 2  # 2^-e itself may be beyond float64
+    return A * 2.0**-half * 2.0 ** (half - exponent), exponent
+
+
+def _restored(bound: float, exponent: int) -> float:
+    """bound 2^e, rounded up; infinite beyond float64."""
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = float(np.ldexp(bound, exponent))
+    return scaled if exponent == 0 or scaled == 0 else math.nextafter(scaled, math.inf)
+
+
+def _norm(x: Vector) -> float:
+    sized, exponent = _sized(x)
+    return _restored(float(np.linalg.norm(sized)), exponent)
 
 
 def _row_norms(A: Any) -> Vector:
-    """Of every row; infinite for entries beyond 1e154, and who needs G says so."""
-    with np.errstate(over="ignore"):
-        return np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
+    """Of every row."""
+    return np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
 
 
 def _squared(A: Any) -> Any:
@@ -243,10 +277,10 @@ def _spectral_norm(A: Any) -> float:
     return math.sqrt(max(0.0, float(np.linalg.eigvalsh(gram)[-1])))
 
 
-def _checked_targets(b: Any, loss: Loss) -> Vector:
+def _checked_targets(b: Any, loss: Loss, copy: bool) -> Vector:
     what = "labels" if loss.task == "multiclass" else "b"
     try:
-        b = _real(what, b).copy()
+        b = owned(what, b) if copy else b
     except ValueError as error:
         hint = " Give the classes as numbers, as numpy.unique(labels, return_inverse=True)[1] does."
         raise ValueError(f"{error}{hint if loss.task != 'regression' else ''}") from None
@@ -254,18 +288,20 @@ def _checked_targets(b: Any, loss: Loss) -> Vector:
         raise ValueError(f"b must be a non-empty vector, got shape {b.shape}.")
     if not np.all(np.isfinite(b)):
         i = int(np.argmin(np.isfinite(b)))
-        raise ValueError(f"b must be finite, got {b[i]} in row {i}.")
-    if loss.task == "binary":
-        found = np.unique(b)
-        if not np.isin(found, (-1.0, 1.0)).all():
-            raise ValueError(
-                f"{loss.name} takes labels -1 and +1, got {', '.join(f'{v:g}' for v in found[:5])}"
-                f"{', ...' if found.size > 5 else ''}; map them first."
-            )
-        if found.size == 1:
-            raise ValueError(f"{loss.name} needs both labels -1 and +1, got only {found[0]:+g} in all {b.size} rows.")
-    b.setflags(write=False)
+        raise ValueError(f"b must be finite, got {b[i]} in row {i}; remove such rows, or fill in numbers.")
     return b
+
+
+def _labelled(b: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
+    """Two labels as -1 and +1, classes as 0, ..., C - 1, targets as they are; and which label became which."""
+    if loss.task == "regression":
+        return b, {}
+    if loss.task == "multiclass":
+        b, mapping = _classes(b, loss)
+    else:
+        b, mapping = binary_labels(b, "b", remedy=ONE_AGAINST_THE_REST)
+    b.setflags(write=False)
+    return b, mapping
 
 
 def _classes(labels: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
@@ -287,62 +323,70 @@ def _classes(labels: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
 def _checked_start(x0: Any, p: int, classes: int) -> Vector:
     """x0 as a read-only vector of p entries, or of p * classes from a matrix or a vector; default 0."""
     size = p * (classes or 1)
-    start = np.zeros(size) if x0 is None else _real("x0", x0).copy()
+    start = np.zeros(size) if x0 is None else owned("x0", x0)
     shapes = [(size,), (p, classes)] if classes else [(size,)]
-    if start.shape not in shapes or not np.all(np.isfinite(start)):
+    if start.shape not in shapes:
         entries = f"{size} entries" + (f", or a matrix {p} x {classes}" if classes else "")
         raise ValueError(f"x0 must be a finite vector of {entries} (the intercept's last), got shape {start.shape}.")
+    if not np.all(np.isfinite(start)):
+        raise ValueError(
+            f"x0 must be a finite vector; it holds {np.count_nonzero(~np.isfinite(start))} NaN or infinite values."
+        )
     start = start.ravel()
     start.setflags(write=False)
     return start
 
 
-def _real(name: str, value: Any) -> Vector:
-    """Float64, without a copy where it is; complex numbers are refused, as NumPy would drop a part of them."""
-    try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise TypeError("got complex ones")
-        return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold real numbers: {error}.") from None
-
-
-def _checked_matrix(A: Any, m: int) -> tuple[Any, bool]:
-    sparse = hasattr(A, "tocsr")
-    matrix: Any
-    if sparse:
-        import scipy.sparse
-
-        if np.iscomplexobj(A):
-            raise ValueError("A must hold real numbers, got complex ones.")
-        matrix = scipy.sparse.csr_array(A, dtype=np.float64)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-        matrix.indices = np.asarray(matrix.indices, dtype=np.int32)
-        matrix.indptr = np.asarray(matrix.indptr, dtype=np.int64)
-        values = matrix.data
-    else:
-        matrix = np.ascontiguousarray(_real("A", A))
-        values = matrix
+def _checked_matrix(A: Any, m: int, sparse: bool) -> Any:
+    """A finite matrix of m rows, as CSR or an array, which may share memory with A."""
+    matrix = real_csr("A", A) if sparse else real("A", A)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(f"A must be a non-empty matrix, got shape {matrix.shape}.")
     if matrix.shape[0] != m:
         raise ValueError(f"A has {matrix.shape[0]} rows and b has {m} entries; they must match.")
-    if not np.all(np.isfinite(values)):
-        raise ValueError(f"A must be finite; it holds {np.count_nonzero(~np.isfinite(values))} NaN or infinite values.")
-    return matrix, sparse
+    finite = np.isfinite(matrix.data if sparse else matrix)
+    if not np.all(finite):
+        raise ValueError(
+            f"A must be finite; it holds {np.count_nonzero(~finite)} NaN or infinite values; remove such rows, or fill "
+            "in numbers."
+        )
+    return matrix
 
 
-def _append_ones(matrix: Any, sparse: bool) -> Any:
-    m = matrix.shape[0]
-    if not sparse:
-        return np.hstack([matrix, np.ones((m, 1))])
+def _own_matrix(matrix: Any, A: Any, intercept: bool) -> Any:
+    """The matrix as read-only float64, with a column of ones where there is an intercept.
+
+    One copy, or none where A is None: nobody changes the memory.
+    """
+    if hasattr(matrix, "tocsr"):
+        return freeze_csr(_append_ones(matrix) if intercept else matrix, A)
+    if intercept:
+        own = np.ones((matrix.shape[0], matrix.shape[1] + 1))
+        own[:, :-1] = matrix
+    else:
+        shared = A is not None and not isinstance(A, list | tuple)
+        own = np.array(matrix, dtype=np.float64, order="C", copy=True if shared else None)
+    own.setflags(write=False)
+    return own
+
+
+def _append_ones(matrix: Any) -> Any:
+    """A CSR matrix with a column of ones behind the others."""
     import scipy.sparse
 
-    stacked = scipy.sparse.hstack([matrix, scipy.sparse.csr_array(np.ones((m, 1)))], format="csr")
-    stacked.indices = stacked.indices.astype(np.int32)
-    stacked.indptr = stacked.indptr.astype(np.int64)
-    stacked.sort_indices()
+    m, p = matrix.shape
+    ends = matrix.indptr[1:]
+    parts = np.insert(matrix.data, ends, 1.0), np.insert(matrix.indices, ends, p), matrix.indptr + np.arange(m + 1)
+    stacked: Any = scipy.sparse.csr_array(parts, shape=(m, p + 1))
+    stacked.indices, stacked.indptr = parts[1], parts[2]  # of their types, which scipy makes one
     return stacked
+
+
+def _check_range(A: Any, l2: float, x0: Vector) -> None:
+    """ValueError where margins or the penalty at x0 are beyond float64."""
+    (m, p), a, x = A.shape, largest(A), largest(x0)
+    if x > 0 and not m * p * a * x + l2 * x0.size * x * x <= np.finfo(np.float64).max:
+        raise ValueError(
+            f"f(x0) is beyond float64: entries are as large as {a:.3g} in A and {x:.3g} in x0, and l2 is {l2:.3g}; "
+            "begin nearer to 0, or scale the data down."
+        )

@@ -7,7 +7,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from dadapt_convex.oracle import notice
+import numpy as np
+
+from dadapt_convex.oracle import Vector, notice
+from problems.arrays import largest, largest_of_columns
 from problems.optimum import store
 from problems.optimum.dual import LOGISTIC
 from problems.optimum.softmax import MULTINOMIAL
@@ -17,6 +20,33 @@ from problems.problem import LinearModel, Optimum, Problem
 EXACT = ("exact vertex", "exact minimiser")
 # Bounds that rest on norms and eigenvalues depend on the order of sums in BLAS, in their last digits.
 ROOM = 0.01
+# Sizes between which the certificates' sums, squares and products stay within float64.
+SMALL, LARGE = 1e-100, 1e100
+RAISE: dict[str, Any] = {"over": "raise", "invalid": "raise", "divide": "raise"}
+
+
+def check_sizes(name: str, model: LinearModel, x0: Vector) -> None:
+    """ValueError unless b, x0, l2 and the largest entries of all columns of A are 0 or between SMALL and LARGE.
+
+    A smaller entry of a column is a small change of a large one; a column of small entries is a minimiser far away.
+    """
+    columns = largest_of_columns(model.A) if _smallest(model.A) < SMALL else np.zeros(1)
+    small = columns[(columns > 0) & (columns < SMALL)]
+    least = float(small.min(initial=math.inf))
+    sizes = {"A": largest(model.A), "a column of A": least if small.size else 0.0, "b": largest(model.b)}
+    for what, size in {**sizes, "x0": largest(x0), "l2": model.l2}.items():
+        if size != 0 and not SMALL <= size <= LARGE:
+            kind = "" if what == "l2" else "the largest entry of "
+            raise ValueError(
+                f"the optimum of {name} cannot be certified: {kind}{what} is {size:.3g}, and sizes must be "
+                f"between {SMALL:g} and {LARGE:g}; scale the data to entries near 1."
+            )
+
+
+def _smallest(A: Any) -> float:
+    """The smallest absolute entry, zeros left out."""
+    entries = A.data if hasattr(A, "tocsr") else A
+    return float(np.abs(entries).min(initial=math.inf, where=entries != 0))
 
 
 def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = math.inf) -> Optimum:
@@ -42,13 +72,15 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
     Raises
     ------
     ValueError
-        For a problem that is no linear model.
+        For a problem that is no linear model; for data, x0 or l2 whose sizes are beyond what certificates are computed
+        with, see check_sizes.
     RuntimeError
         Where no solver returned a point at all.
     """
     model = problem.model
     if model is None:
         raise ValueError(f"{problem.name} is no linear model; give it find_optimum.")
+    check_sizes(problem.name, model, problem.x0)
     begun = time.perf_counter()
     name = store.key(model, problem.x0, radius) if cache else ""
     known = store.load(name) if cache else None
@@ -62,8 +94,16 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
 
     # matrices are small here, and BLAS threads that wait for each other took 8 times as long on a busy machine
     what = f"{problem.name}: certifying the optimum ({problem.m} x {problem.p})"
-    with threadpool_limits(limits=1, user_api="blas"), notice(what):
-        optimum = _prove(problem, one_index_type(model), whole, radius)
+    try:
+        # what over- or underflows is no proof; routes that know what to do with it say so in place
+        with threadpool_limits(limits=1, user_api="blas"), notice(what), np.errstate(**RAISE):
+            optimum = _prove(problem, one_index_type(model), whole, radius)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise ValueError(
+            f"the optimum of {problem.name} cannot be certified, as numbers go beyond float64: the largest entry of A "
+            f"is {largest(model.A):.3g}, of b {largest(model.b):.3g}, of x0 {largest(problem.x0):.3g}, and the radius "
+            f"{radius:.3g}; bring these sizes nearer to 1."
+        ) from error
     optimum = replace(with_room(optimum), seconds=time.perf_counter() - begun)
     if cache:
         store.save(name, optimum)

@@ -1,0 +1,163 @@
+"""Arrays as callers give them: real numbers of their own, or a sentence that says what is wrong."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from dadapt_convex.oracle import Vector
+
+# Integers beyond it are not all float64 numbers.
+LARGEST_INTEGER = 2**53
+# Unknowns: a method keeps ten vectors of this length, or 8 GB.
+LARGEST_SIZE = 10**8
+
+
+def owned(name: str, value: Any) -> Vector:
+    """The numbers as a read-only float64 array that shares no memory with `value`; ValueError as in `real`."""
+    array = real(name, value)
+    # a list has been copied by now, and any other thing may still hold the memory
+    mine = np.array(array, dtype=np.float64, order="C", copy=None if isinstance(value, list | tuple) else True)
+    mine.setflags(write=False)
+    return mine
+
+
+def real(name: str, value: Any) -> Any:
+    """The numbers as an array of floats, integers or bools, which may share memory with `value`.
+
+    Raises ValueError for masked and missing entries, for whatever is no real number (complex numbers, strings, dates,
+    records), and for integers that float64 would round.
+    """
+    if hidden := _masked(value):
+        entries = "masked entry" if hidden == 1 else "masked entries"
+        raise ValueError(f"{name} has {hidden} {entries}; remove these rows, or fill them in with .filled(...).")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold real numbers, in rows of one length, got {_shown(value)}.") from None
+    kind = array.dtype.kind
+    if kind == "O":
+        array = _from_objects(name, array)
+    elif kind not in "biuf":
+        first = f", the first entry {_shown(str(array.ravel()[0]))}" if array.size else ""
+        what = "complex ones" if kind == "c" else f"dtype {array.dtype}"
+        raise ValueError(f"{name} must hold real numbers, got {what}{first}; convert them to float64 first.")
+    elif kind in "iu" and largest(array) >= LARGEST_INTEGER:
+        large = array[(array > LARGEST_INTEGER) | (array < -LARGEST_INTEGER)]
+        if large.size:
+            raise _rounded(name, large.size, int(large[0]))
+    if array.dtype.itemsize > 8:  # long double, which may be beyond float64: then infinite, and refused as such
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
+    return array
+
+
+def real_csr(name: str, A: Any) -> Any:
+    """A sparse matrix as float64 CSR in canonical form, int32 indices and int64 indptr; it may share memory with A.
+
+    ValueError as in `real`, and for indices that lie outside.
+    """
+    import scipy.sparse
+
+    if A.ndim != 2 or 0 in A.shape:
+        raise ValueError(f"{name} must be a non-empty matrix, got shape {A.shape}.")
+    if getattr(A, "format", "") == "coo":  # entries of one place are added up in float64, not in int8
+        A = scipy.sparse.coo_array((_float64(real(name, A.data)), A.coords), shape=A.shape)
+    A = A.tocsr()
+    matrix: Any = scipy.sparse.csr_array((_float64(real(name, A.data)), A.indices, A.indptr), shape=A.shape)
+    try:
+        matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(f"{name} is no valid CSR matrix: {error}.") from None
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    matrix.indices = np.asarray(matrix.indices, dtype=np.int32)
+    matrix.indptr = np.asarray(matrix.indptr, dtype=np.int64)
+    return matrix
+
+
+def freeze_csr(matrix: Any, given: Any = None) -> Any:
+    """The same matrix with read-only arrays, copied where they are those of `given`."""
+    theirs = [getattr(given, part, None) for part in ("data", "indices", "indptr")]
+    for part in ("data", "indices", "indptr"):
+        array = getattr(matrix, part)
+        if any(isinstance(other, np.ndarray) and np.may_share_memory(array, other) for other in theirs):
+            array = array.copy()
+        array.setflags(write=False)
+        setattr(matrix, part, array)
+    return matrix
+
+
+def check_size(what: str, size: int) -> None:
+    """ValueError for more unknowns than LARGEST_SIZE, before memory is asked for."""
+    if size > LARGEST_SIZE:
+        raise ValueError(
+            f"{what} asks for {size:.15g} unknowns, and each vector of a run would take {8 * size / 1e9:.3g} GB; at "
+            f"most {LARGEST_SIZE} are taken."
+        )
+
+
+def largest(A: Any) -> float:
+    """The largest absolute entry; 0 where there is none."""
+    entries = A.data if hasattr(A, "tocsr") else A
+    return max(float(entries.max(initial=0)), -float(entries.min(initial=0)))
+
+
+def largest_of_columns(A: Any) -> Vector:
+    """The same of each column."""
+    if not hasattr(A, "tocsr"):
+        return np.maximum(A.max(axis=0), -A.min(axis=0))
+    found = np.zeros(A.shape[1])
+    np.maximum.at(found, A.indices, np.abs(A.data))
+    return found
+
+
+def _float64(array: Any) -> Any:
+    return array.astype(np.float64, copy=False)
+
+
+def _masked(value: Any) -> int:
+    """Masked entries, also of masked arrays in a list, which NumPy would unmask."""
+    if isinstance(value, list | tuple):
+        return sum(_masked(part) for part in value if isinstance(part, list | tuple | np.ma.MaskedArray))
+    return int(np.count_nonzero(np.ma.getmaskarray(value))) if isinstance(value, np.ma.MaskedArray) else 0
+
+
+def _from_objects(name: str, array: Any) -> Vector:
+    """Python's numbers as float64: pandas gives columns of several types so, and those that allow missing values."""
+    flat = array.ravel().tolist()
+    wrong = [v for v in flat if not isinstance(v, numbers.Real | Decimal | np.bool_)]
+    if wrong and array.ndim == 0:
+        raise ValueError(f"{name} must be an array of real numbers, got {_shown(wrong[0])}.")
+    if wrong:
+        are = "entry that is" if len(wrong) == 1 else "entries that are"
+        raise ValueError(
+            f"{name} must hold real numbers, got {len(wrong)} {are} none, the first {_shown(wrong[0])}; remove these "
+            "rows, or put numbers in their place."
+        )
+    large = [v for v in flat if isinstance(v, numbers.Integral) and abs(int(v)) > LARGEST_INTEGER]
+    if large:
+        raise _rounded(name, len(large), int(large[0]))
+    try:
+        return np.array([float(v) for v in flat], dtype=np.float64).reshape(array.shape)
+    except (OverflowError, ValueError) as error:  # a fraction beyond float64, a signalling NaN
+        raise ValueError(f"{name} must hold finite numbers: {error}.") from None
+
+
+def _rounded(name: str, count: int, first: int) -> ValueError:
+    shown = str(first) if abs(first) < 10**25 else f"one of {math.log10(abs(first)):.0f} digits"
+    return ValueError(
+        f"{name} has {count} integer{'s' * (count != 1)} beyond 2**53, the first {shown}, which float64 would round; "
+        "convert them to float64 first if that is meant."
+    )
+
+
+def _shown(value: Any) -> str:
+    """Some sixty characters of it, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
