@@ -32,6 +32,7 @@ from experiments.seal import UNSEALED, is_sealed, seal
 from experiments.suite import BadInput
 
 if TYPE_CHECKING:
+    import filelock
     import pandas as pd
 
 FORMAT = 3  # of the files; raise it when they change
@@ -466,10 +467,13 @@ class Found:
     @property
     def line(self) -> str:
         """What the terminal says of damage; empty where there is none."""
-        if not self.damaged:
-            return ""
-        more = f" and {len(self.damaged) - NAMED} more" if len(self.damaged) > NAMED else ""
-        return f"damaged, missing or of other results, made again: {', '.join(self.damaged[:NAMED])}{more}"
+        return f"damaged, missing or of other results, made again: {some(self.damaged)}" if self.damaged else ""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 @contextlib.contextmanager
@@ -494,10 +498,7 @@ def claimed(out: Path, prepare: Callable[[], Found]) -> Iterator[Found]:
         _sweep(out)
         _try_room(out)
     except (BadInput, OSError) as error:
-        if lock.is_locked:
-            if out in created:
-                (out / LOCK).unlink(missing_ok=True)
-            lock.release()
+        _release(lock)
         for folder in reversed(created):
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -508,6 +509,14 @@ def claimed(out: Path, prepare: Callable[[], Found]) -> Iterator[Found]:
         yield found
     finally:
         _sweep(out)  # Ctrl-C kills the processes, one of them perhaps in the middle of a file
+        _release(lock)
+
+
+def _release(lock: filelock.BaseFileLock) -> None:
+    """Give the lock back and delete its file, while it is held: filelock takes no lock on a file that is deleted."""
+    if lock.is_locked:
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 

@@ -261,7 +261,7 @@ def _run(session: Session, made: Plan, work: Work, missing: Sequence[Task], what
 def _take_over(session: Session, wanted: Sequence[Task]) -> None:
     """Copy tasks that another suite of the paper has stored beside this one, made by the same code."""
     missing = [task for task in wanted if not task.path(session.out).is_file()]
-    taken, sources, damaged = 0, dict[str, None](), 0
+    taken, sources, damaged = 0, dict[str, None](), []
     for folder in _siblings(session):
         for task in missing:
             if task.path(folder).is_file() and not task.path(session.out).is_file():
@@ -269,12 +269,12 @@ def _take_over(session: Session, wanted: Sequence[Task]) -> None:
                     read(task.path(folder))
                     store.write_bytes(task.path(session.out), store.read_sealed(task.path(folder)))
                 except store.Damaged:
-                    damaged += 1
+                    damaged.append(f"{folder.name}/{store.CELLS}/{task.path(folder).name}")
                     continue
                 taken += len(task.seeds)
                 sources[folder.name] = None
     if damaged:
-        session.say(f"damaged or of other runs, not taken over from beside {session.out.name}: {damaged} files")
+        session.say(f"damaged or of other runs, not taken over: {store.some(damaged)}")
     if taken:
         session.facts["runs_taken_over"] = session.facts.get("runs_taken_over", 0) + taken
         session.say(f"{taken} runs are taken over from {', '.join(sources)} beside {session.out.name}")
