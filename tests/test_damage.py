@@ -24,9 +24,10 @@ from experiments.performance.report import Effort, execute
 from experiments.run import main
 from experiments.suite import BadInput, Options
 
+HERE = Path(__file__).parent
 EXHAUSTIVE = os.environ.get("DADAPT_EXHAUSTIVE") == "1"
 FLIPS = 100 if EXHAUSTIVE else 5  # of each kind of file, each followed by the command
-KILLS = 50 if EXHAUSTIVE else 2  # of each suite
+KILLS = 50 if EXHAUSTIVE else 1  # of each suite
 BITS = 1000 if EXHAUSTIVE else 100  # of each kind of file, each only read
 
 GRID = ["convex_suite", "--problems", "hard:abs", "hinge:iris", "--methods", "polyak", "dual_averaging"]
@@ -36,7 +37,8 @@ TINY = Effort(cases=(Case("dense 20x3", "dense", 5, (20, 3), None, None),), roun
 SUITES = {"convex_suite": GRID, "paper_convex": PAPER}
 
 TIMES = {"seconds", "compile_seconds", "optimum_seconds"}
-OF_THE_COMMAND = {"command", "argv", "sessions", "files", "seal", "started", "seconds"}  # times, paths, their hashes
+# Of the manifest: times, paths, hashes of these, and the state of the working copy.
+OF_THE_COMMAND = {"command", "argv", "sessions", "files", "seal", "started", "seconds", "commit", "modified"}
 MEASURED = {"what", "size"}  # what of performance.csv is no time
 
 
@@ -451,33 +453,33 @@ def test_an_absurd_number_of_processes_is_refused(
 # Kills
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_files(
-    undisturbed: tuple[list[str], Path], tmp_path: Path, undrawn: None
-) -> None:
-    argv, whole = undisturbed
-    expected, random = holdings(whole), np.random.default_rng(6)
-    environment = {**os.environ, "PYTHONPATH": str(Path(cells.__file__).parents[1])}
-    longest = 0.0
-    for round in range(-1, KILLS):
-        out = tmp_path / f"results{round}"
-        command = [sys.executable, "-m", "experiments.run", *argv, "--out", str(out)]
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
-        )
-        if round < 0:  # measures how long it takes to the first cell and to the end
-            while not list(out.glob(f"{store.CELLS}/*.parquet")):
-                assert process.poll() is None
-                time.sleep(0.01)
-            first = time.monotonic() - begun
-            process.wait()
-            longest = time.monotonic() - begun
-            continue
-        time.sleep(random.uniform(first if round % 4 else 0.0, longest))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+def kill_at_random(command: list[str], out: Path, random: np.random.Generator, again: Callable[[Path], int]) -> None:
+    """Kill a command on directory after directory, and finish each with `again`, which leaves what it should."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(cells.__file__).parents[1]), str(HERE)])}
+    started: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    begun = time.monotonic()
+    subprocess.run([*command, str(out / "whole")], check=True, **started)
+    longest = time.monotonic() - begun
+    expected = holdings(out / "whole")
+    for round in range(KILLS):
+        place = out / str(round)
+        process = subprocess.Popen([*command, str(place)], start_new_session=True, **started)
+        time.sleep(random.uniform(longest / 4, longest))  # before, it only imports
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert run(argv, out) == 0
-        kept = {name: said for name, said in holdings(out).items() if not name.startswith(store.FIGURES)}
-        kept.pop(store.REPORT, None)
-        assert kept == expected, round
+        assert again(place) == 0
+        assert holdings(place) == expected, round
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_killed_at_random_moments_it_ends_with_the_same_files(suite: str, tmp_path: Path, undrawn: None) -> None:
+    code = "import sys, test_damage as t, pytest; t.leave_out_figures(pytest.MonkeyPatch()); from pathlib import Path; "
+    code += "sys.exit(t.run(t.SUITES[sys.argv[1]], Path(sys.argv[2])))"
+    command = [sys.executable, "-c", code, suite]
+    kill_at_random(command, tmp_path, np.random.default_rng(6), lambda out: run(SUITES[suite], out))
+
+
+def test_performance_killed_at_random_moments_ends_with_the_same_files(tmp_path: Path) -> None:
+    code = "import sys, test_damage as t; from pathlib import Path; t.execute(t.Options(out=Path(sys.argv[1])), t.TINY)"
+    command = [sys.executable, "-c", code]
+    kill_at_random(command, tmp_path, np.random.default_rng(7), lambda out: execute(Options(out=out), TINY))
