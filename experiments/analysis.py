@@ -134,7 +134,6 @@ def draw_all(out: Path, jobs: int, console: Any) -> None:
     from experiments.terminal import progress
 
     results = store.Results.read(out)
-    (out / store.FIGURES).mkdir(exist_ok=True)
     problems = list(results.problems["problem"])
     tasks: list[tuple[Any, ...]] = [(draw_heat_map, out)] if len(results.verdicts) else []
     tasks += [(draw_problem, out, problem) for problem in problems if (results.runs["problem"] == problem).any()]

@@ -23,11 +23,15 @@ PROBLEMS_HELD = 2
 
 @dataclass(frozen=True)
 class ProblemKey:
-    """A problem as it is told to another process: by name; data_hash: its identity."""
+    """A problem as it is told to another process: by name.
+
+    data_hash : the problem's identity. code : a hash of the code and the versions that compute with it (store.code_of).
+    """
 
     name: str
     data_hash: str
     data_dir: str | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,11 @@ class Cell:
 
     @property
     def identity(self) -> str:
-        """A hash of everything the numbers depend on, beside the code."""
+        """A hash of everything the numbers depend on."""
         hyper = [list(pair) for pair in self.config.hyper]
         return store.digest(
-            store.FORMAT, self.suite, self.problem.name, self.problem.data_hash, self.config.name, hyper,
-            self.steps, self.seed,
+            store.FORMAT, self.problem.code, self.suite, self.problem.name, self.problem.data_hash, self.config.name,
+            hyper, self.steps, self.seed,
         )  # fmt: skip
 
     @property
@@ -93,7 +97,8 @@ def find_optimum(problem: ProblemKey, out: Path) -> Failure | None:
         with one_thread():
             optimum = load(problem.name, problem.data_dir).optimum()
             path = store.certificate_path(out, problem.name)
-            store.write_certificate(path, optimum, problem=problem.name, data_hash=problem.data_hash)
+            about = {"problem": problem.name, "data_hash": problem.data_hash, "code": problem.code}
+            store.write_certificate(path, optimum, **about)
     except Exception as error:
         return _failure(error)
     return None
@@ -104,7 +109,7 @@ def run_cell(cell: Cell, optimum: store.Certified, out: Path) -> Failure | None:
     try:
         with one_thread():
             result = solve_and_check(cell, optimum)
-            store.write_cell(store.cell_path(out, cell.identity), result)
+            store.write_cell(out, cell.identity, result)
     except Exception as error:
         return _failure(error)
     return None

@@ -48,17 +48,18 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
     from experiments.paper.files import FIGURES_OF
     from problems.optimum.check import in_words
 
+    suite = (store.read_manifest(out) or {"configuration": {}})["configuration"].get("suite")
+    if suite in FIGURES_OF:
+        raise BadInput(f"{out} holds results of {suite}, which claims no optimum: there is nothing to certify.")
+    manifest = store.checked_manifest(out, store.TABLES, may_differ=[store.PROBLEMS])  # which is judged row by row
+    hashes = manifest["configuration"]["problems"]
     try:
-        suite = (store.read_manifest(out) or {"configuration": {}})["configuration"].get("suite")
-        if suite in FIGURES_OF:
-            raise BadInput(f"{out} holds results of {suite}, which claims no optimum: there is nothing to certify.")
-        results = store.Results.read(out)
-        rows = [row for _, row in results.problems.iterrows()]
-        missing = set(results.manifest["configuration"]["problems"]) - {str(row["problem"]) for row in rows}
-        hashes = results.manifest["configuration"]["problems"]
-    except (KeyError, TypeError, AttributeError) as error:
-        what = f"{store.PROBLEMS} and {store.MANIFEST} in {out} do not say which problems were run"
-        raise BadInput(f"{what}: {in_words(error)}; give the suite's command again, which writes them.") from None
+        table = store.read_csv(out / store.PROBLEMS, store.PROBLEM_FLOATS)
+        rows = [row for _, row in table.iterrows()]
+        missing = set(hashes) - {str(row["problem"]) for row in rows}
+    except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:  # those of pandas are ValueErrors
+        what = f"{out / store.PROBLEMS} is damaged: {in_words(error)}"
+        raise BadInput(f"{what}; give the suite's command again, which writes it.") from None
     if data_dir is not None and not data_dir.is_dir():
         raise BadInput(f"--data-dir {data_dir} is no directory.")
     console = terminal.console()
@@ -69,7 +70,7 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
             advance()
     console.print(_table(outcomes))
     console.print(LEGEND, markup=False)
-    return _close(console, out, outcomes)
+    return _close(console, out, outcomes, store.changed_tables(out, manifest))
 
 
 def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | None) -> Outcome:
@@ -206,11 +207,13 @@ def _interval(low: float, high: float) -> str:
     return f"{low:.5g} .. {high:.5g}"
 
 
-def _close(console: Any, out: Path, outcomes: Sequence[Outcome]) -> int:
+def _close(console: Any, out: Path, outcomes: Sequence[Outcome], changed: Sequence[str]) -> int:
     say = lambda text: console.print(text, markup=False, soft_wrap=True)  # noqa: E731
     refused = [outcome for outcome in outcomes if outcome.complaints]
     for outcome in refused:
         for complaint in outcome.complaints:
             say(f"refused: {outcome.problem}: {complaint}")
+    for name in changed:
+        say(f"refused: {name}: damaged, or changed since the suite wrote it")
     say(f"{len(outcomes) - len(refused)} of {len(outcomes)} proved from the data and {out / store.CERTIFICATES}")
-    return PROBLEM if refused else OK
+    return PROBLEM if refused or changed else OK

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dadapt_convex.notice import silence
+from experiments.provenance import available_cores
+from experiments.suite import BadInput
 
 
 class Stopped(Exception):
@@ -24,49 +26,90 @@ class Stopped(Exception):
 
 Task = tuple[Any, ...]  # a function and its arguments
 Work = Callable[[Sequence[Task]], Iterator[tuple[int, Any]]]
+MOST = 1024  # processes
+
+
+def how_many(asked: int | None) -> int:
+    """The number of processes, one per core unless asked otherwise; BadInput beyond MOST."""
+    if asked is not None and asked > MOST:
+        raise BadInput(f"--jobs must be at most {MOST}, got {asked}; as many as there are cores is usual.")
+    return asked or available_cores()
 
 
 @contextlib.contextmanager
 def workers(jobs: int) -> Iterator[Work]:
     """A function that runs tasks and yields (index, what it returned) as they end.
 
-    With one job everything happens in this process. Otherwise in processes that stay for all calls in the block
-    and are killed when it is left by an exception, Ctrl-C included.
+    It uses at most so many processes, and no more than there are tasks. One task at a time runs in this process. The
+    others stay for all calls in the block and are killed when it is left by an exception, Ctrl-C included.
     """
-    if jobs == 1:
-        yield lambda tasks: ((i, task[0](*task[1:])) for i, task in enumerate(tasks))
-        return
-    import joblib
-    from joblib.externals.loky.backend import resource_tracker
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    resource_tracker.ensure_running()  # its start would end the hold on Ctrl-C below
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1), interrupt_held():
-        parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-        parallel.__enter__()
-        call = joblib.delayed(_call)
-        list(parallel([call(i, (int,), os.getpid()) for i in range(jobs)]))  # the processes start here
+    pool = _Pool()
 
     def work(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        outcomes = parallel(call(i, task, os.getpid()) for i, task in enumerate(tasks))
+        needed = min(jobs, len(tasks))
+        if needed <= 1:
+            return ((i, task[0](*task[1:])) for i, task in enumerate(tasks))
+        pool.grow(needed)
+        return pool.run(tasks)
+
+    try:
+        yield work
+    except BaseException:
+        pool.kill()
+        raise
+    finally:
+        pool.close()
+
+
+class _Pool:
+    """joblib's processes, as many as were needed so far."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.parallel: Any = None
+
+    def grow(self, size: int) -> None:
+        """Start processes until there are so many."""
+        import joblib
+        from joblib.externals.loky.backend import resource_tracker
+
+        if size <= self.size:
+            return
+        self.close()
+        resource_tracker.ensure_running()  # its start would end the hold on Ctrl-C below
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1), interrupt_held():
+            self.parallel = joblib.Parallel(n_jobs=size, batch_size=1, return_as="generator_unordered")
+            self.parallel.__enter__()
+            self.size = size
+            call = joblib.delayed(_call)
+            list(self.parallel([call(i, (int,), os.getpid()) for i in range(size)]))  # the processes start here
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Run tasks; Stopped where a process was killed."""
+        import joblib
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        call = joblib.delayed(_call)
+        outcomes = self.parallel(call(i, task, os.getpid()) for i, task in enumerate(tasks))
         try:
             yield from outcomes
         except TerminatedWorkerError:
-            raise Stopped(
-                "a process was killed, perhaps for want of memory; try fewer --jobs; finished cells are kept"
-            ) from None
+            raise Stopped("a process was killed, perhaps for want of memory; try fewer --jobs") from None
         finally:
             with warnings.catch_warnings():  # joblib counts the tasks it gives up; the caller says what happened
                 warnings.simplefilter("ignore", UserWarning)
                 outcomes.close()
 
-    try:
-        yield work
-    except BaseException:
-        parallel._backend.abort_everything(ensure_ready=False)
-        raise
-    finally:
-        parallel.__exit__(None, None, None)
+    def kill(self) -> None:
+        """End the processes at once."""
+        if self.parallel is not None:
+            self.parallel._backend.abort_everything(ensure_ready=False)
+
+    def close(self) -> None:
+        """Give the processes back."""
+        if self.parallel is not None:
+            self.parallel.__exit__(None, None, None)
+            self.parallel = None
 
 
 def _call(index: int, task: Task, parent: int) -> tuple[int, Any]:

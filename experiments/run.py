@@ -191,14 +191,14 @@ def _sentences(argv: Sequence[str] | None) -> int:
     except BadInput as error:
         _complain(error)
         return BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if argv is None:  # what is told to stop twice, by a terminal and by what started it, stops once
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         suite = suites().get(arguments[0]) if arguments else None
         kept = "every finished cell is kept; the same command goes on from there"
-        print(
-            f"\ninterrupted: {kept if suite is None or suite.resumes else 'nothing new was written'}.", file=sys.stderr
-        )
+        if suite is not None and not suite.resumes:
+            kept = "nothing new was written"
+        print(f"\ninterrupted: {str(stop) or kept}.", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from experiments.cells import (
     load,
     run_cell,
 )
-from experiments.processes import Stopped, Work, workers
+from experiments.processes import Stopped, Work, how_many, workers
 from experiments.selection import MethodConfig, select_methods, select_problems
 from experiments.suite import BadInput, Options, Suite
 
@@ -54,8 +54,8 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """The number of processes."""
-        return self.options.jobs or provenance.available_cores()
+        """The largest number of processes."""
+        return how_many(self.options.jobs)
 
     @property
     def command(self) -> str:
@@ -81,16 +81,18 @@ def plan(suite: Suite, options: Options) -> Plan:
     steps = options.steps if options.steps is not None else suite.quick_steps if options.quick else suite.steps
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise BadInput(f"--data-dir {options.data_dir} is no directory.")
+    how_many(options.jobs)
     configs = select_methods(suite, options.methods)
     names = select_problems(suite, options.problems, steps, options.quick, options.data_dir)
     data_dir = None if options.data_dir is None else str(options.data_dir)
+    code = store.code_of({"environment": provenance.environment(), "code": provenance.code_fingerprint()})
     keys, facts, kernels = [], {}, []
     for name in names:
         try:
             problem = load(name, data_dir)
         except (ValueError, OSError, EOFError) as error:
             raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
-        keys.append(ProblemKey(name, problem.identity, data_dir))
+        keys.append(ProblemKey(name, problem.identity, data_dir, code))
         facts[name] = problem_facts(suite.name, problem, keys[-1].data_hash)
         for config in configs:
             kernels += config_kernels(problem, config)
@@ -136,23 +138,24 @@ def run_suite(suite: Suite, options: Options) -> int:
     """Run what is missing of the suite's grid and write all files; the exit code."""
     begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     made = plan(suite, options)
-    with store.open_directory(made.out, made.configuration(), options.fresh, named_files):
+    with store.open_directory(made.out, made.configuration(), options.fresh, named_files) as found:
         from experiments import terminal
 
-        session = _Session(made, terminal.console(), started, begun)
+        session = _Session(made, terminal.console(), started, begun, found)
         session.announce()
         session.write_manifest("running")
         try:
             session.compute()
             return session.finish()
         except KeyboardInterrupt:
-            session.write_manifest("interrupted")
-            raise
+            with contextlib.suppress(store.StoreError):
+                session.write_manifest("interrupted")
+            raise KeyboardInterrupt(store.what_is_kept(made.out)) from None
         except store.StoreError as error:
-            raise BadInput(f"{error}; every finished cell is kept, and the same command goes on from there.") from None
+            raise BadInput(f"{error}; {store.what_is_kept(made.out)}.") from None
         except Stopped as error:
-            session.out.print(f"stopped: {error}; the same command goes on from there.", markup=False)
             session.write_manifest("stopped")
+            session.out.print(f"stopped: {error}; {store.what_is_kept(made.out)}.", markup=False, soft_wrap=True)
             return PROBLEM
 
 
@@ -168,11 +171,12 @@ def named_files(configuration: dict[str, Any]) -> list[str]:
 class _Session:
     """One call of the command on a results directory."""
 
-    def __init__(self, made: Plan, out: Any, started: datetime.datetime, begun: float) -> None:
-        self.plan, self.out, self.started, self.begun = made, out, started, begun
+    def __init__(self, made: Plan, out: Any, started: datetime.datetime, begun: float, found: store.Found) -> None:
+        self.plan, self.out, self.started, self.begun, self.found = made, out, started, begun, found
         self.seconds: dict[str, float] = {}
         self.failures: dict[Cell, Failure] = {}
-        self.earlier = (store.read_manifest(made.out) or {}).get("sessions", [])
+        self.optima: dict[ProblemKey, store.Certified] = {}
+        self.files: Mapping[str, str] = found.manifest.get("files", {})
         self.ran = 0
 
     # -- before
@@ -188,6 +192,8 @@ class _Session:
             markup=False,
             soft_wrap=True,
         )
+        if self.found.line:
+            out.print(self.found.line, markup=False, soft_wrap=True)
         if done:
             out.print(f"{done} of {len(made.cells)} cells are there already", markup=False)
         if made.options.seeds > 1 and not all(config.stochastic for config in made.configs):
@@ -208,13 +214,11 @@ class _Session:
         made = self.plan
         missing = [key for key in made.keys if not store.certificate_path(made.out, key.name).is_file()]
         cells = [cell for cell in made.cells if not self._stored(cell)]
-        if not missing and not cells:
-            return
-        with workers(made.jobs if len(missing) + len(cells) > 1 else 1) as work:
+        with workers(made.jobs) as work:
             lost: dict[ProblemKey, Failure] = {}
             with self._timed("optima"):
                 lost.update(self._each(work, "optima", missing, lambda key: (find_optimum, key, made.out)))
-            optima = {key: self._optimum(key) for key in made.keys if key not in lost}
+            self.optima = {key: self._optimum(key) for key in made.keys if key not in lost}
             for cell in cells:
                 if cell.problem in lost:
                     reason = lost[cell.problem]
@@ -224,7 +228,7 @@ class _Session:
                     self._compile(work)
             with self._timed("cells"):
                 possible = [cell for cell in cells if cell not in self.failures]
-                arguments = lambda cell: (run_cell, cell, optima[cell.problem], made.out)  # noqa: E731
+                arguments = lambda cell: (run_cell, cell, self.optima[cell.problem], made.out)  # noqa: E731
                 self.failures.update(self._each(work, "cells", possible, arguments))
                 self.ran = len(possible)
 
@@ -277,12 +281,15 @@ class _Session:
         from experiments import analysis, report, terminal
 
         made = self.plan
-        results = [(cell, store.read_cell(store.cell_path(made.out, cell.identity)))
+        results = [(cell, store.read_cell(made.out, cell.identity))
                    for cell in made.cells if cell not in self.failures]  # fmt: skip
+        for key in self.optima:
+            self._optimum(key)  # is there still
         store.write_runs(made.out / store.RUNS, [(cell.key, result) for cell, result in results])
         store.write_csv(made.out / store.PROBLEMS, [self._problem_row(key) for key in made.keys], PROBLEM_COLUMNS)
         verdicts = [{**cell.key, **verdict} for cell, result in results for verdict in result.verdicts]
         store.write_csv(made.out / store.VERDICTS, verdicts, VERDICT_COLUMNS)
+        self.files = store.hashes(made.out, store.TABLES)
         for cell, result in results:
             if result.status == "not finite":
                 self.failures[cell] = Failure(result.message)
@@ -314,8 +321,8 @@ class _Session:
 
     def _problem_row(self, key: ProblemKey) -> dict[str, Any]:
         row = dict(self.plan.facts[key.name])
-        if store.certificate_path(self.plan.out, key.name).is_file():
-            optimum = self._optimum(key)
+        optimum = self.optima.get(key)
+        if optimum is not None:
             same = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "attained")
             row.update({name: getattr(optimum, name) for name in same})
             row.update(certificate=optimum.kind, optimum_seconds=optimum.seconds)
@@ -342,11 +349,12 @@ class _Session:
                 "cells": len(made.cells),
                 "failed": [{"cell": str(cell), "reason": f.reason} for cell, f in self.failures.items()],
                 "not_run": list(not_run),
+                "files": self.files,
                 **provenance.commit(),
                 "versions": provenance.versions(),
                 "machine": provenance.machine(),
                 "theorems": theorem_texts(made.configs) if state == "finished" else {},
-                "sessions": [*self.earlier, this],
+                "sessions": [*self.found.manifest.get("sessions", []), this],
             },
         )
 

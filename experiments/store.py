@@ -5,21 +5,21 @@ Every file is written beside its place and moved there (os.replace), so it is ei
     cells/<identity>.parquet           the trace of one cell, its verdicts and messages in the metadata
     certificates/<problem>.npz         a certified optimum, with all that a check of it needs
     runs.parquet, problems.csv, verdicts.csv, manifest.json, report.html, figures/
+
+What is read back is checked: cells, certificates and the manifest carry their identity and a seal (seal.py), and the
+manifest holds the SHA-256 of every table. What is damaged, or belongs elsewhere, counts as absent.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
 import os
 import re
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,25 +28,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.figure_names import slug
+from experiments.seal import UNSEALED, is_sealed, seal
 from experiments.suite import BadInput
 
 if TYPE_CHECKING:
+    import filelock
     import pandas as pd
 
-FORMAT = 2  # of the files; raise it when they change
+FORMAT = 3  # of the files; raise it when they change
 
 RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT = (
     "runs.parquet", "problems.csv", "verdicts.csv", "manifest.json", "report.html",
 )  # fmt: skip
 CELLS, FIGURES, CERTIFICATES = "cells", "figures", "certificates"
-TEMPORARY = ".unfinished-"
+TABLES = (RUNS, PROBLEMS, VERDICTS)
+LOCK, TEMPORARY = ".lock", ".unfinished-"
 DEFAULT_PARENT = Path("results")  # made where it is missing
+SEALED_SINCE = 3  # the first FORMAT with seals
+NAMED = 5  # of damaged files in a line
 ROOM = 1 << 20  # bytes that must be writable before work starts: a disk with less is as good as full
-# What zipfile and numpy raise on bytes that are not theirs; a test flips bits to see that the list is complete.
-UNREADABLE = (
-    OSError, EOFError, KeyError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
-    struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 CELL_FILE = re.compile(r"[0-9a-f]{24}\.parquet")
 
 ITERATES = ("avg", "best", "last")
@@ -56,21 +56,34 @@ VERDICT_FLOATS = ("worst_ratio", "k")
 VERDICT_COLUMNS = ("theorem", "verdict", "worst_ratio", "k", "note")
 
 
-class StoreError(Exception):
+class StoreError(BadInput):
     """A file could not be written; what was stored before is whole."""
+
+
+class Damaged(BadInput):
+    """A file is missing, damaged, changed by others, or another's under this name."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well; StoreError where writing fails."""
+    """A temporary path that takes the place of `path` when the block ends well; StoreError where writing fails.
+
+    The folder is made where it is missing. After a loss of power there is the old file or the new one.
+    """
     temporary = None
     try:
+        path.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
         yield temporary
+        _flush(temporary)
+        if path.is_dir():
+            path.rmdir()
         os.replace(temporary, path)
+        with contextlib.suppress(OSError):  # some file systems cannot do this to a folder
+            _flush(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -85,10 +98,37 @@ def _umask() -> int:
     return mask
 
 
+def _flush(path: Path) -> None:
+    """Wait until a file or the entries of a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
+
+
+def read_sealed(path: Path) -> bytes:
+    """The content of a sealed file; Damaged where a bit of it has changed."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise Damaged(f"{path} is missing; give the suite's command again, which makes it.") from None
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error.strerror}; give the suite's command again.") from None
+    if not is_sealed(content):
+        raise Damaged(f"{path} is damaged or was changed; give the suite's command again, which makes it anew.")
+    return content
 
 
 def digest(*parts: Any) -> str:
@@ -126,26 +166,43 @@ def cell_path(out: Path, identity: str) -> Path:
     return out / CELLS / f"{identity}.parquet"
 
 
-def write_cell(path: Path, result: CellResult) -> None:
-    """Store a finished cell."""
+def write_rows(path: Path, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Store the columns of a cell, sealed, with what JSON can say about it; the file's name is its identity."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    about = {f.name: getattr(result, f.name) for f in fields(result) if f.name != "trace"}
-    columns = {} if result.trace is None else {c: result.trace[c].to_numpy() for c in result.trace.columns}
-    table = pa.table(columns).replace_schema_metadata({"dadapt": json.dumps(about)})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary)
+    about = {**about, "identity": path.stem}
+    table = pa.table(dict(columns)).replace_schema_metadata({"dadapt": json.dumps(about), "seal": UNSEALED})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    write_bytes(path, seal(buffer.getvalue()))
 
 
-def read_cell(path: Path) -> CellResult:
-    """A stored cell."""
-    import pandas as pd
+def read_rows(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(columns, about) as write_rows() took them; Damaged where the file is not whole or another's."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = pq.read_table(pa.BufferReader(read_sealed(path)))
     about = json.loads((table.schema.metadata or {})[b"dadapt"])
-    trace = pd.DataFrame({name: table.column(name).to_numpy() for name in table.column_names})
+    if about.pop("identity") != path.stem:
+        raise Damaged(f"{path} holds another cell; give the suite's command again, which makes it anew.")
+    return {name: table.column(name).to_numpy() for name in table.column_names}, about
+
+
+def write_cell(out: Path, identity: str, result: CellResult) -> None:
+    """Store a finished cell."""
+    about = {f.name: getattr(result, f.name) for f in fields(result) if f.name != "trace"}
+    columns = {} if result.trace is None else {c: result.trace[c].to_numpy() for c in result.trace.columns}
+    write_rows(cell_path(out, identity), columns, about)
+
+
+def read_cell(out: Path, identity: str) -> CellResult:
+    """A stored cell; Damaged where there is none."""
+    import pandas as pd
+
+    columns, about = read_rows(cell_path(out, identity))
+    trace = pd.DataFrame(columns)
     return CellResult(trace=None if trace.empty else trace, **about)
 
 
@@ -212,40 +269,34 @@ def write_certificate(path: Path, optimum: Any, **about: Any) -> None:
 
     arrays, meta = to_arrays(optimum)
     meta = {**about, "layout": LAYOUT, "optimum": meta}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays, meta=np.array(json.dumps(meta)))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, meta=np.array(json.dumps(meta)))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = UNSEALED.encode()
+    write_bytes(path, seal(buffer.getvalue()))
 
 
 def read_certificate(path: Path) -> tuple[Any, dict[str, Any]]:
-    """(problems.Optimum, what was stored beside it); BadInput where the file is damaged or of another version."""
+    """(problems.Optimum, what was stored beside it); Damaged where the file is not whole or of another version."""
     from problems.optimum.check import in_words
     from problems.optimum.store import FORMAT as LAYOUT
     from problems.optimum.store import from_arrays
 
-    def refused(why: str) -> BadInput:
-        return BadInput(f"{path} holds no certificate: {why}; delete it and give the suite's command again.")
-
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing; give the suite's command again, which writes it.") from None
-    except OSError as error:
-        raise refused(f"it cannot be read ({error.strerror})") from None
+    content = read_sealed(path)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except UNREADABLE:
-        raise refused("it is no npz archive, or was cut short or changed") from None
-    try:
         meta = json.loads(str(arrays.pop("meta")))
         layout = meta["layout"]
         if layout == LAYOUT:
             return from_arrays(arrays, meta["optimum"]), meta
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise refused(in_words(error)) from None
-    raise BadInput(
-        f"{path} is of version {layout!r}, this program reads {LAYOUT}; run the suite again with --fresh, or check "
-        f"it with the version that wrote it."
+        raise Damaged(
+            f"{path} holds no certificate: {in_words(error)}; give the suite's command again, which makes it anew."
+        ) from None
+    raise Damaged(
+        f"{path} is of version {layout!r}, this program reads {LAYOUT}; give the suite's command again, or check it "
+        f"with the version that wrote it."
     )
 
 
@@ -309,31 +360,17 @@ class Results:
 
     @classmethod
     def read(cls, out: Path, problem: str | None = None) -> Results:
-        """Read a results directory, or the runs of one problem in it; BadInput where it holds none."""
+        """Read a results directory, or the runs of one problem in it; BadInput where it holds none, or damaged ones."""
         import pandas as pd
 
-        missing = [name for name in (RUNS, PROBLEMS, VERDICTS, MANIFEST) if not (out / name).is_file()]
-        if missing:
-            raise BadInput(f"{out} holds no finished results: {', '.join(missing)} missing; run the suite first.")
+        manifest = checked_manifest(out, TABLES)
         filters = None if problem is None else [("problem", "==", problem)]
         return cls(
-            runs=_table(out / RUNS, lambda path: pd.read_parquet(path, filters=filters)),
-            problems=_table(out / PROBLEMS, lambda path: read_csv(path, PROBLEM_FLOATS)),
-            verdicts=_table(out / VERDICTS, lambda path: read_csv(path, VERDICT_FLOATS)),
-            manifest=read_manifest(out) or {},
+            runs=pd.read_parquet(out / RUNS, filters=filters),
+            problems=read_csv(out / PROBLEMS, PROBLEM_FLOATS),
+            verdicts=read_csv(out / VERDICTS, VERDICT_FLOATS),
+            manifest=manifest,
         )
-
-
-def _table(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
-    """What `read` makes of a file; BadInput where it is damaged."""
-    try:
-        return read(path)
-    except (OSError, KeyError, TypeError, ValueError) as error:  # those of pandas and pyarrow are ValueErrors
-        from problems.optimum.check import in_words
-
-        raise BadInput(
-            f"{path} is damaged: {in_words(error)}; give the suite's command again, which writes it."
-        ) from None
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -341,22 +378,51 @@ def _table(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
 
 
 def read_manifest(out: Path) -> dict[str, Any] | None:
-    """The manifest, or None where there is none; BadInput for a file that is not this program's."""
+    """The manifest, or None where there is none; Damaged where it is not as this program wrote it."""
     path = out / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path}: {error}; use another --out.") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("configuration"), dict):
-        raise BadInput(f"{path} was not written by this program; use another --out.")
+    manifest = json.loads(read_sealed(path))
+    del manifest["seal"]
     return manifest
 
 
 def write_manifest(out: Path, manifest: Mapping[str, Any]) -> None:
     """Write manifest.json."""
-    write_text(out / MANIFEST, json.dumps(manifest, indent=2, sort_keys=False) + "\n")
+    text = json.dumps({**manifest, "seal": UNSEALED}, indent=2, sort_keys=False) + "\n"
+    write_bytes(out / MANIFEST, seal(text.encode()))
+
+
+def hashes(out: Path, names: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of those of these files that are there: the manifest's entry `files`."""
+    found = {}
+    for name in names:
+        if (out / name).is_file():
+            with (out / name).open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def changed_tables(out: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Tables that are gone, or not as they were when the suite finished."""
+    then = manifest.get("files", {})
+    now = hashes(out, list(then))
+    return [name for name in then if now.get(name) != then[name]]
+
+
+def checked_manifest(out: Path, tables: Sequence[str], may_differ: Sequence[str] = ()) -> dict[str, Any]:
+    """The manifest of finished results; BadInput where a table is missing, or changed and not in `may_differ`."""
+    missing = [name for name in (*tables, MANIFEST) if not (out / name).exists()]
+    if missing:
+        raise BadInput(f"{out} holds no finished results: {', '.join(missing)} missing; run the suite first.")
+    manifest = read_manifest(out) or {}
+    changed = [*changed_tables(out, manifest), *(name for name in tables if name not in manifest.get("files", {}))]
+    if changed := [name for name in changed if name not in may_differ]:
+        raise Damaged(
+            f"{', '.join(str(out / name) for name in changed)}: damaged, or changed since the suite wrote it; give the "
+            f"suite's command again, which writes it anew."
+        )
+    return manifest
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -389,59 +455,122 @@ def _entry(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return f"{name} {old[name]} there, {new[name]} now"
 
 
-@contextlib.contextmanager
-def open_directory(
-    out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]
-) -> Iterator[None]:
-    """Make the directory ready for this configuration and keep other runs out of it, or raise BadInput.
+@dataclass(frozen=True)
+class Found:
+    """What a results directory held when it was opened.
 
-    files: from a configuration to the figures and certificates it leaves, as paths within out; --fresh deletes them.
+    manifest : of the command before; empty where there is none that is whole.
+    damaged : names of files that count as absent, and are made again.
     """
+
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    damaged: Sequence[str] = ()
+
+    @property
+    def line(self) -> str:
+        """What the terminal says of damage; empty where there is none."""
+        return f"damaged, missing or of other results, made again: {some(self.damaged)}" if self.damaged else ""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
+@contextlib.contextmanager
+def claimed(out: Path, prepare: Callable[[], Found]) -> Iterator[Found]:
+    """A results directory that no other process writes to meanwhile, prepared; BadInput where that cannot be."""
+    import filelock
+
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; --out takes a directory.")
     if not out.parent.is_dir() and out.parent != DEFAULT_PARENT:
         raise BadInput(f"{out.parent} is no directory; --out takes a directory inside one that exists.")
-    created = [folder for folder in (out.parent, out, out / CELLS, out / CERTIFICATES) if not folder.exists()]
-    descriptor = None
+    created = [folder for folder in (out.parent, out, out / CELLS) if not folder.exists()]
+    lock = filelock.FileLock(out / LOCK, timeout=0)
     try:
         for folder in (out.parent, out):
             folder.mkdir(exist_ok=True)
-        descriptor = os.open(out, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"another run is writing to {out}; wait for it or use another --out.") from None
-        _refuse_other_results(out, configuration, fresh, files)
-        _make_room(out)
-    except (BadInput, OSError, StoreError) as error:
-        if descriptor is not None:
-            os.close(descriptor)
+            lock.acquire()
+        except filelock.Timeout:
+            raise BadInput(f"another process works in {out}; wait for it or use another --out.") from None
+        found = prepare()
+        _sweep(out)
+        _try_room(out)
+    except (BadInput, OSError) as error:
+        _release(lock)
         for folder in reversed(created):
             with contextlib.suppress(OSError):
                 folder.rmdir()
         if isinstance(error, BadInput):
             raise
-        reason = str(error) if isinstance(error, StoreError) else f"cannot write to {out}: {error.strerror or error}"
-        raise BadInput(f"{reason}; use another --out.") from None
+        raise BadInput(f"cannot write to {out}: {error.strerror or error}; use another --out.") from None
     try:
-        yield
+        yield found
     finally:
         _sweep(out)  # Ctrl-C kills the processes, one of them perhaps in the middle of a file
-        os.close(descriptor)
+        _release(lock)
 
 
-def _refuse_other_results(
+def _release(lock: filelock.BaseFileLock) -> None:
+    """Give the lock back and delete its file, while it is held: filelock takes no lock on a file that is deleted."""
+    if lock.is_locked:
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def open_directory(
     out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]
-) -> None:
-    manifest = read_manifest(out)
+) -> contextlib.AbstractContextManager[Found]:
+    """The directory ready for this configuration, what is damaged removed; BadInput where it holds other results.
+
+    files: from a configuration to the figures and certificates it leaves, as paths within out; --fresh deletes them.
+    """
+    return claimed(out, lambda: _prepare(out, configuration, fresh, files))
+
+
+def _prepare(out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]) -> Found:
+    damaged: list[str] = []
+    manifest: Mapping[str, Any] = {}
+    try:
+        manifest = read_manifest(out) or {}
+    except Damaged:
+        damaged.append(MANIFEST)
     if fresh:
-        delete_results(out, files(manifest["configuration"]) if manifest else [])
-        return
-    if manifest is None:
-        if any((out / name).exists() for name in (RUNS, PROBLEMS, VERDICTS, REPORT)):
-            raise BadInput(f"{out} holds results without a {MANIFEST}; use --fresh to delete them or another --out.")
-        return
-    found = differences(manifest["configuration"], configuration)
+        delete_results(out, files(manifest.get("configuration", configuration)))
+        (out / CELLS).mkdir(exist_ok=True)
+        return Found()
+    if manifest:
+        _refuse_other_configuration(out, manifest["configuration"], configuration)
+    elif damaged or any((out / name).exists() for name in (*TABLES, REPORT)):
+        # by its folder of cells a directory is known for one of ours; the cells know what they belong to
+        if not (out / CELLS).is_dir() or _is_older(out / MANIFEST):
+            raise BadInput(
+                f"{out} holds files of other programs, or results of an earlier version; use --fresh to delete what a "
+                f"suite writes there, or another --out."
+            )
+        damaged = [MANIFEST]
+    damaged += _discard_damaged(out, configuration)
+    if manifest.get("state") == "finished":
+        damaged += changed_tables(out, manifest)
+    (out / CELLS).mkdir(exist_ok=True)
+    return Found(manifest, damaged)
+
+
+def _is_older(path: Path) -> bool:
+    """Whether a manifest is of a version that sealed nothing."""
+    try:
+        manifest = json.loads(path.read_bytes())
+        return "seal" not in manifest and manifest["configuration"]["format"] < SEALED_SINCE
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _refuse_other_configuration(out: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    found = differences(there, here)
     if found:
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         raise BadInput(
@@ -450,14 +579,50 @@ def _refuse_other_results(
         )
 
 
-def _make_room(out: Path) -> None:
-    """Prepare the folder of cells; fails now where the disk is full or read-only."""
-    for name in (CELLS, CERTIFICATES):
-        (out / name).mkdir(exist_ok=True)
-    _sweep(out)
-    with replacing(out / CELLS / "room") as temporary:
-        temporary.write_bytes(bytes(ROOM))
-    (out / CELLS / "room").unlink()
+def _discard_damaged(out: Path, configuration: Mapping[str, Any]) -> list[str]:
+    """Delete cells that are damaged or another's, and certificates that are, or are not of this configuration."""
+    found = []
+    cells = sorted((out / CELLS).iterdir()) if (out / CELLS).is_dir() else []
+    for path in cells:
+        if CELL_FILE.fullmatch(path.name):
+            try:
+                read_rows(path)
+            except Damaged:
+                found.append(path)
+    for problem, data_hash in configuration.get("problems", {}).items():
+        path = certificate_path(out, problem)
+        if path.exists():
+            expected = {"problem": problem, "data_hash": data_hash, "code": code_of(configuration)}
+            try:
+                about = read_certificate(path)[1]
+            except Damaged:
+                about = {}
+            if any(about.get(name) != value for name, value in expected.items()):
+                found.append(path)
+    for path in found:
+        _remove(path)
+    return [str(path.relative_to(out)) for path in found]
+
+
+def code_of(configuration: Mapping[str, Any]) -> str:
+    """A hash of what the numbers of a configuration are computed by: the code and the versions of packages."""
+    return digest(configuration["environment"], configuration["code"])
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, or an empty folder in its place."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _try_room(out: Path) -> None:
+    """Fail now where the disk is full or read-only."""
+    with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=out) as file:
+        file.write(bytes(ROOM))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sweep(out: Path) -> None:
@@ -470,13 +635,20 @@ def _sweep(out: Path) -> None:
 
 def delete_results(out: Path, files: Sequence[str]) -> None:
     """Delete what this program wrote into a results directory, and nothing else; files: paths within it."""
-    for name in (RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT, *files):
-        (out / name).unlink(missing_ok=True)
+    for name in (*TABLES, MANIFEST, REPORT, *files):
+        _remove(out / name)
     if (out / CELLS).is_dir():
         for path in (out / CELLS).iterdir():
             if CELL_FILE.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+                _remove(path)
     _sweep(out)
     for folder in (CELLS, FIGURES, CERTIFICATES):
         with contextlib.suppress(OSError):  # absent, or it holds files of others
             (out / folder).rmdir()
+
+
+def what_is_kept(out: Path) -> str:
+    """The end of a sentence on a run that stopped."""
+    if (out / CELLS).is_dir():
+        return "every finished cell is kept; the same command goes on from there"
+    return f"{out / CELLS} was removed meanwhile with all finished cells; the same command starts anew"

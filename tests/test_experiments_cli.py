@@ -137,7 +137,7 @@ def test_a_directory_that_cannot_be_made_is_refused(capsys: pytest.CaptureFixtur
 def test_a_directory_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with store.open_directory(tmp_path, {}, False, lambda configuration: []):
         assert main([*SMALL, "--out", str(tmp_path)]) == 2
-    assert "another run is writing" in capsys.readouterr().err
+    assert f"another process works in {tmp_path}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -462,9 +462,10 @@ def test_results_of_another_configuration_are_refused(
     what: str, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change, expected = CHANGES[what]
-    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest = store.read_manifest(copy)
+    assert manifest is not None
     change(manifest["configuration"])
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    store.write_manifest(copy, manifest)
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file()}
     assert run(*SMALL, "--out", copy) == 2
     err = capsys.readouterr().err

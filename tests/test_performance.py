@@ -13,6 +13,7 @@ import scipy.sparse
 
 import dadapt_convex as dc
 import problems
+from experiments import store
 from experiments.performance import limits, numpy_loop
 from experiments.performance.cases import Case, Target, build, dense, one_hot
 from experiments.performance.measure import Row, interleaved, judged, measure
@@ -175,7 +176,7 @@ def test_what_was_measured_before_stays_until_the_new_is_there(tmp_path, monkeyp
 
 def test_a_quick_look_has_a_directory_of_its_own(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("experiments.performance.report._open", lambda out: seen.append(out.name) or exit(7))
+    monkeypatch.setattr("experiments.store.claimed", lambda out, prepare: seen.append(out.name) or exit(7))
     for quick in (False, True):
         with pytest.raises(SystemExit):
             execute(Options(quick=quick))
@@ -195,7 +196,7 @@ def test_an_unusable_directory_is_refused_before_any_work(tmp_path):
         execute(Options(out=tmp_path / "missing" / "out"))
     with pytest.raises(BadInput, match="--data-dir"):
         execute(Options(data_dir=tmp_path / "missing", out=tmp_path))
-    (tmp_path / "manifest.json").write_text('{"configuration": {"suite": "convex_suite"}}')
+    store.write_manifest(tmp_path, {"configuration": {"suite": "convex_suite"}})
     with pytest.raises(BadInput, match="convex_suite"):
         execute(Options(out=tmp_path))
 

@@ -118,7 +118,6 @@ def _complete(key: ProblemKey, searches: Sequence[Search], finished: Finished) -
 def redraw(out: Path) -> None:
     """The figure and the report, from the stored files alone."""
     stored = files.Stored.read(out)
-    (out / store.FIGURES).mkdir(exist_ok=True)
     figures.draw(stored, NAME)
     pages.write_convex(out)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from experiments import store
 from experiments.paper.training import MEASURED, Curves, Group
-from experiments.suite import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,6 @@ CURVES = "curves.parquet"
 ACCURACY, TUNING, PRACTICE, VERSIONS, SENSITIVITY, RATES, TOY = (
     "accuracy.csv", "tuning.csv", "practice.csv", "versions.csv", "sensitivity.csv", "learning_rates.csv", "toy.csv",
 )  # fmt: skip
-TABLES = (ACCURACY, TUNING, PRACTICE, VERSIONS, SENSITIVITY, RATES, TOY)
 COLUMNS = {
     store.PROBLEMS: (
         "suite", "problem", "title", "data", "m", "p", "classes", "storage", "source", "sha256", "data_hash", "notes",
@@ -47,6 +45,12 @@ COLUMNS = {
 }  # fmt: skip
 TEXTS = {"suite", "problem", "title", "data", "storage", "source", "sha256", "data_hash", "notes", "method", "label",
          "origin", "chosen", "where", "note", "adaptive", "tuned", "option", "step", "version"}  # fmt: skip
+TABLES_OF = {
+    "paper_convex": (CURVES, store.PROBLEMS, ACCURACY, TUNING, PRACTICE, VERSIONS),
+    "paper_sensitivity": (CURVES, store.PROBLEMS, SENSITIVITY),
+    "paper_learning_rates": (CURVES, store.PROBLEMS, RATES),
+    "paper_toy": (CURVES, TOY),
+}
 FIGURES_OF = {
     "paper_convex": ("accuracy",),
     "paper_sensitivity": ("sensitivity",),
@@ -109,13 +113,12 @@ class Stored:
 
     @classmethod
     def read(cls, out: Path) -> Stored:
-        """Read a results directory; BadInput where it holds no finished results."""
-        require(out, CURVES, store.PROBLEMS, store.MANIFEST)
-        return cls(out, read_curves(out), read_table(out, store.PROBLEMS), store.read_manifest(out) or {})
+        """Read a results directory; BadInput where it holds no finished results, or damaged ones."""
+        manifest = store.checked_manifest(out, (CURVES, store.PROBLEMS))
+        return cls(out, read_curves(out), read_table(out, store.PROBLEMS), manifest)
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables."""
-        require(self.out, name)
         return read_table(self.out, name)
 
     @property
@@ -127,13 +130,6 @@ class Stored:
     def configuration(self) -> dict[str, Any]:
         """The manifest's configuration."""
         return dict(self.manifest["configuration"])
-
-
-def require(out: Path, *names: str) -> None:
-    """BadInput where one of the files is missing."""
-    missing = [name for name in names if not (out / name).is_file()]
-    if missing:
-        raise BadInput(f"{out} holds no finished results: {', '.join(missing)} missing; run the suite first.")
 
 
 def read_curves(out: Path) -> dict[tuple[str, str], Curves]:

@@ -54,7 +54,6 @@ def row(search: Search, key: ProblemKey, finished: Mapping[Group, Curves]) -> di
 def redraw(out: Path) -> None:
     """The figure and the report, from the stored files alone."""
     stored = files.Stored.read(out)
-    (out / store.FIGURES).mkdir(exist_ok=True)
     figures.draw(stored, NAME)
     pages.write_learning_rates(out)
 

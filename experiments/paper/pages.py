@@ -173,7 +173,6 @@ def write_learning_rates(out: Path) -> None:
 
 def write_toy(out: Path) -> None:
     """The final d from each d_0, against D/(1 + sqrt 3)."""
-    files.require(out, TOY, store.MANIFEST)
-    manifest = store.read_manifest(out) or {}
+    manifest = store.checked_manifest(out, (TOY,))
     rows = [dict(row) for _, row in files.read_table(out, TOY).iterrows()]
     write("paper_toy", out, {"rows": rows, "configuration": manifest["configuration"]}, manifest)

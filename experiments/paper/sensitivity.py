@@ -56,7 +56,6 @@ def execute(options: Options) -> int:
 def redraw(out: Path) -> None:
     """The figure and the report, from the stored files alone."""
     stored = files.Stored.read(out)
-    (out / store.FIGURES).mkdir(exist_ok=True)
     figures.draw(stored, NAME)
     pages.write_sensitivity(out)
 

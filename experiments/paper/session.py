@@ -14,8 +14,8 @@ from typing import Any
 from experiments import provenance, store
 from experiments.cells import Failure
 from experiments.figure_names import FORMATS
-from experiments.paper.files import CURVES, FIGURES_OF, TABLES
-from experiments.processes import Stopped
+from experiments.paper.files import FIGURES_OF, TABLES_OF
+from experiments.processes import Stopped, how_many
 from experiments.suite import BadInput, Options
 
 OK, PROBLEM = 0, 1
@@ -41,7 +41,8 @@ class Session:
 
         self.console = terminal.console()
         self.begun, self.started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
-        self.earlier: list[Any] = []
+        self.found, self.files = store.Found(), dict[str, str]()
+        self.jobs = how_many(self.options.jobs)  # the largest number of processes
 
     @property
     def suite(self) -> str:
@@ -52,11 +53,6 @@ class Session:
     def out(self) -> Path:
         """The results directory; a first look has its own, so as not to stand in the way of the whole suite."""
         return self.options.out or store.DEFAULT_PARENT / (self.suite + ("_quick" if self.options.quick else ""))
-
-    @property
-    def jobs(self) -> int:
-        """The number of processes."""
-        return self.options.jobs or provenance.available_cores()
 
     def say(self, text: str) -> None:
         """A line on standard output, as it stands."""
@@ -76,22 +72,23 @@ class Session:
 
         BadInput where it holds other results or cannot be written; KeyboardInterrupt passes through.
         """
-        with store.open_directory(self.out, self.configuration, self.options.fresh, files_of):
-            self.earlier = (store.read_manifest(self.out) or {}).get("sessions", [])
+        with store.open_directory(self.out, self.configuration, self.options.fresh, files_of) as self.found:
+            self.files = self.found.manifest.get("files", {})
+            if self.found.line:
+                self.say(self.found.line)
             self.write_manifest("running")
             try:
                 body()
             except KeyboardInterrupt:
-                self.write_manifest("interrupted")
-                raise
+                with contextlib.suppress(store.StoreError):
+                    self.write_manifest("interrupted")
+                raise KeyboardInterrupt(store.what_is_kept(self.out)) from None
             except store.StoreError as error:
-                raise BadInput(f"{error}; what is finished is kept, and the same command goes on from there.") from None
+                raise BadInput(f"{error}; {store.what_is_kept(self.out)}.") from None
             except Stopped as error:
-                self.say(f"stopped: {error}; the same command goes on from there.")
                 self.write_manifest("stopped")
+                self.say(f"stopped: {error}; {store.what_is_kept(self.out)}.")
                 return PROBLEM
-            with contextlib.suppress(OSError):  # no certificates belong to these suites
-                (self.out / store.CERTIFICATES).rmdir()
         for what, failure in self.failures.items():
             self.say(f"failed: {what}: {failure.reason}")
         self.say(f"report: {self.out / store.REPORT}")
@@ -99,6 +96,7 @@ class Session:
 
     def close(self, redraw: Callable[[Path], None]) -> None:
         """Draw and write the report; the manifest before it, which it shows, and after it, with the time that took."""
+        self.files = store.hashes(self.out, TABLES_OF[self.suite])
         self.write_manifest("finished")
         with self.timed("figures"):
             redraw(self.out)
@@ -120,11 +118,12 @@ class Session:
                 "configuration": self.configuration,
                 "seeds": list(range(self.configuration.get("seeds", 0))),
                 **self.facts,
+                "files": self.files,
                 "failed": [{"what": what, "reason": failure.reason} for what, failure in self.failures.items()],
                 **provenance.commit(),
                 "versions": provenance.versions(),
                 "machine": provenance.machine(),
-                "sessions": [*self.earlier, this],
+                "sessions": [*self.found.manifest.get("sessions", []), this],
             },
         )
 
@@ -138,8 +137,9 @@ def same_code() -> dict[str, Any]:
 def files_of(configuration: Mapping[str, Any]) -> list[str]:
     """What a run of this configuration leaves beside the files that every suite writes; --fresh deletes it."""
     if configuration.get("suite") in FIGURES_OF:
-        figures = FIGURES_OF[configuration["suite"]]
-        return [CURVES, *TABLES, *(f"{store.FIGURES}/{name}.{form}" for name in figures for form in FORMATS)]
+        suite = configuration["suite"]
+        figures = [f"{store.FIGURES}/{name}.{form}" for name in FIGURES_OF[suite] for form in FORMATS]
+        return [*TABLES_OF[suite], *figures]
     from experiments.runner import named_files
 
     return named_files(dict(configuration))

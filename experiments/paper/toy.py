@@ -86,9 +86,7 @@ def redraw(out: Path) -> None:
     """The figure and the report, from the stored files alone."""
     import pandas as pd
 
-    files.require(out, files.CURVES, files.TOY, store.MANIFEST)
-    manifest = store.read_manifest(out) or {}
-    (out / store.FIGURES).mkdir(exist_ok=True)
+    manifest = store.checked_manifest(out, (files.CURVES, files.TOY))
     figures.draw_toy(out, pd.read_parquet(out / files.CURVES), PAPER, bool(manifest.get("quick")))
     pages.write_toy(out)
 

@@ -7,7 +7,6 @@ pendigits ends at 95.8 % of accuracy from there and at 96.2 % from x0 = 0; 95.8 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -81,11 +80,12 @@ class Task:
 
     @property
     def identity(self) -> str:
-        """A hash of everything the numbers depend on, beside the code; the suite is not among it."""
+        """A hash of everything the numbers depend on; the suite is not among it."""
         hyper = [list(pair) for pair in self.group.config.hyper]
         return store.digest(
-            "paper", store.FORMAT, self.group.problem.name, self.group.problem.data_hash, self.group.config.name, hyper,
-            self.group.start, self.training.epochs, self.training.batch_size, self.training.schedule, list(self.seeds),
+            "paper", store.FORMAT, self.group.problem.code, self.group.problem.name, self.group.problem.data_hash,
+            self.group.config.name, hyper, self.group.start, self.training.epochs, self.training.batch_size,
+            self.training.schedule, list(self.seeds),
         )  # fmt: skip
 
     def path(self, out: Path) -> Path:
@@ -179,9 +179,6 @@ def train(group: Group, training: Training, seed: int) -> Curves:
 
 def write(path: Path, seeds: Sequence[int], curves: Curves) -> None:
     """Store curves as Parquet: a row per seed and epoch, messages and seconds in the metadata."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     epochs = curves.f.shape[1]
     columns = {
         "seed": np.repeat(np.asarray(seeds), epochs),
@@ -189,16 +186,11 @@ def write(path: Path, seeds: Sequence[int], curves: Curves) -> None:
         **{name: getattr(curves, name).ravel() for name in MEASURED},
     }
     about = {"messages": curves.messages, "seconds": curves.seconds, "seeds": len(seeds)}
-    table = pa.table(columns).replace_schema_metadata({"dadapt": json.dumps(about)})
-    with store.replacing(path) as temporary:
-        pq.write_table(table, temporary)
+    store.write_rows(path, columns, about)
 
 
 def read(path: Path) -> Curves:
-    """Curves as they were stored."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    about = json.loads((table.schema.metadata or {})[b"dadapt"])
-    columns = {name: table.column(name).to_numpy().reshape(about["seeds"], -1) for name in MEASURED}
+    """Curves as they were stored; Damaged where there are none."""
+    columns, about = store.read_rows(path)
+    columns = {name: columns[name].reshape(about["seeds"], -1) for name in MEASURED}
     return Curves(**columns, messages=tuple(about["messages"]), seconds=about["seconds"])

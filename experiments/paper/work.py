@@ -116,10 +116,11 @@ def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_pro
         chosen = here
     training = Training(epochs=options.epochs or (quick_epochs if options.quick else epochs), seeds=options.seeds)
     data_dir = None if options.data_dir is None else str(options.data_dir)
+    code = store.code_of(same_code())
     keys, facts = [], []
     for choice in chosen:
         problem = _problem(choice.problem, data_dir)
-        keys.append(ProblemKey(choice.problem, problem.identity, data_dir))
+        keys.append(ProblemKey(choice.problem, problem.identity, data_dir, code))
         about = problem_facts(suite, problem, keys[-1].data_hash)
         facts.append({**about, "title": choice.title, "data": choice.data, "classes": problem.oracle.classes or 2})
     return Plan(chosen, keys, facts, absent, training)
@@ -260,14 +261,20 @@ def _run(session: Session, made: Plan, work: Work, missing: Sequence[Task], what
 def _take_over(session: Session, wanted: Sequence[Task]) -> None:
     """Copy tasks that another suite of the paper has stored beside this one, made by the same code."""
     missing = [task for task in wanted if not task.path(session.out).is_file()]
-    taken, sources = 0, dict[str, None]()
-    for folder in _siblings(session) if missing else ():
+    taken, sources, damaged = 0, dict[str, None](), []
+    for folder in _siblings(session):
         for task in missing:
             if task.path(folder).is_file() and not task.path(session.out).is_file():
-                with store.replacing(task.path(session.out)) as temporary:
-                    temporary.write_bytes(task.path(folder).read_bytes())
+                try:
+                    read(task.path(folder))
+                    store.write_bytes(task.path(session.out), store.read_sealed(task.path(folder)))
+                except store.Damaged:
+                    damaged.append(f"{folder.name}/{store.CELLS}/{task.path(folder).name}")
+                    continue
                 taken += len(task.seeds)
                 sources[folder.name] = None
+    if damaged:
+        session.say(f"damaged or of other runs, not taken over: {store.some(damaged)}")
     if taken:
         session.facts["runs_taken_over"] = session.facts.get("runs_taken_over", 0) + taken
         session.say(f"{taken} runs are taken over from {', '.join(sources)} beside {session.out.name}")
@@ -276,7 +283,4 @@ def _take_over(session: Session, wanted: Sequence[Task]) -> None:
 def _siblings(session: Session) -> Iterator[Path]:
     for folder in sorted(session.out.parent.glob("paper_*")):
         if folder != session.out and (folder / store.CELLS).is_dir():
-            with contextlib.suppress(BadInput):
-                there = (store.read_manifest(folder) or {}).get("configuration", {})
-                if all(there.get(name) == value for name, value in same_code().items()):
-                    yield folder
+            yield folder

@@ -65,9 +65,6 @@ FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER, *MINI_BATCHES), rounds=15, cold_r
 QUICK = Effort(cases=(*BUILT_IN, A9A, *MINI_BATCHES), rounds=5, cold_rounds=1, process_rounds=1)
 
 
-PROBE = "probe"  # written before any work, to see that the directory can be
-
-
 def redraw(out: Path) -> None:
     """Nothing: the table is the result."""
     raise BadInput(
@@ -77,14 +74,19 @@ def redraw(out: Path) -> None:
 
 def execute(options: Options, effort: Effort | None = None) -> int:
     """Measure, write the files, show the table; 1 where two loops do not compute the same."""
-    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     chosen = effort or (QUICK if options.quick else FULL)
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise BadInput(f"--data-dir {options.data_dir} is no directory.")
     out = options.out or store.DEFAULT_PARENT / ("performance_quick" if options.quick else "performance")
-    _open(out)
-    terminal = console()
+    with store.claimed(out, lambda: _find(out)) as found:
+        return _measure(out, options, chosen, found)
 
+
+def _measure(out: Path, options: Options, chosen: Effort, found: store.Found) -> int:
+    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    terminal = console()
+    if found.line:
+        terminal.print(found.line, markup=False, soft_wrap=True)
     rows, absent = collect(chosen, options.data_dir, lambda text: terminal.print(text, markup=False))
     manifest = {
         "state": "finished",
@@ -110,7 +112,7 @@ def execute(options: Options, effort: Effort | None = None) -> int:
     try:
         store.write_csv(out / CSV, [asdict(row) for row in rows], COLUMNS)
         store.write_text(out / MARKDOWN, markdown(rows, absent, manifest))
-        store.write_manifest(out, manifest)
+        store.write_manifest(out, {**manifest, "files": store.hashes(out, (CSV, MARKDOWN))})
     except store.StoreError as error:
         raise BadInput(f"{error}; use another --out.") from None
 
@@ -128,24 +130,18 @@ def execute(options: Options, effort: Effort | None = None) -> int:
     return OK if same else PROBLEM
 
 
-def _open(out: Path) -> None:
-    """Refuse, before any work, a directory that cannot be written or holds another suite's results."""
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out} is a file; --out takes a directory.")
-    if not out.parent.is_dir() and out.parent != store.DEFAULT_PARENT:
-        raise BadInput(f"{out.parent} is no directory; --out takes a directory inside one that exists.")
-    suite = (store.read_manifest(out) or {"configuration": {}})["configuration"].get("suite", "performance")
+def _find(out: Path) -> store.Found:
+    """What was there before; BadInput where that is another suite's."""
+    try:
+        manifest = store.read_manifest(out) or {}
+    except store.Damaged:
+        if not (out / CSV).exists():
+            raise BadInput(f"{out / store.MANIFEST} is not one of this suite, or damaged; use another --out.") from None
+        return store.Found({}, [store.MANIFEST])
+    suite = manifest.get("configuration", {}).get("suite", "performance")
     if suite != "performance":
         raise BadInput(f"{out} holds results of the suite {suite}; use another --out.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with store.replacing(out / PROBE) as temporary:
-            temporary.write_bytes(bytes(store.ROOM))
-        (out / PROBE).unlink()
-    except store.StoreError as error:
-        raise BadInput(f"{error}; use another --out.") from None
-    except OSError as error:
-        raise BadInput(f"cannot write to {out}: {error.strerror or error}; use another --out.") from None
+    return store.Found(manifest, store.changed_tables(out, manifest))
 
 
 def collect(effort: Effort, data_dir: Path | None, say: Callable[[str], None]) -> tuple[list[Row], list[str]]:

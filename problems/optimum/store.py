@@ -37,11 +37,11 @@ def load(name: str) -> Optimum | None:
     """The optimum stored under this key, with the seconds it took then."""
     path = _path(name)
     stored = None if path is None else load_npz(path, notice=True)
-    if stored is None:
+    if stored is None or stored[1].get("key") != name:  # a file of another optimum under this name is none
         return None
     try:
         return from_arrays(*stored)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         # written by other code under the same FORMAT: absent, as far as this code is concerned
         return None
 
@@ -76,7 +76,8 @@ def save(name: str, optimum: Optimum) -> None:
     path = _path(name)
     if path is None or optimum.seconds < WORTH_KEEPING:
         return
-    save_npz(path, *to_arrays(optimum))
+    arrays, meta = to_arrays(optimum)
+    save_npz(path, arrays, {**meta, "key": name})
 
 
 def _path(name: str) -> Path | None:
