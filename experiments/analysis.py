@@ -22,9 +22,10 @@ from experiments.output import shortened, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
+VERDICTS = ("VERIFIED", "TIGHT", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
 # In a cell that stands for several runs the gravest verdict is shown.
-GRAVITY = ("VIOLATED", "UNDECIDED", "VERIFIED", "NOT_APPLICABLE")
+GRAVITY = ("VIOLATED", "UNDECIDED", "TIGHT", "VERIFIED", "NOT_APPLICABLE")
+HOLDS = ("VERIFIED", "TIGHT")
 
 TITLES = {"avg": "weighted average", "best": "best iterate", "last": "last iterate"}
 
@@ -91,10 +92,10 @@ def summary_by_problem(verdicts: pd.DataFrame, rates: Collection[str]) -> dict[s
 
 
 def _summary(rows: pd.DataFrame, rates: Collection[str]) -> dict[str, Any]:
-    """Counts; the largest ratio, infinite ones included, of what is violated, else of verified rates, and where."""
+    """Counts; the largest ratio, infinite ones included, of what is violated, else of rates that hold, and where."""
     counts = rows["verdict"].value_counts()
     violated = rows["verdict"] == "VIOLATED"
-    asked = violated if violated.any() else (rows["verdict"] == "VERIFIED") & rows["theorem"].isin(rates)
+    asked = violated if violated.any() else rows["verdict"].isin(HOLDS) & rows["theorem"].isin(rates)
     found: dict[str, Any] = {"worst_ratio": None, "theorem": "", "problem": "", "method": ""}
     ratios = rows["worst_ratio"].where(asked).astype(float)
     if ratios.notna().any():
@@ -526,13 +527,14 @@ PRINTED = {
 
 HEAT_COLOURS = {
     "VERIFIED": ("#CFE8DF", "#0B4F3C"),
+    "TIGHT": ("#9CC4E4", "#0F3250"),
     "UNDECIDED": ("#F7D98C", "#5A3E00"),
     "VIOLATED": ("#B2182B", "#FFFFFF"),
     "NOT_APPLICABLE": ("#EFEFEF", "#AAAAAA"),
 }
 
 
-LEGEND_WIDTH = 5.2  # inches, of the heat map's
+LEGEND_WIDTH = 5.8  # inches, of the heat map's
 # The heat map grows with names of more characters than this, by so many inches for each.
 USUAL_NAME, LETTER = 26, 0.07
 
@@ -573,10 +575,10 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
         patches = [
             Patch(facecolor=HEAT_COLOURS[v][0], edgecolor="#E3B94B" if v == "UNDECIDED" else "none",
                   hatch="////" if v == "UNDECIDED" else None, label=v.replace("_", " ").lower())
-            for v in ("VERIFIED", "UNDECIDED", "VIOLATED", "NOT_APPLICABLE")
+            for v in ("VERIFIED", "TIGHT", "UNDECIDED", "VIOLATED", "NOT_APPLICABLE")
         ]  # fmt: skip
         figure.legend(
-            handles=patches, loc="outside lower center", ncols=4, frameon=False,
+            handles=patches, loc="outside lower center", ncols=5, frameon=False,
             title="largest left side / right side over the methods that claim the theorem", title_fontsize=7.5,
         )  # fmt: skip
     return figure

@@ -125,6 +125,7 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
     """The run with its verdicts; KeyboardInterrupt passes through."""
     import dadapt_convex as dc
     from dadapt_convex.run import INTERRUPTED
+    from dadapt_convex.theory import FLOAT64, claims
 
     method, hyper = cell.config.method, dict(cell.config.hyper)
     if cell.config.stochastic:  # rows where the deterministic methods have theirs
@@ -133,8 +134,16 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
         why = "x0 is a minimiser already" if optimum.D_hi == 0 else "the problem has no minimiser"
         note = f"not run: needs D, and {why}"
         verdicts = [
-            {"theorem": name, "verdict": dc.theory.NOT_APPLICABLE, "worst_ratio": None, "k": None, "note": note}
-            for name in claim_names(method)
+            {
+                "theorem": theorem.name,
+                "kind": theorem.kind,
+                "verdict": dc.theory.NOT_APPLICABLE,
+                "worst_ratio": None,
+                "k": None,
+                "arithmetic": FLOAT64,
+                "note": note,
+            }
+            for theorem in claims(method)
         ]
         return store.CellResult(NOT_RUN, note, hyper=hyper, verdicts=verdicts)
 
@@ -161,11 +170,6 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
 def _needs_D(config: MethodConfig) -> bool:
     given = dict(config.hyper)
     return any(h.known == "D" and h.name not in given for h in config.method.hyper)
-
-
-def claim_names(method: Any) -> list[str]:
-    """The names of the theorems that a method claims."""
-    return [getattr(claim, "name", claim) for claim in method.claims]
 
 
 def _rows(table: Any) -> list[list[Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dadapt_convex import Kernel
 from dadapt_convex.kept_code import compiled_folder
+from dadapt_convex.run import FAULTS
 from experiments import provenance, store
 from experiments.cells import (
     NOT_RUN,
@@ -291,7 +292,7 @@ class _Session:
         store.write_csv(made.out / store.VERDICTS, verdicts, VERDICT_COLUMNS)
         self.files = store.hashes(made.out, store.TABLES)
         for cell, result in results:
-            if result.status == "not finite":
+            if result.status in FAULTS:
                 self.failures[cell] = Failure(result.message)
         loading = sum(result.compile_seconds for _, result in results)  # once in each process
         self.seconds["compile"] = round(self.seconds.get("compile", 0.0) + loading, 3)

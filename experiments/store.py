@@ -53,7 +53,7 @@ ITERATES = ("avg", "best", "last")
 TRACE_OF = {"avg": "f_avg", "best": "f_best", "last": "f"}
 PROBLEM_FLOATS = ("G", "G_inf", "f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "optimum_seconds")
 VERDICT_FLOATS = ("worst_ratio", "k")
-VERDICT_COLUMNS = ("theorem", "verdict", "worst_ratio", "k", "note")
+VERDICT_COLUMNS = ("theorem", "kind", "verdict", "worst_ratio", "k", "arithmetic", "note")
 
 
 class StoreError(BadInput):

@@ -25,13 +25,13 @@ SECONDS_BETWEEN_LOOKS = 2.0
 MEASURED = 5
 # Columns where output is no terminal: more than any table has, so that no name is wrapped or cut.
 UNLIMITED = 10_000
-VERDICTS = ("VERIFIED", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
+VERDICTS = ("VERIFIED", "TIGHT", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
 HEADINGS = {"NOT_APPLICABLE": "n/a"}
 LEGEND = (
     "ratio: left side / right side at the worst checkpoint, at most 1 where a theorem holds; the largest among the "
     "convergence rates, or among what is violated. n/a: an assumption is not met."
 )
-STYLES = {"VERIFIED": "green", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
+STYLES = {"VERIFIED": "green", "TIGHT": "cyan", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
 
 
 class Advance(Protocol):

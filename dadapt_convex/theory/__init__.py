@@ -19,6 +19,7 @@ from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.rounded import Rounded, plain
 from dadapt_convex.theory.theorem import (
     DEFINITION,
+    FLOAT64,
     LEMMA,
     NOT_APPLICABLE,
     RATE,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFINITION",
+    "FLOAT64",
     "LEMMA",
     "NOT_APPLICABLE",
     "RATE",
