@@ -619,24 +619,26 @@ class _State:
     def _append_row(self) -> None:
         """A row of a deterministic run, and what rounding may have done to it."""
         t, at = self.totals, self.problem.oracle.value_at
-        weight = driver.total(t, driver.WEIGHT)
-        with np.errstate(over="ignore", invalid="ignore"):  # x_{k+1} may be infinite; step k + 1 will say so
-            x_next_dist = float(np.linalg.norm(self.iterates[self.k % 2] - self.x0))
+        x_next = self.iterates[self.k % 2]
+        with np.errstate(all="ignore"):  # sums may overflow; x_{k+1} may be infinite, and step k + 1 will say so
+            weight, S, w2_g2, w_gx = (driver.total(t, i) for i in (driver.WEIGHT, driver.S, driver.W2_G2, driver.W_GX))
+            f_mean = driver.total(t, driver.W_F) / weight if weight > 0 else t[driver.F]
+            x_next_dist = float(np.linalg.norm(x_next - self.x0))
         row = {
             "k": self.k,
             "f": t[driver.F],
             "f_avg": at(self.x_avg, self.z_avg),
             "f_best": t[driver.F_BEST],
-            "f_mean": driver.total(t, driver.W_F) / weight if weight > 0 else t[driver.F],
+            "f_mean": f_mean,
             "g_norm": math.sqrt(t[driver.G2]),
             "g_max": math.sqrt(t[driver.G2_MAX]),
             "g0_norm": math.sqrt(t[driver.G0_2]),
             "x_dist": math.sqrt(t[driver.X_DIST2]),
             "x_next_dist": x_next_dist,
-            "S": driver.total(t, driver.S),
+            "S": S,
             "weight_sum": weight,
-            "sum_w2_g2": driver.total(t, driver.W2_G2),
-            "sum_w_gx": driver.total(t, driver.W_GX),
+            "sum_w2_g2": w2_g2,
+            "sum_w_gx": w_gx,
             "sum_w_g": math.sqrt(t[driver.WG2]),
             **self._named_scalars(),
         }

@@ -24,6 +24,8 @@ REPLAYED_COORDINATES = 4_000
 # Inputs are changed at random by up to so many roundings, to see what rounding may do to the outputs, and outputs may
 # differ by so many times what these changes do.
 NUDGE, NUDGES, SLACK = 4.0, 3, 64.0
+# Squares and sums of squares are normal numbers, with room, between these.
+SMALLEST_SQUARE, LARGEST_SQUARE = 1e-290, 1e290
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,6 +88,13 @@ def run_step(step: Callable[..., float], t: Transition, x_next: float = 0.0) -> 
     with np.errstate(all="ignore"):
         weight = step(t.k, t.f, t.g2, g, x, after, vectors, scalars, hyper)
     return Outcome(after, vectors, scalars, np.array([weight], dtype=np.float64))
+
+
+def within_range(t: Transition) -> bool:
+    """Whether squares of what the step left are normal numbers: beyond, no rounding is relative."""
+    sizes = np.abs(np.concatenate([t.scalars_after, [t.weight], [t.f]]))
+    sizes = sizes[sizes > 0]
+    return not (np.any(sizes < SMALLEST_SQUARE) or np.any(sizes > LARGEST_SQUARE))
 
 
 def replayed(transitions: Sequence[Transition]) -> list[Transition]:

@@ -279,7 +279,7 @@ ONLY_BY_DEFINITION = {
     "gradient descent, G^2 left out", "gradient descent, x moved twice as far",
     "AdaGrad, squares counted twice", "AdaGrad, squares one step late",
     "SGD, G doubled", "SGD, d without the maximum",
-    "Adam, s_{k+1} in r", "Adam, d_hat without 1 - b",
+    "Adam, s_{k+1} in r", "Adam, d_hat without 1 - b", "Adam, x moved twice as far",
     *(name for name in BREAKS if name.startswith("schedule, ")),
 }  # fmt: skip
 
@@ -464,7 +464,7 @@ def test_a_bound_for_the_constant_schedule_is_false_for_another():
     found = dc.check(run, problem.optimum(), theorems=anyway).set_index("theorem")["verdict"]
     assert found[["D1", "D3"]].eq(NOT_APPLICABLE).all()
     assert VIOLATED in set(found[["D1 anyway", "D3 anyway"]])
-    assert found[["L1", "I2", "I3"]].eq(VERIFIED).all()
+    assert found[["L1", "I2", "I3"]].isin(HOLDS).all()
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -497,14 +497,16 @@ def test_skewed_noise_drives_the_estimate_above_D_in_three_of_four_runs():
 
 @pytest.mark.parametrize("method", dc.methods())
 @pytest.mark.parametrize("given", [{"batch_size": 8}, {"noise": "gaussian(0.5)"}], ids=str)
-def test_a_stochastic_run_never_has_a_verdict(method, given):
+def test_a_stochastic_run_has_no_verdict_on_a_bound(method, given):
     problem = problems.hinge(A, B)
     known = {"D": 2.0, "eta": 2.0, "f_star": 0.2}
     hyper = {name: v for name, v in known.items() if name in dc.get_method(method).parameters}
     run = dc.solve(problem, method, steps=200, **given, **hyper)
     for optimum in (problem.optimum(), None):
         found = dc.check(run, optimum)
-        assert set(found["verdict"]) == {NOT_APPLICABLE}
+        bounds = found["kind"] != "definition"
+        assert set(found.loc[bounds, "verdict"]) == {NOT_APPLICABLE}
+        assert set(found.loc[~bounds, "verdict"]) <= {VERIFIED, NOT_APPLICABLE}  # an iteration is what it is
         assert (found["note"] != "").all()
     assert dc.gap_bounds(run, problem.optimum()).empty
 
@@ -552,7 +554,7 @@ def test_nothing_about_f_star_is_verified_where_it_is_not_known_from_below(metho
     known = dc.check(run, problem.optimum()).set_index("theorem")
     found = dc.check(run, Interval(f_lo, 0.0, 1.0, 1.0, np.zeros(1))).set_index("theorem")
     needs = [name for name in found.index if "f*" in dc.theorems()[name].statement]
-    needs = [name for name in needs if known.loc[name, "verdict"] == VERIFIED]
+    needs = [name for name in needs if known.loc[name, "verdict"] in HOLDS]
     assert needs
     assert found.loc[needs, "verdict"].eq(UNDECIDED).all(), found.to_string()
 
@@ -565,7 +567,7 @@ def test_an_identity_that_is_off_by_1e9th_is_violated(columns):
     assert VIOLATED not in set(dc.check(run, problem.optimum())["verdict"])
     rows = [{**row, columns: row[columns] * (1 + 1e-9)} for row in run.rows]
     found = dc.check(replace(run, rows=rows), problem.optimum()).set_index("theorem")["verdict"]
-    assert VIOLATED in set(found[["I1", "definition_d_hat", "definition_gamma", "definition_x"]])
+    assert VIOLATED in set(found[["I1", "definition_d_hat", "definition_gamma", "definition_s"]])
 
 
 def test_the_optimum_of_a_ball_serves_what_holds_for_any_point_alone():
@@ -704,7 +706,7 @@ def test_G_inf_too_small_makes_the_claims_inapplicable():
 def test_weight_decay_makes_the_claims_about_f_inapplicable(method):
     """The method then minimises another function."""
     found = verdicts(method, problems.norm2(4), weight_decay=0.5)
-    about_f = [name for name in found.index if dc.theorems()[name].uses_optimum]
+    about_f = [name for name in found.index if dc.theorems()[name].uses_optimum and name != "regret"]
     assert found.loc[about_f, "verdict"].eq(NOT_APPLICABLE).all()
     assert found.loc[about_f, "note"].str.contains(r"needs (?:weight_decay=0.0|momentum=0.0)").all()
 

@@ -65,7 +65,6 @@ METHOD = Method(
         "regret",
         "definition_adagrad_gamma",
         "definition_s",
-        "definition_x",
         "definition_adagrad_norm_dual_averaging",
     ),
 )

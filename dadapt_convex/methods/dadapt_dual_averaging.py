@@ -90,6 +90,6 @@ METHOD = Method(
         "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
         "I1", "I2", "I2_comparator", "I3", "I3_simple", "regret",
         "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_weights", "definition_s",
-        "definition_x", "definition_dadapt_dual_averaging",
+        "definition_dadapt_dual_averaging",
     ),
 )  # fmt: skip

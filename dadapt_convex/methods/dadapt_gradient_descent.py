@@ -76,7 +76,7 @@ METHOD = Method(
         "gd_D3", "gd_D3_a_priori", "gd_rate", "gd_asymptotic",
         "L1", "L1_half_distance", "gd_D1", "gd_D2",
         "I1", "I2", "I2_comparator", "I3", "I3_simple", "regret",
-        "gd_definition_d_hat", "definition_s", "definition_x",
+        "gd_definition_d_hat", "definition_s",
         "definition_dadapt_gradient_descent",
     ),
 )  # fmt: skip

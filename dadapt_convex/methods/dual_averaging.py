@@ -62,7 +62,6 @@ METHOD = Method(
         "regret",
         "definition_nesterov_gamma",
         "definition_s",
-        "definition_x",
         "definition_dual_averaging",
     ),
 )

@@ -128,10 +128,6 @@ def _definition_a(c: Case) -> Sides:
     return Sides(c.a_norm2, c.p * c.hyper["G_inf"] ** 2 + c.S)
 
 
-def _definition_x(c: Case) -> Sides:
-    return Sides(c.x_next_dist, c.As_norm)
-
-
 @definition
 def _algorithm_3(t: Steps) -> dict[str, Any]:
     """Algorithm 3 with rate, momentum, weight decay and the released convention, and the sums of its analysis."""
@@ -299,18 +295,6 @@ THEOREMS = (
         sides=_definition_a,
         relation="=",
         assumptions=(hyper_is("convention", "paper"), no_weight_decay),
-        schedule="any",
-        uses_optimum=False,
-    ),
-    Theorem(
-        name="ada_definition_x",
-        kind=DEFINITION,
-        statement="||x_{n+1} - x_0|| = ||A_{n+1}^-1 s_{n+1}||",
-        source=DM23,
-        needs=("As_norm",),
-        sides=_definition_x,
-        relation="=",
-        assumptions=(hyper_is("momentum", 0.0),),
         schedule="any",
         uses_optimum=False,
     ),

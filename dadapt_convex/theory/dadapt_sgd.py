@@ -25,7 +25,6 @@ from dadapt_convex.theory.theorem import (
     Case,
     Sides,
     Theorem,
-    first_row,
     has_weight,
     no_weight_decay,
 )
@@ -58,15 +57,6 @@ def _d_hat_bound(c: Case) -> Sides:
 
 def _definition_d_hat(c: Case) -> Sides:
     return Sides(c.d_hat * c.s_norm, 2 * c.sum_lambda_gs)
-
-
-def _definition_x(c: Case) -> Sides:
-    return Sides(c.x_next_dist, (1 - c.hyper["momentum"]) * c.s_norm)
-
-
-def _whole_or_first(c: Case) -> Any:
-    """Without momentum everywhere, with momentum at the first step: x_1 - x_0 = -(1 - beta) s_1."""
-    return np.ones_like(c.k, dtype=bool) if c.hyper["momentum"] == 0 else first_row(c)
 
 
 @definition
@@ -132,18 +122,6 @@ THEOREMS = (
         sides=_definition_d_hat,
         relation="=",
         rows=_s_not_zero,
-        schedule="any",
-        uses_optimum=False,
-    ),
-    Theorem(
-        name="sgd_definition_x",
-        kind=DEFINITION,
-        statement="||x_1 - x_0|| = (1 - beta) ||s_1||; without momentum ||x_{n+1} - x_0|| = ||s_{n+1}||",
-        source=DM23,
-        needs=("momentum", "s_norm"),
-        sides=_definition_x,
-        relation="=",
-        rows=_whole_or_first,
         schedule="any",
         uses_optimum=False,
     ),

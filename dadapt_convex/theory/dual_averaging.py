@@ -80,10 +80,6 @@ def _adagrad_rate(c: Case) -> Sides:
     return gap_sides(c, total / c.k)
 
 
-def _position(c: Case) -> Sides:
-    return Sides(c.x_next_dist, c.gamma * c.s_norm)
-
-
 def _sum_of_subgradients(c: Case) -> Sides:
     return Sides(c.s_norm, c.sum_w_g)
 
@@ -202,17 +198,6 @@ THEOREMS = (
         iterate="average",
         figure=True,
         comparator=True,
-    ),
-    Theorem(
-        name="definition_x",
-        kind=DEFINITION,
-        statement="||x_{n+1} - x_0|| = gamma_{n+1} ||s_{n+1}||",
-        source=NESTEROV,
-        needs=("gamma", "s_norm"),
-        sides=_position,
-        relation="=",
-        uses_optimum=False,
-        schedule="any",
     ),
     Theorem(
         name="definition_nesterov_gamma",

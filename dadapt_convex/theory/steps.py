@@ -16,7 +16,7 @@ from dadapt_convex.oracle import Vector
 from dadapt_convex.run import Run
 from dadapt_convex.theory.rounded import EPS, Rounded, rounded
 from dadapt_convex.theory.theorem import Missing, StepCheck, Values
-from dadapt_convex.transitions import place, replay_error, replayed
+from dadapt_convex.transitions import place, replay_error, replayed, within_range
 
 # The compiled step sums in another order, divides by multiplying, and fuses; each costs no more than one evaluation.
 ORDERS = 4.0
@@ -128,7 +128,7 @@ def replay(run: Run) -> list[StepCheck]:
     """The compiled step against its plain Python function, at some of the kept iterations."""
     found = []
     step = run.method.step.python
-    for t in replayed(run.transitions):
+    for t in replayed([t for t in run.transitions if within_range(t)]):
         try:
             off = replay_error(step, t)
         except Exception as error:

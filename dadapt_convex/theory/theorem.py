@@ -200,7 +200,9 @@ class Case:
         for name in NORMS:
             size = np.abs(self.columns.get(name, np.ones(1)))
             found = found | ~(size <= LARGEST) | ((size < SMALLEST) & (size > 0))
-        return found
+        with np.errstate(over="ignore", under="ignore"):
+            weighed = self.columns["weight_sum"] * self.columns["g_max"]  # the square of sum_w_g may be 0 already
+        return found | ~(weighed <= LARGEST) | ((weighed < SMALLEST) & (self.columns["weight_sum"] > 0))
 
 
 class Numbers:
