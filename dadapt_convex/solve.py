@@ -171,6 +171,8 @@ def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, facto
         try:
             after, unset = run_step(step, given), run_step(step, given, x_next=math.nan)
         except Exception as error:
+            if isinstance(error, ArithmeticError) or "math domain error" in str(error):
+                return  # plain Python raises where compiled code goes on with NaN, and ends with a status
             what = " ".join(f"{type(error).__name__}: {error}".split())
             if "read-only" in what:
                 what = "it writes to x, g or hyper, which it may only read"
@@ -532,13 +534,15 @@ class _State:
         if outcome == driver.NOT_FINITE:
             what = f"f, its subgradient or the iterate is not finite at step {self.k} (k = {self.k})"
             return statuses.NOT_FINITE, what
+        names = self.method.scalars
+        lost = "d" if "d" in names and not math.isfinite(self.scalars[names.index("d")]) else ""
+        if outcome == driver.BAD_WEIGHT and lost:  # the weight follows from it
+            return statuses.NOT_FINITE, f"d is not finite at step {self.k} (k = {self.k})"
         if outcome == driver.BAD_WEIGHT:
             what = f"the weight of x_{self.k} is {self.totals[driver.W]!r} at step {self.k} (k = {self.k})"
             return statuses.BAD_WEIGHT, f"{what}; weights must be finite and not negative"
         if outcome == driver.CONVERGED:
             return statuses.CONVERGED, f"the subgradient at x_{self.k - 1} is zero: it is a minimiser"
-        names = self.method.scalars
-        lost = "d" if "d" in names and not math.isfinite(self.scalars[names.index("d")]) else ""
         if not np.isfinite(self.iterates[self.k % 2]).all():  # no next step would say so
             lost = "the iterate"
         if lost:
@@ -583,7 +587,7 @@ class _State:
             return
         x, t, scalars = self.kept.x[:n], self.kept.numbers[:n].T, self.kept.numbers[:n, N_STOCHASTIC:].T
         f, accuracy = self.evaluation(x)
-        averaged = t[driver.WEIGHT] > 0.0
+        averaged = (t[driver.WEIGHT] > 0.0) & self.method.averages
         f_avg = f.copy()
         if averaged.any():
             f_avg[averaged] = self.evaluation(self.kept.x_avg[:n][averaged])[0]
@@ -709,7 +713,7 @@ class _State:
         last = (self.k - 1) % 2 if self.k else 0
         if self.drawn is not None:  # x_k: no gradient at x_{k-1} is known that would make it preferable
             last = self.k % 2
-            if not self.totals[driver.WEIGHT] > 0:
+            if not (self.totals[driver.WEIGHT] > 0 and method.averages):
                 self.x_avg = self.iterates[last]
         return Run(
             problem=problem.name,

@@ -81,9 +81,10 @@ def record_and_step(
         totals[W] = w
         if not (w >= 0.0 and np.isfinite(w)):
             return BAD_WEIGHT
-        if w > 0.0 and totals[AVERAGES] == 1.0:
+        if w > 0.0:
             totals[WEIGHT] += w
-            move_average(x_avg, x, w / totals[WEIGHT])
+            if totals[AVERAGES] == 1.0:
+                move_average(x_avg, x, w / totals[WEIGHT])
     totals[DONE] = k + 1
     return GOES_ON
 
@@ -96,7 +97,7 @@ def snapshot(
     at = np.int64(totals[TAKEN])
     totals[X_DIST2] = distance_squared(x, x0)
     copy(x, kept_x[at])
-    if totals[WEIGHT] > 0.0:
+    if totals[WEIGHT] > 0.0 and totals[AVERAGES] == 1.0:
         copy(x_avg, kept_avg[at])
     numbers = kept_numbers[at]
     copy(totals, numbers)

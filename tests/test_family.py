@@ -123,6 +123,10 @@ def test_every_option_and_schedule_agrees_with_numpy(name, fixed):
                 ours.scalars["d_hat"], theirs.d_hat, rtol=0, atol=1e-11 * size, err_msg=str(given)
             )
         expected = np.zeros(steps) if theirs.weights is None else theirs.weights
+        if name in ("sgd", "adagrad"):
+            expected = given["lr"] * factors if name == "sgd" else np.ones(steps)
+        elif name == "dadapt_sgd":
+            expected = theirs.d[:-1] * given["lr"] * factors / ours.scalars["G_first"][0]
         np.testing.assert_allclose(ours.weights, expected, rtol=1e-12)
         count += 1
     assert count == {"dadapt_gradient_descent": 12, "dadapt_adagrad": 144, "dadapt_sgd": 96, "dadapt_adam": 576,
@@ -140,7 +144,7 @@ def test_solve_is_these_steps(name):
     steps = Steps(name, lambda k, x: problem.subgradient(x), np.array(problem.x0), 60, factors, **given)
     # not to the last bit: ||g_k||^2 is summed in another order here
     np.testing.assert_allclose(run.x_next, steps.x[-1], rtol=1e-12, atol=1e-15)
-    if sum(steps.weights) > 0:
+    if dc.get_method(name).averages and sum(steps.weights) > 0:
         average = np.average(steps.x[:-1], axis=0, weights=steps.weights)
         np.testing.assert_allclose(run.x_avg, average, rtol=1e-12, atol=1e-15)
     else:

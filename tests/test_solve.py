@@ -164,7 +164,10 @@ def test_the_problem_is_not_modified(method, problem):
 # ---------------------------------------------------------------------------------------------------------
 # What is recorded
 
-COMMON = ["k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S"]
+COMMON = [
+    "k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "sum_w2_g2",
+    "sum_w_gx", "sum_w_g",
+]  # fmt: skip
 
 
 @each_method
@@ -196,11 +199,12 @@ def test_the_trace_equals_a_recomputation_from_all_iterates(method, problem):
     weights = np.diff(result.trace["weight_sum"], prepend=0.0)
     values = np.array([problem.value(x) for x in xs])
     norms = np.array([np.linalg.norm(problem.subgradient(x)) for x in xs])
-    if not weights.any():  # a method of the last iterate: it stands for the average
-        averages, means = xs, values
-    else:
+    gs = np.array([problem.subgradient(x) for x in xs])
+    averages = xs  # of a method of the last iterate: it stands for the average
+    if weights.any() and dc.get_method(method).averages:
         averages = np.cumsum(weights[:, None] * xs, axis=0) / np.cumsum(weights)[:, None]
-        means = np.cumsum(weights * values) / np.cumsum(weights)
+    means = np.cumsum(weights * values) / np.cumsum(weights) if weights.any() else values
+    products = np.sum(gs * (xs - problem.x0), axis=1)
     distances = np.linalg.norm(xs - problem.x0, axis=1)
     expected = {
         "f": values,
@@ -213,6 +217,9 @@ def test_the_trace_equals_a_recomputation_from_all_iterates(method, problem):
         "x_dist": distances,
         "x_next_dist": np.append(distances[1:], np.linalg.norm(result.x_next - problem.x0)),
         "S": np.cumsum(norms**2),
+        "sum_w2_g2": np.cumsum(weights**2 * norms**2),
+        "sum_w_gx": np.cumsum(weights * products),
+        "sum_w_g": np.linalg.norm(np.cumsum(weights[:, None] * gs, axis=0), axis=1),
     }
     assert set(expected) == set(COMMON) - {"k"}
     for column, numbers in expected.items():

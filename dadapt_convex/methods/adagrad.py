@@ -58,6 +58,7 @@ METHOD = Method(
     step=adagrad,
     averages=False,
     claims=(
-        "adagrad_rate", "adagrad_reach", "adagrad_first_step", "regret", "definition_adagrad",
+        "adagrad_rate", "adagrad_rate_best", "adagrad_reach", "adagrad_first_step", "regret_comparator", "regret",
+        "definition_adagrad",
     ),
 )  # fmt: skip

@@ -47,5 +47,12 @@ METHOD = Method(
     vectors=(),
     scalars=("_S", "h"),
     step=adagrad_norm,
-    claims=("adagrad_norm_rate", "regret", "definition_adagrad_step", "definition_adagrad_norm"),
+    claims=(
+        "adagrad_norm_rate",
+        "adagrad_norm_rate_best",
+        "regret_comparator",
+        "regret",
+        "definition_adagrad_step",
+        "definition_adagrad_norm",
+    ),
 )

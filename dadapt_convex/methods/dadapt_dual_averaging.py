@@ -85,10 +85,11 @@ METHOD = Method(
     step=dadapt_dual_averaging,
     select="d_over_sum_d",
     claims=(
-        "D3", "D3_a_priori", "D3_selected", "D3_any_d0", "asymptotic", "asymptotic_sharper",
+        "D3", "D3_best", "D3_a_priori", "D3_selected", "D3_any_d0",
+        "asymptotic", "asymptotic_sharper", "asymptotic_sharper_best",
         "non_asymptotic", "non_asymptotic_sharper", "non_asymptotic_lemma", "non_asymptotic_lemma_sharper", "limit",
         "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
-        "I1", "I2", "I2_comparator", "I3", "I3_simple", "regret",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple", "I3_comparator", "regret_comparator", "regret",
         "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_weights", "definition_s",
         "definition_dadapt_dual_averaging",
     ),

@@ -73,9 +73,9 @@ METHOD = Method(
     init=init,
     step=dadapt_gradient_descent,
     claims=(
-        "gd_D3", "gd_D3_a_priori", "gd_rate", "gd_asymptotic",
+        "gd_D3", "gd_D3_a_priori", "gd_rate", "gd_asymptotic", "gd_D3_best", "gd_asymptotic_best",
         "L1", "L1_half_distance", "gd_D1", "gd_D2",
-        "I1", "I2", "I2_comparator", "I3", "I3_simple", "regret",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple", "I3_comparator", "regret_comparator", "regret",
         "gd_definition_d_hat", "definition_s",
         "definition_dadapt_gradient_descent",
     ),

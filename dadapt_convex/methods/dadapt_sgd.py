@@ -95,7 +95,7 @@ METHOD = Method(
     step=dadapt_sgd,
     averages=False,
     claims=(
-        "sgd_I2", "sgd_d_hat", "sgd_I1", "regret",
+        "sgd_I2", "sgd_d_hat", "sgd_I1", "sgd_I2_comparator", "regret_comparator", "regret",
         "sgd_definition_d_hat", "definition_dadapt_sgd",
     ),
 )  # fmt: skip

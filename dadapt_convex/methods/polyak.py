@@ -45,5 +45,13 @@ METHOD = Method(
     vectors=(),
     scalars=("h", "sum_gap2", "sum_h", "sum_h_gap"),
     step=polyak,
-    claims=("polyak_rate", "polyak_sum_of_squares", "polyak_inequality", "regret", "definition_polyak"),
+    claims=(
+        "polyak_rate",
+        "polyak_sum_of_squares",
+        "polyak_inequality",
+        "polyak_rate_best",
+        "regret_comparator",
+        "regret",
+        "definition_polyak",
+    ),
 )

@@ -53,6 +53,7 @@ METHOD = Method(
     step=sgd,
     averages=False,
     claims=(
-        "sgd_basic_inequality", "sgd_momentum", "regret", "definition_sgd",
+        "sgd_basic_inequality", "sgd_momentum", "sgd_basic_inequality_comparator", "regret_comparator", "regret",
+        "definition_sgd",
     ),
 )  # fmt: skip

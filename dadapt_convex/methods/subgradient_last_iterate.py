@@ -45,5 +45,11 @@ METHOD = Method(
     vectors=(),
     scalars=("h",),
     step=subgradient_last_iterate,
-    claims=("last_iterate_rate", "regret", "definition_decreasing_step", "definition_subgradient_last_iterate"),
+    claims=(
+        "last_iterate_rate",
+        "regret_comparator",
+        "regret",
+        "definition_decreasing_step",
+        "definition_subgradient_last_iterate",
+    ),
 )

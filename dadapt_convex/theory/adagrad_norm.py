@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.theory.steps import Steps, definition, dot
-from dadapt_convex.theory.theorem import DEFINITION, RATE, Case, Sides, Theorem, gap_sides, known_schedule
+from dadapt_convex.theory.theorem import DEFINITION, RATE, Case, Sides, Theorem, gap_sides, known_schedule, of_the_best
 
 
 def _rate(c: Case) -> Sides:
@@ -33,7 +33,7 @@ def _recursion(t: Steps) -> dict[str, Any]:
     return {"_S": S, "h": h, "x_next": t.x - h * t.g, "weight": t.factor}
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="adagrad_norm_rate",
         kind=RATE,
@@ -66,4 +66,8 @@ THEOREMS = (
         schedule="any",
         uses_optimum=False,
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_best(t) for t in STATED if t.name in ("adagrad_norm_rate",)),
 )

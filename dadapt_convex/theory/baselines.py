@@ -36,6 +36,8 @@ from dadapt_convex.theory.theorem import (
     has_weight,
     hyper_is,
     no_weight_decay,
+    of_the_best,
+    of_the_run,
 )
 
 OWN = "own"
@@ -151,7 +153,7 @@ def _algorithm_5(t: Steps) -> dict[str, Any]:
     }  # fmt: skip
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="sgd_basic_inequality",
         statement="sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2 ||g_k||^2, h_k = lr gamma_k, without momentum",
@@ -289,4 +291,9 @@ THEOREMS = (
         schedule="any",
         uses_optimum=False,
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_best(t) for t in STATED if t.name in ("adagrad_rate",)),
+    *(of_the_run(t) for t in STATED if t.name in ("sgd_basic_inequality",)),
 )

@@ -27,6 +27,7 @@ from dadapt_convex.theory.theorem import (
     Theorem,
     has_weight,
     no_weight_decay,
+    of_the_run,
 )
 
 DM23 = "Defazio & Mishchenko 2023"
@@ -79,7 +80,7 @@ def _algorithm_4(t: Steps) -> dict[str, Any]:
     }  # fmt: skip
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="sgd_I2",
         statement="sum lambda_k (f(x_k) - f*) <= D ||s_{n+1}|| - sum lambda_k <g_k, s_k> "
@@ -150,4 +151,8 @@ THEOREMS = (
         schedule="any",
         uses_optimum=False,
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_run(t) for t in STATED if t.name in ("sgd_I2",)),
 )

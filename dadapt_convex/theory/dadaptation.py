@@ -45,6 +45,7 @@ from dadapt_convex.theory.theorem import (
     first_row,
     gap_sides,
     hyper_is,
+    of_the_best,
     settled,
     subgradients_within_G,
 )
@@ -251,7 +252,7 @@ def _near_the_minimiser(run: Run, optimum: OptimumInterval) -> Unmet | None:
     return Unmet(NOT_APPLICABLE, note)
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="L1",
         statement="d_hat_{n+1} <= D and d_{n+1} <= D",
@@ -507,4 +508,8 @@ THEOREMS = (
         uses_optimum=False,
         schedule="any",
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_best(t) for t in STATED if t.name in ("D3", "asymptotic_sharper")),
 )

@@ -29,7 +29,8 @@ from dadapt_convex.theory.theorem import (
     Theorem,
     gap_sides,
     has_weight,
-    moved_to_a_better_point,
+    of_the_best,
+    of_the_run,
     subgradients_within_G,
 )
 
@@ -41,9 +42,9 @@ def _identity(c: Case) -> Sides:
     return Sides(C + 0.5 * B, 0.5 * c.gamma * c.s_norm**2 - 0.5 * moved)
 
 
-def _weighted_gap(c: Case, rhs: Any, f_star: Any = None) -> Sides:
+def _weighted_gap(c: Case, rhs: Any) -> Sides:
     """sum lambda_k gap_k <= rhs, divided by sum lambda_k."""
-    return Sides(c.f_average - (c.f_star if f_star is None else f_star), rhs / c.weight_sum)
+    return gap_sides(c, rhs / c.weight_sum)
 
 
 def _for_every_point(c: Case) -> Sides:
@@ -52,11 +53,6 @@ def _for_every_point(c: Case) -> Sides:
 
 def _by_correlation(c: Case) -> Sides:
     return _weighted_gap(c, c.D * c.s_norm + c.sum_w_gx)
-
-
-def _by_comparator(c: Case) -> Sides:
-    """(I2) for u = the best iterate of the whole run: nothing of f* or D enters."""
-    return _weighted_gap(c, c.comparator_distance * c.s_norm + c.sum_w_gx, f_star=c.f_comparator)
 
 
 def _by_norms(c: Case) -> Sides:
@@ -105,7 +101,7 @@ def _adagrad_step(t: Steps) -> dict[str, Any]:
     return {"s": s, "gamma": gamma, "x_next": t.x0 - gamma * s, "weight": t.factor}
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="regret",
         statement="sum w_k (f(x_k) - f*) <= D ||sum w_k g_k|| + sum w_k <g_k, x_k - x_0>, for any method and weights",
@@ -138,18 +134,6 @@ THEOREMS = (
         schedule="any",
         rows=has_weight,
         comparator=True,
-    ),
-    Theorem(
-        name="I2_comparator",
-        statement="sum lambda_k (f(x_k) - f(u)) <= ||u - x0|| ||s_{n+1}|| - sum gamma_k lambda_k <g_k, s_k>, "
-        "u the best iterate of the run if that is not x0; holds without a minimiser",
-        source=NESTEROV,
-        needs=("s_norm",),
-        sides=_by_comparator,
-        iterate="average",
-        uses_optimum=False,
-        schedule="any",
-        rows=moved_to_a_better_point,
     ),
     Theorem(
         name="I3",
@@ -254,4 +238,9 @@ THEOREMS = (
         uses_optimum=False,
         schedule="any",
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_best(t) for t in STATED if t.name in ("dual_averaging_rate", "adagrad_norm_dual_averaging_rate")),
+    *(of_the_run(t) for t in STATED if t.name in ("regret", "I2", "I3")),
 )

@@ -34,6 +34,7 @@ from dadapt_convex.theory.theorem import (
     gap_sides,
     has_weight,
     no_growth_cap,
+    of_the_best,
     settled,
     subgradients_within_G,
 )
@@ -109,7 +110,7 @@ def _algorithm_2(t: Steps) -> dict[str, Any]:
     }  # fmt: skip
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="gd_D3",
         kind=RATE,
@@ -209,4 +210,8 @@ THEOREMS = (
         schedule="any",
         uses_optimum=False,
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_best(t) for t in STATED if t.name in ("gd_D3", "gd_asymptotic")),
 )

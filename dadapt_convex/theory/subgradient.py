@@ -37,6 +37,8 @@ from dadapt_convex.theory.theorem import (
     Unmet,
     gap_sides,
     has_weight,
+    of_the_best,
+    of_the_run,
     subgradients_within_G,
 )
 
@@ -142,7 +144,7 @@ def _polyak_steps(t: Steps) -> dict[str, Any]:
     }  # fmt: skip
 
 
-THEOREMS = (
+STATED: tuple[Theorem, ...] = (
     Theorem(
         name="basic_inequality",
         statement="sum w_k (f(x_k) - f*) <= D^2/2 + 1/2 sum w_k^2 ||g_k||^2, for steps w_k = h_k",
@@ -297,4 +299,9 @@ THEOREMS = (
         schedule="any",
         uses_optimum=False,
     ),
+)
+THEOREMS = (
+    *STATED,
+    *(of_the_best(t) for t in THEOREMS if t.kind == RATE and t.iterate == "average"),
+    *(of_the_run(t) for t in STATED if t.name in ("basic_inequality",)),
 )

@@ -25,13 +25,14 @@ diagnostic: at how many checkpoints the statement was exceeded even at the favou
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 import math
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -123,6 +124,7 @@ class Case:
         self.columns = self.numbers.columns
         self.k = self.columns["k"]
         self._f_star = f_star
+        self.comparator = False
 
     def _length(self, D: float, exact: bool) -> Any:
         """A distance to the minimisers; its error is what rounding of the iterates may do to an estimate of it."""
@@ -137,6 +139,13 @@ class Case:
             raise Missing("the trace column", name, self.columns)
         values = self.columns[name]
         return values if self.exact else Rounded(values, self.numbers.error(name))
+
+    def at_comparator(self) -> Case:
+        """The same run held against u, its best iterate, in place of a minimiser: nothing of the optimum enters."""
+        other = copy.copy(self)
+        other.comparator = True
+        other.D, other.D_inf = self.comparator_distance, self.comparator_distance_inf
+        return other
 
     @property
     def n(self) -> Vector:
@@ -156,6 +165,8 @@ class Case:
     @property
     def f_star(self) -> Any:
         """f*; its error is what rounding may do to the mean of the gaps that it is subtracted in."""
+        if self.comparator:
+            return self.f_comparator
         values = np.full(self.k.shape, self._f_star)
         return values if self.exact else Rounded(values, self.numbers.error("f_star") + EPS * np.abs(values))
 
@@ -719,6 +730,36 @@ def after_the_row_before(c: Case) -> Any:
 def before(c: Case, column: Any, start: float = 0.0) -> Any:
     """The column one row earlier."""
     return np.concatenate([rounded([start]), column[:-1]])
+
+
+def of_the_best(theorem: Theorem) -> Theorem:
+    """The same bound on the best iterate: its gap is at most the weighted mean of the gaps."""
+    assert theorem.sides is not None
+    sides = theorem.sides
+    return replace(
+        theorem,
+        name=f"{theorem.name}_best",
+        statement=f"min_k f(x_k) in place of the average: {theorem.statement}",
+        sides=lambda c: Sides(c.f_best - c.f_star, sides(c).rhs),
+        iterate="best",
+        figure=False,
+    )
+
+
+def of_the_run(theorem: Theorem) -> Theorem:
+    """The same inequality for the point u = the best iterate of the run: it needs no minimiser."""
+    assert theorem.sides is not None
+    assert theorem.comparator
+    sides, rows = theorem.sides, theorem.rows
+    return replace(
+        theorem,
+        name=f"{theorem.name}_comparator",
+        statement=f"u, the best iterate of the run if that is not x0, in place of a minimiser: {theorem.statement}",
+        sides=lambda c: sides(c.at_comparator()),
+        rows=lambda c: moved_to_a_better_point(c) & (True if rows is None else rows(c)),
+        uses_optimum=False,
+        comparator=False,
+    )
 
 
 def D_inf_interval(run: Run, optimum: OptimumInterval) -> tuple[float, float]:
