@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -41,6 +42,7 @@ COST = 4e-9
 # Iterations that a step from outside this project first runs as plain Python, with bounds and read-only checks; one
 # where there are more coordinates than this.
 DRY_STEPS, MANY_COORDINATES = 3, 100_000
+STEP_ARGUMENTS = 9
 # The columns that are recorded for every method, in order.
 DETERMINISTIC = (
     "k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum",
@@ -138,7 +140,8 @@ def solve(
         dry_run(problem, chosen, x0, chosen.encode(values), gamma(0, min(steps, DRY_STEPS)))
     compiled = time.perf_counter()
     compile_for(problem, chosen, drawn)
-    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays)
+    momentum = float(values.get("momentum") or 0.0) if isinstance(values.get("momentum"), float) else 0.0
+    state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays, momentum)
     compile_seconds = time.perf_counter() - compiled
 
     try:
@@ -159,6 +162,7 @@ def solve(
 def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, factors: Vector) -> None:
     """The first iterations as plain Python, on copies: ValueError with file and line for a step that is at fault."""
     step, p = method.step.python, x0.size
+    refuse_unchecked(method)
     vectors, scalars = start_state(method, x0, hyper)
     x, g, z = x0, np.zeros(p), np.zeros(problem.oracle.margins)
     for k in range(DRY_STEPS if p <= MANY_COORDINATES else 1):
@@ -188,6 +192,30 @@ def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, facto
             return
 
 
+def refuse_unchecked(method: Method) -> None:
+    """ValueError for a step that is no function of nine arguments, or reaches around the checks of compiled code."""
+    import numba.core.dispatcher
+
+    step = method.step.python
+    code, where = step.__code__, f"({step.__code__.co_filename}, line {step.__code__.co_firstlineno})"
+    if code.co_argcount != STEP_ARGUMENTS or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        raise ValueError(
+            f"{method.name}: its step must take the nine arguments k, f, g2, g, x, x_next, vectors, scalars, hyper "
+            f"{where}."
+        )
+    if around := {"flat", "ctypes", "carray"} & set(code.co_names):
+        raise ValueError(
+            f"{method.name}: its step uses {', '.join(around)}, where nothing is checked; use indices {where}."
+        )
+    closed = inspect.getclosurevars(step)
+    for name, value in {**closed.globals, **closed.nonlocals}.items():
+        if isinstance(value, numba.core.dispatcher.Dispatcher):
+            raise ValueError(
+                f"{method.name}: its step calls {name}, which numba.njit compiles without bounds checks; decorate it "
+                f"with dc.helper instead {where}."
+            )
+
+
 def start_state(method: Method, x0: Vector, hyper: Vector) -> tuple[Vector, Vector]:
     """(vectors, scalars) before the first step; ValueError with file and line where `init` fails."""
     vectors, scalars = np.zeros((len(method.vectors), x0.size)), np.zeros(len(method.scalars))
@@ -198,6 +226,8 @@ def start_state(method: Method, x0: Vector, hyper: Vector) -> tuple[Vector, Vect
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{method.name}: its init fails: {what} ({place(error, method.init)}).") from error
+    if np.isnan(vectors).any() or np.isnan(scalars).any():
+        raise ValueError(f"{method.name}: its init leaves NaN in the state.")
     return vectors, scalars
 
 
@@ -212,7 +242,7 @@ def compile_for(problem: Objective, method: Method, drawn: Sampling | None) -> N
     compile_all([kernel for kernel in needed if kernel is not method.step])
     try:
         compile_all([method.step])
-    except NumbaError as error:
+    except (NumbaError, TypeError) as error:
         code, text = method.step.python.__code__, " ".join(str(error).split())
         location = getattr(error, "loc", None)
         line = location.line if location is not None and location.filename else code.co_firstlineno
@@ -364,6 +394,7 @@ class _State:
     transitions: list[Transition] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
     errors: list[dict[str, float]] = field(default_factory=list)  # of each row: see dadapt_convex.run
+    amplified: float = 1.0  # what momentum makes of the rounding of an iterate
     in_objective: bool = False  # an exception now is one of the objective in Python
     passed: int = 0  # checkpoints
     k: int = 0
@@ -382,6 +413,7 @@ class _State:
         drawn: Sampling | None,
         marks: Any,
         decays: bool,
+        momentum: float,
     ) -> _State:
         """Allocate, initialise, and compile what will run."""
         p, m = x0.size, problem.oracle.margins
@@ -420,6 +452,7 @@ class _State:
             state.totals[driver.X0_NORM] = np.linalg.norm(x0)
         state.totals[driver.DECAYS] = float(decays)
         state.totals[driver.AVERAGES] = float(method.averages)
+        state.amplified = 1.0 / (1.0 - momentum)
         if drawn is not None:
             state.loop = stochastic_loop(problem, method.step.argument, drawn, state)
             state.evaluation(state.kept.x[:0])  # compiles
@@ -539,10 +572,11 @@ class _State:
         if outcome == driver.BAD_WEIGHT and lost:  # the weight follows from it
             return statuses.NOT_FINITE, f"d is not finite at step {self.k} (k = {self.k})"
         if outcome == driver.BAD_WEIGHT:
-            what = f"the weight of x_{self.k} is {self.totals[driver.W]!r} at step {self.k} (k = {self.k})"
+            what = f"the weight of x_{self.k} is {float(self.totals[driver.W])!r} at step {self.k} (k = {self.k})"
             return statuses.BAD_WEIGHT, f"{what}; weights must be finite and not negative"
         if outcome == driver.CONVERGED:
             return statuses.CONVERGED, f"the subgradient at x_{self.k - 1} is zero: it is a minimiser"
+        lost = lost or next((n for n, v in zip(names, self.scalars, strict=True) if math.isnan(v)), "")
         if not np.isfinite(self.iterates[self.k % 2]).all():  # no next step would say so
             lost = "the iterate"
         if lost:
@@ -660,15 +694,16 @@ class _State:
         with np.errstate(all="ignore"):
             x0, weight = t[driver.X0_NORM], np.float64(row["weight_sum"])
             of_f, of_dot = EPS * (p + self.z.size + 8), EPS * (p + 8)
-            G = np.float64(self.problem.G if math.isfinite(self.problem.G) else row["g_max"])
+            G = np.float64(max(self.problem.G, row["g_max"]) if math.isfinite(self.problem.G) else row["g_max"])
             x = np.sqrt(t[[driver.X_DIST2, driver.X_DIST2_BEST, driver.X_DIST2_MAX, driver.X_DIST2_WEIGHED]])
             x_size, x_best, x_largest, x_weighed = x0 + x
             # every x_k is rounded, and so is every step from one to the next
             moved = EPS * (4 * driver.total(t, driver.W_ROUND) + 2 * self.k * x_weighed * math.sqrt(t[driver.WG2_MAX]))
+            moved *= self.amplified
             if weight > 0:
                 of_mean = of_f * (driver.total(t, driver.W_F_SIZE) + G * driver.total(t, driver.W_X)) / weight
                 of_gap = of_mean + moved / weight
-                of_average = of_mean + EPS * (8 + math.log(self.k)) * G * driver.total(t, driver.W_X) / weight
+                of_average = of_mean + EPS * (8 + self.k) * G * driver.total(t, driver.W_X) / weight
             else:
                 of_mean = of_average = of_gap = of_f * (abs(row["f"]) + G * x_largest)
             x_next = row["x_next_dist"]
@@ -677,14 +712,14 @@ class _State:
                 "f_best": of_f * (abs(row["f_best"]) + G * x_best),
                 "f_mean": of_mean,
                 "f_avg": of_average,
-                "f_selected": of_average,
+                "f_selected": of_average + of_f * (abs(row.get("f_selected", 0.0)) + G * x_weighed),
                 "f_star": of_gap,
                 "x_dist": of_dot * row["x_dist"],
                 "x_next_dist": of_dot * row["x_next_dist"] + EPS * (4 + self.k) * max(x_largest, x0 + x_next),
                 **{name: of_dot * row[name] for name in ("g_norm", "g_max", "g0_norm", "S", "sum_w2_g2")},
                 "weight_sum": 4 * EPS * weight,
                 "sum_w_gx": of_dot * driver.total(t, driver.W_GX_SIZE),
-                "sum_w_g": of_dot * row["sum_w_g"] + EPS * self.k * math.sqrt(t[driver.WG2_MAX]),
+                "sum_w_g": of_dot * row["sum_w_g"] + 2 * EPS * self.k * math.sqrt(t[driver.WG2_MAX]),
                 "moved": moved,
             }  # fmt: skip
         return {name: float(error) for name, error in errors.items()}

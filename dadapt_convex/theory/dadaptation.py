@@ -89,6 +89,11 @@ def _half_distance(c: Case) -> Sides:
     return Sides(c.d_hat, 0.5 * c.x_next_dist)
 
 
+def _after_the_first(c: Case) -> Any:
+    """From the second step on: at the first the two estimates are the same for gamma_1 = gamma_0."""
+    return (c.s_norm > 0) & (c.k > 1)
+
+
 def _options(c: Case) -> Sides:
     return Sides(c.gamma * c.s_norm**2, c.sum_gamma_lambda2_g2 + 2 * c.sum_gamma_lambda_gs)
 
@@ -280,7 +285,7 @@ STATED: tuple[Theorem, ...] = (
         source=DM23,
         needs=("gamma", "s_norm", "sum_gamma_lambda2_g2", "sum_gamma_lambda_gs"),
         sides=_options,
-        rows=_s_not_zero,
+        rows=_after_the_first,
         uses_optimum=False,
         schedule="any",
     ),

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.theory.steps import Steps, definition, dot
+from dadapt_convex.theory.steps import Steps, definition, dot, norm
 from dadapt_convex.theory.theorem import (
     DEFINITION,
     RATE,
@@ -88,17 +88,32 @@ def _adagrad_gamma(c: Case) -> Sides:
     return Sides(c.gamma, c.hyper["D"] / np.sqrt(c.S))
 
 
+def _averaging(t: Steps, gamma: Any, gamma_next: Any) -> dict[str, Any]:
+    """The recursion for s and x, with the sums of (I1)."""
+    lam, g2 = t.factor, dot(t.g, t.g)
+    s = t.s + lam * t.g
+    s_norm = norm(s)
+    return {
+        "s": s, "s_norm": s_norm, "gamma": gamma_next, "x_next": t.x0 - gamma_next * s, "weight": lam,
+        "sum_gamma_lambda2_g2": t.sum_gamma_lambda2_g2 + gamma * lam**2 * g2,
+        "sum_gamma_lambda_gs": t.sum_gamma_lambda_gs + gamma * lam * dot(t.g, t.s),
+        "sum_gamma_g2": t.sum_gamma_g2 + gamma * g2,
+        "sum_dgamma_s2": t.sum_dgamma_s2 + (gamma_next - gamma) * s_norm**2,
+    }  # fmt: skip
+
+
 @definition
 def _nesterov_step(t: Steps) -> dict[str, Any]:
     R, G = t.hyper["D"], t.hyper["G"]
-    s, gamma = t.s + t.factor * t.g, R / (G * np.sqrt(2 * (t.k + 2)))
-    return {"s": s, "gamma": gamma, "x_next": t.x0 - gamma * s, "weight": t.factor}
+    gamma, gamma_next = (R / (G * np.sqrt(2 * (t.k + i))) for i in (1, 2))
+    return _averaging(t, gamma, gamma_next)
 
 
 @definition
 def _adagrad_step(t: Steps) -> dict[str, Any]:
-    s, gamma = t.s + t.factor * t.g, t.hyper["D"] / np.sqrt(t._S + dot(t.g, t.g))
-    return {"s": s, "gamma": gamma, "x_next": t.x0 - gamma * s, "weight": t.factor}
+    R, g2 = t.hyper["D"], dot(t.g, t.g)
+    gamma = np.where(t.k == 0, R / np.sqrt(g2), t.gamma)
+    return {**_averaging(t, gamma, R / np.sqrt(t._S + g2)), "_S": t._S + g2}
 
 
 STATED: tuple[Theorem, ...] = (

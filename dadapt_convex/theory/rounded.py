@@ -16,7 +16,8 @@ from dadapt_convex.oracle import Vector
 
 EPS = float(np.finfo(np.float64).eps)  # twice what an operation rounds by, relatively
 LIBM = 4 * EPS  # the same for exp, log and powers
-TINIEST = 1e-320  # what a result below the normal numbers may have lost
+SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
+TINIEST = 1e-320  # what a result below it may have lost
 
 
 class Rounded(np.lib.mixins.NDArrayOperatorsMixin):
@@ -27,7 +28,10 @@ class Rounded(np.lib.mixins.NDArrayOperatorsMixin):
     error: Vector
 
     def __init__(self, value: Any, error: Any = 0.0) -> None:
-        self.value = np.asarray(value, dtype=np.float64)
+        given = np.asanyarray(value)
+        if given.dtype.kind not in "fiu" or isinstance(given, np.ma.MaskedArray):
+            raise TypeError(f"a side is made of real numbers, got {type(value).__name__} of type {given.dtype}")
+        self.value = np.asarray(given, dtype=np.float64)
         self.error = np.broadcast_to(np.asarray(error, dtype=np.float64), self.value.shape)
 
     def __repr__(self) -> str:
@@ -128,14 +132,19 @@ def _subtract(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
 def _multiply(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
     value = a.value * b.value
     error = np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error
-    return value, error + EPS * np.abs(value) + TINIEST
+    return value, error + EPS * np.abs(value) + _lost(value, (a.value != 0) & (b.value != 0))
+
+
+def _lost(value: Vector, not_zero: Any) -> Vector:
+    """What a result below the normal numbers may have lost; an exact 0 has lost nothing."""
+    return np.where((np.abs(value) < SMALLEST_NORMAL) & not_zero, TINIEST, 0.0)
 
 
 def _divide(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
     value = a.value / b.value
     room = np.abs(b.value) - b.error
     error = (a.error + np.abs(value) * b.error) / np.where(room > 0, room, np.nan)
-    return value, np.where(np.isnan(error), np.inf, error) + EPS * np.abs(value) + TINIEST
+    return value, np.where(np.isnan(error), np.inf, error) + EPS * np.abs(value) + _lost(value, a.value != 0)
 
 
 def _monotone(function: Any, low: float) -> Rule:
@@ -143,7 +152,8 @@ def _monotone(function: Any, low: float) -> Rule:
 
     def rule(a: Rounded) -> tuple[Vector, Vector]:
         value = function(a.value)
-        above, below = function(a.value + a.error), function(np.maximum(a.value - a.error, low))
+        above = function(np.nextafter(a.value + a.error, np.inf))
+        below = function(np.maximum(np.nextafter(a.value - a.error, -np.inf), low))
         error = np.maximum(above - value, value - below) + LIBM * (np.abs(value) + np.abs(above) * (a.error > 0))
         return value, np.where(a.error == 0, LIBM * np.abs(value), error)
 
@@ -158,7 +168,7 @@ def _power(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
     smallest = np.maximum(np.abs(a.value) - a.error, 0.0)
     slope = np.abs(b.value) * np.maximum(np.power(largest, b.value - 1), np.power(smallest, b.value - 1))
     error = np.where(a.error == 0, 0.0, a.error * slope)
-    return value, error + LIBM * np.abs(value) + TINIEST
+    return value, error + LIBM * np.abs(value) + _lost(value, a.value != 0)
 
 
 def _maximum(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:

@@ -7,6 +7,7 @@ name; `definition` makes a theorem's `steps` of it. Nothing of the compiled step
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from dadapt_convex.transitions import place, replay_error, replayed, within_rang
 
 # The compiled step sums in another order, divides by multiplying, and fuses; each costs no more than one evaluation.
 ORDERS = 4.0
+# A length of no more than so many times its error is rounding alone.
+ROUNDING_ALONE = 16.0
 
 
 class Steps:
@@ -87,8 +90,10 @@ def larger(d: Any, d_hat: Any, growth_rate: float = np.inf) -> Any:
 
 
 def unless_zero(length: Any, estimate: Any, before: Any) -> Any:
-    """The estimate where s is not 0; else it is 0/0, and the last one stays."""
-    return np.where(length.value > 0, estimate, before)
+    """The estimate where s is not 0; else it is 0/0, and the last one stays. Nothing is known where s is rounding."""
+    found = np.where(length.value > 0, estimate, before)
+    unknown = (length.error > 0) & (length.value <= ROUNDING_ALONE * length.error)
+    return Rounded(found.value, np.where(unknown, np.inf, found.error))
 
 
 def definition(recursion: Callable[[Steps], Mapping[str, Any]]) -> Callable[[Run], list[StepCheck]]:
@@ -115,10 +120,11 @@ def _compared(name: str, ks: Vector, found: Vector, expected: Rounded) -> list[S
     value, error = np.broadcast_to(expected.value, found.shape), np.broadcast_to(expected.error, found.shape)
     with np.errstate(all="ignore"):
         off = np.abs(found - value) / (ORDERS * (error + EPS * np.abs(value)) + 1e-300)
-        off = np.where((found == value) | (np.isnan(found) & np.isnan(value)), 0.0, off)
-        off = np.where(np.isnan(off), np.inf, off)
-        off = np.where(np.isinf(error) | np.isnan(error), 0.0, off)  # beyond the range of float64 nothing is said
-    worst = np.argmax(off, axis=1)
+        off = np.where(found == value, 0.0, off)
+        off = np.where(np.isnan(off) | (np.isnan(value) & ~np.isnan(found)), np.inf, off)
+        off = np.where(~np.isfinite(error) | (np.isnan(value) & np.isnan(found)), np.nan, off)  # nothing is known
+    worst = np.argmax(np.where(np.isnan(off), -1.0, off), axis=1)
+    worst = np.where(np.isnan(off).all(axis=1), 0, worst)
     rows = np.arange(len(found))
     at = zip(ks[:, 0], found[rows, worst], value[rows, worst], off[rows, worst], strict=True)
     return [StepCheck(int(k), name, float(a), float(b), float(c)) for k, a, b, c in at]
@@ -128,9 +134,9 @@ def replay(run: Run) -> list[StepCheck]:
     """The compiled step against its plain Python function, at some of the kept iterations."""
     found = []
     step = run.method.step.python
-    for t in replayed([t for t in run.transitions if within_range(t)]):
+    for t in replayed(run.transitions):
         try:
-            off = replay_error(step, t)
+            off = replay_error(step, t) if within_range(t) else math.nan
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(

@@ -11,8 +11,8 @@ whose constraints are convex with D^2 as a right-hand side, so it is concave in 
 most like D^2, to (D^2/R^2) R G/sqrt(N).
 
 Polyak: with h_k = gamma_k (f(x_k) - f_star)/||g_k||^2 and h_k^2 ||g_k||^2 = gamma_k h_k (f(x_k) - f_star), the same
-line summed is sum h_k (2 (f(x_k) - f*) - gamma_k (f(x_k) - f_star)) <= D^2 for every f_star and schedule. With gamma =
-1 and f_star = f* - delta it reads sum (gap_k^2 - delta^2)/||g_k||^2 <= D^2, and where all gap_k >= |delta|, sum
+line summed is sum h_k (2 (f(x_k) - f*) - gamma_k (f(x_k) - f_star)) <= D^2 for every schedule while h_k >= 0. With
+gamma = 1 and f_star = f* - delta it reads sum (gap_k^2 - delta^2)/||g_k||^2 <= D^2, and where all gap_k >= |delta|, sum
 gap_k^2 <= D^2 G^2 + (n+1) delta^2, and the mean gap is at most the root of the mean square. Below |delta| the
 denominators cannot be dropped, so these two speak only of checkpoints up to which every f(x_k) - f_hi was at least
 f_hi - f_star.
@@ -70,7 +70,7 @@ def _inverse_sqrt(c: Case) -> Sides:
 
 def _last(c: Case) -> Sides:
     R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
-    return gap_sides(c, max(R, c.D**2 / R) * G / np.sqrt(N), gap=c.f - c.f_star)
+    return gap_sides(c, np.maximum(R, c.D**2 / R) * G / np.sqrt(N), gap=c.f - c.f_star)
 
 
 def _after_N_steps(c: Case) -> np.ndarray:
@@ -94,6 +94,11 @@ def _polyak(c: Case) -> Sides:
 def _above_delta(c: Case) -> np.ndarray:
     """Every gap so far is at least |f* - f_star|, wherever f* lies in its interval."""
     return c.f_best >= 2 * c.optimum.f_hi - c.hyper["f_star"]
+
+
+def _steps_not_negative(c: Case) -> Any:
+    """No f(x_k) was below f_star, so that every h_k >= 0."""
+    return c.f_best >= c.hyper["f_star"]
 
 
 def _polyak_inequality(c: Case) -> Sides:
@@ -231,10 +236,12 @@ STATED: tuple[Theorem, ...] = (
     ),
     Theorem(
         name="polyak_inequality",
-        statement="sum h_k (2 (f(x_k) - f*) - gamma_k (f(x_k) - f_star)) <= D^2, for every f_star and schedule gamma",
+        statement="sum h_k (2 (f(x_k) - f*) - gamma_k (f(x_k) - f_star)) <= D^2, for every schedule gamma and "
+        "every f_star <= f(x_k)",
         source="own",
         needs=("f_star", "sum_h", "sum_h_gap"),
         sides=_polyak_inequality,
+        rows=_steps_not_negative,
         schedule="any",
     ),
     Theorem(
@@ -302,6 +309,6 @@ STATED: tuple[Theorem, ...] = (
 )
 THEOREMS = (
     *STATED,
-    *(of_the_best(t) for t in THEOREMS if t.kind == RATE and t.iterate == "average"),
+    *(of_the_best(t) for t in STATED if t.kind == RATE and t.iterate == "average"),
     *(of_the_run(t) for t in STATED if t.name in ("basic_inequality",)),
 )

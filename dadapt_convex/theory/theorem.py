@@ -25,11 +25,13 @@ diagnostic: at how many checkpoints the statement was exceeded even at the favou
 
 from __future__ import annotations
 
+import collections
 import copy
 import functools
 import itertools
 import math
 import traceback
+import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,13 +63,13 @@ FLOAT64 = "float64"
 # Two sides that differ by less than rounding are equal where rounding is at most this part of the right one; of an
 # equality, which claims nothing else, of the largest that a side has been.
 TIGHT_WITHIN, EQUAL_WITHIN = 1e-9, 1e-6
-# Less than the square of any length that rows within the range of float64 may have: 0 <= 0 holds.
-NOTHING = 1e-300
 # What a side may round where it is computed from plain numbers.
 OWN_ROUNDING = 8 * EPS
 # Norms whose squares, and sums of these, are normal numbers with room for what they are multiplied by.
 SMALLEST, LARGEST = 1e-145, 1e145
-NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist", "sum_w_g")
+NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist", "sum_w_g", "weight_sum")
+# Columns that decrease and do not come from terms that cancel.
+DECREASING = ("gamma", "h", "d_over_sum_d")
 # Estimates of the distance D.
 ESTIMATES = ("d", "d_hat")
 LENGTHS_OF_S = ("s_norm", "s_norm1")
@@ -117,7 +119,8 @@ class Case:
         self.run = run
         self.hyper = Values(run.hyper)
         self.numbers = numbers_of(run)
-        self.D, self.D_inf = self._length(D, exact), self._length(D_inf, exact)
+        self._D, self._D_inf = self._length(D, exact), self._length(D_inf, exact)
+        self.known = True  # whether the theorem says that it reads f* and D
         self.optimum = optimum
         self.exact = exact
         self.unbounded = math.isinf(D)  # D has no upper end here
@@ -140,12 +143,40 @@ class Case:
         values = self.columns[name]
         return values if self.exact else Rounded(values, self.numbers.error(name))
 
+    @property
+    def values(self) -> Case:
+        """The same case with plain numbers."""
+        other = copy.copy(self)
+        other.exact = True
+        other._D, other._D_inf = (self._D.value, self._D_inf.value) if isinstance(self._D, Rounded) else (
+            self._D, self._D_inf
+        )  # fmt: skip
+        if other._D.ndim:
+            other._D, other._D_inf = other._D[0], other._D_inf[0]
+        return other
+
     def at_comparator(self) -> Case:
         """The same run held against u, its best iterate, in place of a minimiser: nothing of the optimum enters."""
         other = copy.copy(self)
         other.comparator = True
-        other.D, other.D_inf = self.comparator_distance, self.comparator_distance_inf
+        other._D, other._D_inf = self.comparator_distance, self.comparator_distance_inf
+        other.known = True
         return other
+
+    def _of_optimum(self, name: str, value: Any) -> Any:
+        if not self.known:
+            raise ValueError(f"it reads {name}, and says uses_optimum=False")
+        return value
+
+    @property
+    def D(self) -> Any:
+        """The distance of x_0 from the minimisers."""
+        return self._of_optimum("D", self._D)
+
+    @property
+    def D_inf(self) -> Any:
+        """The same in the maximum norm."""
+        return self._of_optimum("D_inf", self._D_inf)
 
     @property
     def n(self) -> Vector:
@@ -167,13 +198,22 @@ class Case:
         """f*; its error is what rounding may do to the mean of the gaps that it is subtracted in."""
         if self.comparator:
             return self.f_comparator
+        self._of_optimum("f_star", None)
         values = np.full(self.k.shape, self._f_star)
         return values if self.exact else Rounded(values, self.numbers.error("f_star") + EPS * np.abs(values))
 
     @property
     def f_average(self) -> Any:
-        """sum w_k f(x_k) / sum w_k, by convexity no smaller than f at the averaged iterate; the larger, as computed."""
-        return np.maximum(self.f_mean, self.f_avg) if self.run.method.averages else self.f_mean
+        """sum w_k f(x_k) / sum w_k, by convexity no smaller than f at the averaged iterate.
+
+        That instead, where it is larger by more than rounding: then the average is no average.
+        """
+        if not self.run.method.averages:
+            return self.f_mean
+        if self.exact:
+            return np.maximum(self.f_mean, self.f_avg)
+        mean, at = self.f_mean, self.f_avg
+        return np.where(at.value - at.error > mean.value + mean.error, at, mean)
 
     @property
     def gap_mean(self) -> Any:
@@ -220,9 +260,13 @@ class Numbers:
     """The columns of a run's trace as arrays, and bounds on what rounding did to them."""
 
     def __init__(self, run: Run) -> None:
-        self.columns = {name: run.trace[name].to_numpy(dtype=np.float64) for name in run.trace.columns}
+        # from the rows: the table is the user's, to change as he likes
+        columns = {name: np.array([row.get(name, math.nan) for row in run.rows], dtype=float) for name in run.columns}
         if run.sampling is not None:
-            self.columns |= {"x_next_dist": self.columns["x_dist"], "f_mean": self.columns["f_avg"]}
+            columns |= {"x_next_dist": columns["x_dist"], "f_mean": columns["f_avg"]}
+        for values in columns.values():
+            values.setflags(write=False)
+        self.columns = types.MappingProxyType(columns)
         with np.errstate(over="ignore"):
             self.p, self.x0_norm = run.x0.size, float(np.linalg.norm(run.x0))
         recorded = run.errors[0] if run.errors else {}
@@ -240,7 +284,12 @@ class Numbers:
         return self.errors[name]
 
     def _own(self, name: str) -> Vector:
-        return EPS * (self.p + 16 + self.columns["k"]) * np.maximum.accumulate(np.abs(self.columns[name]))
+        k, columns = self.columns["k"], self.columns
+        size = np.abs(columns[name])
+        error = EPS * (self.p + 16 + k) * (size if name in DECREASING else np.maximum.accumulate(size))
+        if name.endswith("_df") and "f_mean" in self.errors:  # it adds up differences of f, of weighted points
+            error = error + 2 * columns["weight_sum"] * self.errors["f_mean"]
+        return error
 
     @functools.cached_property
     def of_estimates(self) -> Vector | None:
@@ -442,6 +491,8 @@ def _not_met(
             return Unmet(NOT_APPLICABLE, "f* and D are not known: no optimum was given")
         if optimum.attained is False:
             return Unmet(NOT_APPLICABLE, "no minimiser exists, D is infinite")
+        if optimum.D_lo == math.inf:
+            return Unmet(NOT_APPLICABLE, "D is infinite")
         radius = getattr(optimum, "radius", math.inf)
         if (
             radius < math.inf and not theorem.comparator and not optimum.D_hi < radius
@@ -455,11 +506,12 @@ def _not_met(
     for assumption in theorem.assumptions:
         with np.errstate(all="ignore"), _said_of(theorem, "an assumption"):
             unmet = assumption(run, ends)
-        if isinstance(unmet, Unmet):
+        if isinstance(unmet, Unmet) and unmet.verdict in (NOT_APPLICABLE, UNDECIDED):
             return unmet
         if unmet is not None:
             raise ValueError(
-                f"theorem {theorem.name}: an assumption returns dc.theory.Unmet(verdict, note) or None, got {unmet!r}."
+                f"theorem {theorem.name}: an assumption returns dc.theory.Unmet(verdict, note) or None, the verdict "
+                f"NOT_APPLICABLE or UNDECIDED, got {unmet!r}."
             )
     return None
 
@@ -507,7 +559,7 @@ def sides_of(theorem: Theorem, case: Case) -> tuple[Rounded, Rounded]:
     found = []
     for name, side in zip(("lhs", "rhs"), both, strict=True):
         try:
-            numbers = rounded(side)
+            numbers = rounded(np.asarray(side, dtype=np.float64) if isinstance(side, list | tuple) else side)
             found.append(
                 Rounded(np.broadcast_to(numbers.value, case.k.shape), np.broadcast_to(numbers.error, case.k.shape))
             )
@@ -545,24 +597,30 @@ def corners(run: Run, optimum: OptimumInterval, theorem: Theorem) -> Iterator[Ca
     if not theorem.uses_optimum:
         ends, values = ends[:1], values[:1]
     for f_star, (D, largest) in itertools.product(dict.fromkeys(values), dict.fromkeys(ends)):
-        yield Case(run, f_star, D, optimum, largest)
+        case = Case(run, f_star, D, optimum, largest)
+        case.known = theorem.uses_optimum
+        yield case
 
 
 def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
-    exact = Case(run, ends.f_lo, ends.D_lo, ends, exact=True)
-    mask = spoken_of(theorem, exact)
+    cases = list(corners(run, ends, theorem))
+    masks = [spoken_of(theorem, case.values) for case in cases]
+    mask = np.any(masks, axis=0)
     if not mask.any():
         return Found(NOT_APPLICABLE, math.nan, 0, "it speaks of no checkpoint of this run")
-    k, lost = exact.k[mask].astype(np.int64), exact.out_of_range[mask]
-    holds, fails, equal = np.ones(k.size, bool), np.ones(k.size, bool), np.ones(k.size, bool)
-    ratios = []
-    for case in corners(run, ends, theorem):
+    k, lost = cases[0].k[mask].astype(np.int64), cases[0].out_of_range[mask]
+    holds, equal = np.ones(k.size, bool), np.ones(k.size, bool)
+    ratios, failing = [], []
+    for case, spoken in zip(cases, masks, strict=True):
         lhs, rhs = (side[mask] for side in sides_of(theorem, case))
-        seen = _compare(theorem, lhs, rhs, unbounded=case.unbounded)
-        holds &= seen.holds & ~lost
-        fails &= seen.fails & ~lost
-        equal &= (seen.holds | seen.equal) & ~lost
+        seen, silent = _compare(theorem, lhs, rhs, unbounded=case.unbounded), ~spoken[mask]
+        holds &= (seen.holds & ~lost) | silent
+        equal &= ((seen.holds | seen.equal) & ~lost) | silent
+        failing.append(seen.fails & ~lost & ~silent)
         ratios.append(seen.ratio)
+    fails = np.all(failing, axis=0)
+    if all(f.any() for f in failing) and not fails.any():  # at each corner somewhere else
+        fails = np.any(failing, axis=0)
     count = f"{k.size} checkpoint{'s' * (k.size > 1)}" + ("" if mask.all() else f" of {mask.size}")
     if fails.any():
         ratio = _farthest(ratios, fails)
@@ -612,10 +670,10 @@ def _compare(theorem: Theorem, lhs: Rounded, rhs: Rounded, unbounded: bool) -> _
         ratio = _ratio(left, right)
         if theorem.relation == "=":
             size = np.fmax.accumulate(np.maximum(np.abs(left), np.abs(right)))
-            equal = within & (a <= np.maximum(EQUAL_WITHIN * size, NOTHING))
+            equal = within & (a <= EQUAL_WITHIN * size)
             return _Compared(equal, known & ~within, equal, ratio)
         beyond = (np.isposinf(right) & np.isfinite(left) & np.isfinite(lhs.error)) if unbounded else False
-        holds = (known & ((left + a <= right) | ((left <= right) & (a <= NOTHING)))) | beyond
+        holds = (known & (left + a <= right)) | beyond
         equal = within & (a <= TIGHT_WITHIN * np.abs(right))
         return _Compared(holds, known & (left > right + a), equal, ratio)
 
@@ -633,10 +691,17 @@ def _at_steps(theorem: Theorem, run: Run) -> Found:
     if not checks:
         return Found(NOT_APPLICABLE, math.nan, 0, "no iteration of this run was kept whole")
     kept = f"{len({check.k for check in checks})} iterations"
-    worst = max(checks, key=lambda check: math.inf if math.isnan(check.off) else check.off)
+    decided = [check for check in checks if not math.isnan(check.off)]
+    unknown = collections.Counter(check.what for check in checks if math.isnan(check.off))
+    all_of = collections.Counter(check.what for check in checks)
+    vague = [what for what, count in unknown.items() if 2 * count > all_of[what]]
+    if vague and not any(check.off > 1 for check in decided):
+        where = f"{unknown[vague[0]]} of {all_of[vague[0]]} iterations"
+        return Found(UNDECIDED, math.nan, 0, f"{', '.join(vague)}: not finite, or rounding alone, at {where}")
+    worst = max(decided, key=lambda check: check.off)
     ratio = float(_ratio(np.array([worst.found]), np.array([worst.expected]))[0])
     if not worst.off <= 1:
-        wrong = {check.k for check in checks if not check.off <= 1}
+        wrong = {check.k for check in decided if not check.off <= 1}
         note = (
             f"{worst.what} is {worst.found:.17g} and must be {worst.expected:.17g} at k = {worst.k}; "
             f"wrong at {len(wrong)} of {kept}, first at k = {min(wrong)}"
@@ -826,9 +891,9 @@ def known_schedule(run: Run, optimum: OptimumInterval) -> Unmet | None:
 
 def subgradients_within_G(run: Run, optimum: OptimumInterval) -> Unmet | None:
     """||g_k|| <= G at every k, for the G that the method was given."""
-    seen = float(run.trace["g_max"].iloc[-1])
+    seen = float(run.rows[-1]["g_max"])
     G = run.hyper["G"]
-    if seen <= G * (1 + 1e-12):
+    if seen <= G * (1 + EPS * (run.x0.size + 8)):  # the rounding of a norm
         return None
     return Unmet(NOT_APPLICABLE, f"needs ||g_k|| <= G = {G:.6g}, and {seen:.6g} was seen")
 
