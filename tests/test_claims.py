@@ -136,7 +136,7 @@ WRONG = [
     (On(NORM, "subgradient", 400), (
         claim("f decreases", lambda c: c.f, lambda c: c.f_best),
     )),
-    (On(ABS, "subgradient", 400, {"schedule": "inverse_sqrt"}), (
+    (On(DT_101, "subgradient", 400, {"schedule": "inverse_sqrt"}), (
         claim("1/sqrt(k+1) steps without a logarithm", gap, rate),
     )),
     (On(ABS, "dual_averaging", 1000), (

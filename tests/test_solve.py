@@ -740,7 +740,8 @@ def test_a_theorem_of_ones_own_is_checked_and_a_wrong_one_is_violated():
 
     result = dc.solve(problem, GRADIENT, steps=50)
     verdicts = dc.check(result, problem.optimum(), theorems=[descent(1.0), descent(0.9)]).set_index("theorem")
-    assert verdicts["verdict"].to_dict() == {"descent times 1.0": "VERIFIED", "descent times 0.9": "VIOLATED"}
+    assert verdicts.loc["descent times 1.0", "verdict"] in ("VERIFIED", "TIGHT")
+    assert verdicts.loc["descent times 0.9", "verdict"] == "VIOLATED"
     assert verdicts.loc["descent times 1.0", "worst_ratio"] == pytest.approx(1.0, rel=1e-12, abs=0)
 
 

@@ -79,7 +79,7 @@ def _I1(c: Case) -> Sides:
 
 
 def _I2(c: Case) -> Sides:
-    return _weighted_gap(c, c.D_inf * c.s_norm1 + c.sum_w_gx)
+    return Sides(c.gap_at_iterates, (c.D_inf * c.s_norm1 + c.sum_w_gx) / c.weight_sum)
 
 
 def _I3(c: Case) -> Sides:

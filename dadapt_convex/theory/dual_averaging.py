@@ -48,11 +48,11 @@ def _weighted_gap(c: Case, rhs: Any) -> Sides:
 
 
 def _for_every_point(c: Case) -> Sides:
-    return _weighted_gap(c, c.D * c.sum_w_g + c.sum_w_gx)
+    return Sides(c.gap_at_iterates, (c.D * c.sum_w_g + c.sum_w_gx) / c.weight_sum)
 
 
 def _by_correlation(c: Case) -> Sides:
-    return _weighted_gap(c, c.D * c.s_norm + c.sum_w_gx)
+    return Sides(c.gap_at_iterates, (c.D * c.s_norm + c.sum_w_gx) / c.weight_sum)
 
 
 def _by_norms(c: Case) -> Sides:

@@ -197,7 +197,7 @@ class Case:
     def f_star(self) -> Any:
         """f*; its error is what rounding may do to the mean of the gaps that it is subtracted in."""
         if self.comparator:
-            return self.f_comparator
+            return self.f_comparator + Rounded(np.zeros(self.k.shape), self.numbers.error("f_star"))
         self._of_optimum("f_star", None)
         values = np.full(self.k.shape, self._f_star)
         return values if self.exact else Rounded(values, self.numbers.error("f_star") + EPS * np.abs(values))
@@ -219,6 +219,15 @@ class Case:
     def gap_mean(self) -> Any:
         """sum w_k (f(x_k) - f*) / sum w_k."""
         return self.f_average - self.f_star
+
+    @property
+    def gap_at_iterates(self) -> Any:
+        """The same for statements about the computed x_k alone, whatever recursion made them."""
+        if self.exact or self.comparator or not self.numbers.errors:
+            return self.gap_mean
+        self._of_optimum("f_star", None)
+        values = np.full(self.k.shape, self._f_star)
+        return self.f_average - Rounded(values, self.numbers.error("f_mean"))
 
     @property
     def f_comparator(self) -> Any:
