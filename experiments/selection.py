@@ -20,7 +20,6 @@ COMMAS = re.compile(r",(?![^()]*\))")  # outside parentheses: warmup(5, cosine) 
 # float() and int() would take the digits of every script, underscores, and 1e400 for infinity.
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
 INTEGER = re.compile(r"[+-]?[0-9]+")
-NOT_PLAIN = re.compile(r"[^ -~]|[0-9]_[0-9]")
 LABEL = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<hyper>[^\[\]]*)\])?")
 
 
@@ -55,8 +54,6 @@ def parse_method(label: str) -> MethodConfig:
         raise BadInput(f"a method is written name or name[hyper-parameter=value,...], got {label!r}.")
     if match["name"] not in methods():
         raise BadInput(f"unknown method {match['name']!r}; {_nearest(match['name'], methods())} `list` shows them all.")
-    if NOT_PLAIN.search(match["hyper"] or ""):
-        raise BadInput(f"hyper-parameters are written in ASCII, and numbers without underscores, got {label!r}.")
     hyper: dict[str, Any] = {}
     try:
         method = get_method(match["name"])
