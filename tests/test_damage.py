@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from exhaustive import exhaustive
 
 from experiments import analysis, cells, report, store
 from experiments.performance.cases import Case
@@ -471,7 +472,7 @@ def kill_at_random(command: list[str], out: Path, random: np.random.Generator, a
         assert holdings(place) == expected, round
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", ["convex_suite", exhaustive("paper_convex")])
 def test_killed_at_random_moments_it_ends_with_the_same_files(suite: str, tmp_path: Path, undrawn: None) -> None:
     code = "import sys, test_damage as t, pytest; t.leave_out_figures(pytest.MonkeyPatch()); from pathlib import Path; "
     code += "sys.exit(t.run(t.SUITES[sys.argv[1]], Path(sys.argv[2])))"
