@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from exhaustive import exhaustive
+from exhaustive import EXHAUSTIVE, exhaustive
 
 from experiments import analysis, cells, report, store
 from experiments.performance.cases import Case
@@ -26,7 +26,6 @@ from experiments.run import main
 from experiments.suite import BadInput, Options
 
 HERE = Path(__file__).parent
-EXHAUSTIVE = os.environ.get("DADAPT_EXHAUSTIVE") == "1"
 FLIPS = 100 if EXHAUSTIVE else 5  # of each kind of file, each followed by the command
 KILLS = 50 if EXHAUSTIVE else 1  # of each suite
 BITS = 1000 if EXHAUSTIVE else 100  # of each kind of file, each only read
