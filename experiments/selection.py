@@ -20,6 +20,7 @@ COMMAS = re.compile(r",(?![^()]*\))")  # outside parentheses: warmup(5, cosine) 
 # float() and int() would take the digits of every script, underscores, and 1e400 for infinity.
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
 INTEGER = re.compile(r"[+-]?[0-9]+")
+NOT_PLAIN = re.compile(r"[^ -~]|[0-9]_[0-9]")
 LABEL = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<hyper>[^\[\]]*)\])?")
 
 
@@ -63,6 +64,8 @@ def parse_method(label: str) -> MethodConfig:
                 raise BadInput(f"hyper-parameters in brackets are key=value, got {item!r} in {label!r}.")
             if key in hyper:
                 raise BadInput(f"{key} stands twice in {label!r}.")
+            if NOT_PLAIN.search(text):
+                raise BadInput(f"{key} must be in ASCII, and numbers without underscores, got {text!r} in {label!r}.")
             hyper[key] = _value(method, key, text)
         own = {key: value for key, value in hyper.items() if key not in SAMPLING}
         method.complete(own, known=lambda what: (1.0, ""))  # what is known later does not matter yet
