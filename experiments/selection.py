@@ -64,7 +64,7 @@ def parse_method(label: str) -> MethodConfig:
                 raise BadInput(f"hyper-parameters in brackets are key=value, got {item!r} in {label!r}.")
             if key in hyper:
                 raise BadInput(f"{key} stands twice in {label!r}.")
-            if NOT_PLAIN.search(text):
+            if NOT_PLAIN.search(text) and key.isidentifier():  # other keys are unknown ones
                 raise BadInput(f"{key} must be in ASCII, and numbers without underscores, got {text!r} in {label!r}.")
             hyper[key] = _value(method, key, text)
         own = {key: value for key, value in hyper.items() if key not in SAMPLING}
