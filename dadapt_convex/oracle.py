@@ -347,7 +347,7 @@ class Kernel(Portable):
 
 def trusted(function: Callable[..., Any]) -> bool:
     """Whether a function belongs to this project."""
-    return str(function.__module__).partition(".")[0] in TRUSTED
+    return (function.__module__ or "").partition(".")[0] in TRUSTED
 
 
 @functools.cache

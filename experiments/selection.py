@@ -55,8 +55,6 @@ def parse_method(label: str) -> MethodConfig:
         raise BadInput(f"a method is written name or name[hyper-parameter=value,...], got {label!r}.")
     if match["name"] not in methods():
         raise BadInput(f"unknown method {match['name']!r}; {_nearest(match['name'], methods())} `list` shows them all.")
-    if NOT_PLAIN.search(match["hyper"] or ""):
-        raise BadInput(f"hyper-parameters are written in ASCII, and numbers without underscores, got {label!r}.")
     hyper: dict[str, Any] = {}
     try:
         method = get_method(match["name"])
@@ -66,6 +64,8 @@ def parse_method(label: str) -> MethodConfig:
                 raise BadInput(f"hyper-parameters in brackets are key=value, got {item!r} in {label!r}.")
             if key in hyper:
                 raise BadInput(f"{key} stands twice in {label!r}.")
+            if NOT_PLAIN.search(text) and key.isidentifier():  # other keys are unknown ones
+                raise BadInput(f"{key} must be in ASCII, and numbers without underscores, got {text!r} in {label!r}.")
             hyper[key] = _value(method, key, text)
         own = {key: value for key, value in hyper.items() if key not in SAMPLING}
         method.complete(own, known=lambda what: (1.0, ""))  # what is known later does not matter yet

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from exhaustive import EXHAUSTIVE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked as exhaustive run where DADAPT_EXHAUSTIVE asks for them."""
-    if os.environ.get("DADAPT_EXHAUSTIVE", "") in ("", "0"):
+    if not EXHAUSTIVE:
         for item in items:
             if item.get_closest_marker("exhaustive"):
                 item.add_marker(pytest.mark.skip(reason="exhaustive: runs with DADAPT_EXHAUSTIVE=1, as in .ci/run"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
+EXHAUSTIVE = os.environ.get("DADAPT_EXHAUSTIVE", "") not in ("", "0")
 
 
 def one_in(n: int, cases: Iterable[Any]) -> list[Any]:

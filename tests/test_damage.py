@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from exhaustive import EXHAUSTIVE, exhaustive
 
 from experiments import analysis, cells, report, store
 from experiments.performance.cases import Case
@@ -25,7 +26,6 @@ from experiments.run import main
 from experiments.suite import BadInput, Options
 
 HERE = Path(__file__).parent
-EXHAUSTIVE = os.environ.get("DADAPT_EXHAUSTIVE") == "1"
 FLIPS = 100 if EXHAUSTIVE else 5  # of each kind of file, each followed by the command
 KILLS = 50 if EXHAUSTIVE else 1  # of each suite
 BITS = 1000 if EXHAUSTIVE else 100  # of each kind of file, each only read
@@ -471,7 +471,7 @@ def kill_at_random(command: list[str], out: Path, random: np.random.Generator, a
         assert holdings(place) == expected, round
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", ["convex_suite", exhaustive("paper_convex")])
 def test_killed_at_random_moments_it_ends_with_the_same_files(suite: str, tmp_path: Path, undrawn: None) -> None:
     code = "import sys, test_damage as t, pytest; t.leave_out_figures(pytest.MonkeyPatch()); from pathlib import Path; "
     code += "sys.exit(t.run(t.SUITES[sys.argv[1]], Path(sys.argv[2])))"

@@ -78,7 +78,8 @@ def test_files_and_columns_are_those_of_the_design(results: Path) -> None:
     assert columns <= set(problems)
     verdicts = pd.read_csv(results / "verdicts.csv")
     assert list(verdicts) == [
-        "suite", "problem", "method", "label", "seed", "theorem", "verdict", "worst_ratio", "k", "note",
+        "suite", "problem", "method", "label", "seed",
+        "theorem", "kind", "verdict", "worst_ratio", "k", "arithmetic", "note",
     ]  # fmt: skip
     manifest = json.loads((results / "manifest.json").read_text())
     assert {"command", "argv", "configuration", "seeds", "versions", "machine", "sessions"} <= set(manifest)
@@ -191,7 +192,9 @@ def test_every_seed_of_stochastic_methods_is_the_run_of_solve(noisy: Path) -> No
 def test_theorems_are_diagnostics_under_noise(noisy: Path) -> None:
     verdicts = pd.read_csv(noisy / "verdicts.csv")
     under_noise = verdicts[verdicts["label"] != "polyak"]
-    assert set(under_noise["verdict"]) == {"NOT_APPLICABLE"}
+    of_the_step = under_noise["theorem"].isin(["replay", *("definition_" + under_noise["method"].unique())])
+    assert set(under_noise[~of_the_step]["verdict"]) == {"NOT_APPLICABLE"}
+    assert set(under_noise[of_the_step]["verdict"]) == {"VERIFIED"}  # whatever the gradient is
     assert (under_noise["note"].str.contains("a diagnostic")).any()
     assert "VERIFIED" in set(verdicts[verdicts["label"] == "polyak"]["verdict"])
     assert pd.read_parquet(noisy / "runs.parquet").query("label != 'polyak'")["bound"].isna().all()
@@ -545,7 +548,7 @@ def test_a_violated_bound_gives_exit_code_1(
     import dadapt_convex as dc
 
     def violated(run: object, optimum: object) -> pd.DataFrame:
-        return pd.DataFrame([("T", "VIOLATED", 2.0, 3, "")], columns=list(store.VERDICT_COLUMNS))
+        return pd.DataFrame([("T", "rate", "VIOLATED", 2.0, 3, "float64", "")], columns=list(store.VERDICT_COLUMNS))
 
     monkeypatch.setattr(dc, "check", violated)
     assert run(*SMALL, "--out", tmp_path / "o") == 1

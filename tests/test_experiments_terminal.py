@@ -39,7 +39,7 @@ def test_no_name_is_broken_in_tables_where_output_is_no_terminal(
     summary = analysis.summary_by_method(pd.DataFrame(rows, columns=COLUMNS), {"adagrad_norm_dual_averaging_rate"})
     terminal.console().print(terminal.summary_table(summary))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [LONG, "1", "-", "-", "-", "0.5", "adagrad_norm_dual_averaging_rate,", problem] in lines
+    assert [LONG, "1", "-", "-", "-", "-", "0.5", "adagrad_norm_dual_averaging_rate,", problem] in lines
 
 
 def test_no_name_is_broken_in_lists(narrow: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import scipy.special
-from exhaustive import one_in
+from exhaustive import exhaustive, one_in
 
 import dadapt_convex as dc
 import problems
@@ -401,15 +401,16 @@ def test_ctrl_c_during_a_compiled_chunk_keeps_what_the_chunk_did(monkeypatch):
     def interrupted(*arguments):
         result = compiled(*arguments)
         calls.append(result)
-        if len(calls) == 3:
+        if result[0] >= 30:
             raise KeyboardInterrupt
         return result
 
-    monkeypatch.setattr(driver.DRIVE_BATCHES, "compile", lambda: interrupted)
-    monkeypatch.setattr(solve_module, "_first_pace", lambda *_: 10)
-    run = dc.solve(problem, "sgd", epochs=1000, batch_size=16, lr=RATE)
+    with monkeypatch.context() as patch:
+        patch.setattr(driver.DRIVE_BATCHES, "compile", lambda: interrupted)
+        patch.setattr(solve_module, "_first_pace", lambda *_: 10)
+        run = dc.solve(problem, "sgd", epochs=1000, batch_size=16, lr=RATE)
     assert run.status == statuses.INTERRUPTED
-    assert run.k == calls[-1][0] >= 30
+    assert run.k == calls[-1][0] > calls[-2][0] + 1
     assert run.trace["k"].tolist() == sorted({*range(4, run.k + 1, 4), run.k})
     assert np.array_equal(run.x, dc.solve(problem, "sgd", steps=run.k, batch_size=16, lr=RATE).x)
 
@@ -439,13 +440,13 @@ def test_a_problem_without_rows_is_refused():
         dc.solve(without, "sgd", steps=3, batch_size=1, lr=0.1)
 
 
-def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(tmp_path):
-    script = """if True:
+@pytest.mark.parametrize("matrix", ["A", exhaustive("scipy.sparse.csr_array(A)")], ids=["dense", "csr"])
+def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(tmp_path, matrix):
+    script = f"""if True:
         import numpy as np, dadapt_convex as dc, problems, scipy.sparse
         A, y = np.random.default_rng(0).standard_normal((150, 7)), np.resize(np.arange(6), 150)
-        for matrix in (A, scipy.sparse.csr_array(A)):
-            run = dc.solve(problems.multinomial_logistic(matrix, y), "dadapt_adam", epochs=20, batch_size=16)
-            print([v.hex() for v in run.x.tolist()], [row["f"].hex() for row in run.rows])
+        run = dc.solve(problems.multinomial_logistic({matrix}, y), "dadapt_adam", epochs=20, batch_size=16)
+        print([v.hex() for v in run.x.tolist()], [row["f"].hex() for row in run.rows])
     """
     root = Path(__file__).resolve().parents[1]
     environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
@@ -455,7 +456,7 @@ def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(tmp
         for _ in range(2)
     )
     assert compiling == loading
-    assert compiling.count(b"0x") > 100
+    assert compiling.count(b"0x") > 48  # the entries of x, and f in each row
 
 
 def test_data_of_a_csr_oracle_without_elements():

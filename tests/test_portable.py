@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import exhaustive
 
 import dadapt_convex as dc
 import problems
@@ -26,7 +27,6 @@ from experiments.selection import parse_method
 RNG = np.random.default_rng(3)
 A, TARGETS = RNG.standard_normal((12, 3)), RNG.standard_normal(12)
 B = np.sign(TARGETS)
-PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 METHOD = "dadapt_dual_averaging"
 
 
@@ -64,7 +64,10 @@ def trace_of(problem, method=METHOD, **options):
 
 def ways():
     """Every way to a copy in this process."""
-    yield from (pytest.param(lambda v, p=p: pickle.loads(pickle.dumps(v, p)), id=f"protocol {p}") for p in PROTOCOLS)
+    for p in range(pickle.HIGHEST_PROTOCOL + 1):
+        always = p in (0, pickle.DEFAULT_PROTOCOL)
+        marks = () if always else pytest.mark.exhaustive
+        yield pytest.param(lambda v, p=p: pickle.loads(pickle.dumps(v, p)), id=f"protocol {p}", marks=marks)
     yield pytest.param(copy.copy, id="copy")
     yield pytest.param(copy.deepcopy, id="deepcopy")
 
@@ -247,7 +250,7 @@ def executor(start):
     return run
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver", "joblib"])
+@pytest.mark.parametrize("start", ["fork", "spawn", exhaustive("forkserver"), "joblib"])
 def test_other_processes_get_the_same_numbers(start):
     """With a built-in method or one of one's own in turn; every kind of problem where starting a process is cheap."""
     methods = [dc.get_method(METHOD), OWN_METHOD, LOCAL_METHOD]

@@ -324,6 +324,8 @@ def test_numbers_in_brackets_have_ascii_digits(text: str) -> None:
         problems.get(f"hard[p={text}]:norm2")
     with pytest.raises(ValueError, match="d0 must be"):
         parse_method(f"dadapt_dual_averaging[d0={text}]")
+    with pytest.raises(ValueError, match="schedule must be"):
+        parse_method(f"dadapt_dual_averaging[schedule=warmup({text})]")
 
 
 # ---------------------------------------------------------------------------------------------------------
