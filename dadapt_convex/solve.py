@@ -446,7 +446,9 @@ class _State:
             kept=Snapshots.of(len(marks) if drawn else 0, p, len(method.scalars)),
             evaluation=Evaluation(problem),
             pace=_first_pace(problem, p, drawn),
-            whole=kept_steps(int(marks[-1]), (2 * len(method.vectors) + 3) * p).tolist()[::-1],
+            whole=kept_steps(
+                int(marks[-1]), (2 * len(method.vectors) + 3) * p, f"{problem.name} {method.name}"
+            ).tolist()[::-1],
         )
         with np.errstate(over="ignore"):
             state.totals[driver.X0_NORM] = np.linalg.norm(x0)

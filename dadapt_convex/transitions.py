@@ -16,7 +16,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 
-PER_DECADE = 12
+PER_DECADE, AT_RANDOM = 12, 16
 # Numbers that the kept iterations of a run may hold together; two are kept in any case.
 KEPT_NUMBERS = 1 << 21
 # Coordinates that replays may visit together: plain Python takes some microseconds for each.
@@ -52,10 +52,15 @@ class Transition:
     weight: float
 
 
-def kept_steps(steps: int, numbers: int) -> Vector:
-    """The k that are kept of 0 .. steps - 1, increasing; numbers: how many each of them holds."""
+def kept_steps(steps: int, numbers: int, seed: str) -> Vector:
+    """The k that are kept of 0 .. steps - 1, increasing; numbers: how many each of them holds.
+
+    Some in each decade, and AT_RANDOM where a method cannot know: of the same seed the same.
+    """
     count = 2 + int(PER_DECADE * math.log10(steps))
-    ks = np.unique(np.concatenate([[0, 1, 2, steps - 1], np.geomspace(1, steps, count).astype(np.int64) - 1]))
+    rng = np.random.default_rng(list(seed.encode()) + [steps])
+    regular = np.geomspace(1, steps, count).astype(np.int64) - 1
+    ks = np.unique(np.concatenate([[0, 1, 2, steps - 1], regular, rng.integers(0, steps, AT_RANDOM)]))
     ks = ks[(ks >= 0) & (ks < steps)]
     room = max(2, KEPT_NUMBERS // max(1, numbers))
     return ks if ks.size <= room else ks[np.unique(np.linspace(0, ks.size - 1, room).astype(np.int64))]

@@ -415,11 +415,8 @@ def nesterov(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: 
         m[i] = beta * m[i] + gi
         x_next[i] = x[i] - h * (gi + beta * m[i])
     if k == 0:
-        scalars[3] = f
-    scalars[0] += h
-    scalars[1] += h * f
-    scalars[2] += h * h * g2
-    return 0.0
+        scalars[0] = f
+    return h
 
 
 def under_sgds_claims() -> Iterator[str]:

@@ -121,6 +121,6 @@ METHOD = Method(
         "ada_D3", "ada_D3_a_priori", "ada_asymptotic", "ada_D3_best", "ada_asymptotic_best",
         "ada_L1", "ada_D1", "ada_D2",
         "ada_I1", "ada_I2", "ada_I2_comparator", "ada_I3", "ada_I3_comparator", "regret_comparator", "regret",
-        "ada_definition_d_hat", "ada_definition_a", "definition_dadapt_adagrad",
+        "ada_definition_d_hat", "ada_definition_a", "definition_d", "definition_dadapt_adagrad",
     ),
 )  # fmt: skip

@@ -110,6 +110,6 @@ METHOD = Method(
     init=init,
     step=dadapt_adam,
     claims=(
-        "dadapt_adam_step", "definition_adam_d_hat", "definition_dadapt_adam",
+        "dadapt_adam_step", "definition_adam_d_hat", "definition_d", "definition_dadapt_adam",
     ),
 )  # fmt: skip

@@ -91,6 +91,6 @@ METHOD = Method(
         "L1", "L1_half_distance", "options", "D1", "D1_kappa", "D1_distance", "D2",
         "I1", "I2", "I2_comparator", "I3", "I3_simple", "I3_comparator", "regret_comparator", "regret",
         "definition_gamma", "definition_gamma_0", "definition_d_hat", "definition_weights", "definition_s",
-        "definition_dadapt_dual_averaging",
+        "definition_d", "definition_dadapt_dual_averaging",
     ),
 )  # fmt: skip

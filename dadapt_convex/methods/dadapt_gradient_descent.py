@@ -77,6 +77,6 @@ METHOD = Method(
         "L1", "L1_half_distance", "gd_D1", "gd_D2",
         "I1", "I2", "I2_comparator", "I3", "I3_simple", "I3_comparator", "regret_comparator", "regret",
         "gd_definition_d_hat", "definition_s",
-        "definition_dadapt_gradient_descent",
+        "definition_d", "definition_dadapt_gradient_descent",
     ),
 )  # fmt: skip

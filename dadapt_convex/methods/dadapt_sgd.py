@@ -96,6 +96,6 @@ METHOD = Method(
     averages=False,
     claims=(
         "sgd_I2", "sgd_d_hat", "sgd_I1", "sgd_I2_comparator", "regret_comparator", "regret",
-        "sgd_definition_d_hat", "definition_dadapt_sgd",
+        "sgd_definition_d_hat", "definition_d", "definition_dadapt_sgd",
     ),
 )  # fmt: skip

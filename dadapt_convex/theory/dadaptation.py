@@ -201,6 +201,10 @@ def _definition_d_hat(c: Case) -> Sides:
     return Sides(2 * c.d_hat * c.s_norm + c.sum_gamma_lambda2_g2, c.gamma * c.s_norm**2)
 
 
+def _definition_d(c: Case) -> Sides:
+    return Sides(c.d, np.maximum.accumulate(np.maximum(c.d, c.hyper["d0"])))
+
+
 def _definition_weights(c: Case) -> Sides:
     return Sides(c.weight_sum, c.d / c.d_over_sum_d)
 
@@ -473,6 +477,17 @@ STATED: tuple[Theorem, ...] = (
         sides=_definition_d_hat,
         relation="=",
         rows=_s_not_zero,
+        uses_optimum=False,
+        schedule="any",
+    ),
+    Theorem(
+        name="definition_d",
+        kind=DEFINITION,
+        statement="d_{n+1} = max(d_0, d_1, ..., d_{n+1}): the estimate never decreases",
+        source=DM23,
+        needs=("d", "d0"),
+        sides=_definition_d,
+        relation="=",
         uses_optimum=False,
         schedule="any",
     ),
