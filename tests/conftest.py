@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not EXHAUSTIVE:
         for item in items:
             if item.get_closest_marker("exhaustive"):
-                item.add_marker(pytest.mark.skip(reason="exhaustive: runs with DADAPT_EXHAUSTIVE=1, as in .ci/run"))
+                item.add_marker(pytest.mark.skip(reason="exhaustive: runs with DADAPT_EXHAUSTIVE=1"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Many cases of one kind: some always, all of them with DADAPT_EXHAUSTIVE=1, as in .ci/run (see conftest.py)."""
+"""Many cases of one kind: some always, all of them with DADAPT_EXHAUSTIVE=1 (see conftest.py)."""
 
 from __future__ import annotations
 

@@ -90,8 +90,8 @@ def _half_distance(c: Case) -> Sides:
 
 
 def _after_the_first(c: Case) -> Any:
-    """From the second step on: at the first the two estimates are the same for gamma_1 = gamma_0."""
-    return (c.s_norm > 0) & (c.k > 1)
+    """Without the first step where gamma_1 = gamma_0, as in the plain one: there the two estimates are the same."""
+    return (c.s_norm > 0) & ((c.k > 1) | (c.hyper["step"] == MODIFIED))
 
 
 def _options(c: Case) -> Sides:
@@ -287,7 +287,7 @@ STATED: tuple[Theorem, ...] = (
         statement="the estimate of option I is at most that of option II: gamma_{n+1} ||s_{n+1}||^2 <= sum gamma_k "
         "lambda_k^2 ||g_k||^2 + 2 sum gamma_k lambda_k <g_k, s_k>",
         source=DM23,
-        needs=("gamma", "s_norm", "sum_gamma_lambda2_g2", "sum_gamma_lambda_gs"),
+        needs=("gamma", "s_norm", "sum_gamma_lambda2_g2", "sum_gamma_lambda_gs", "step"),
         sides=_options,
         rows=_after_the_first,
         uses_optimum=False,

@@ -223,8 +223,10 @@ class Case:
     @property
     def gap_at_iterates(self) -> Any:
         """The same for statements about the computed x_k alone, whatever recursion made them."""
-        if self.exact or self.comparator or not self.numbers.errors:
+        if self.exact or not self.numbers.errors:
             return self.gap_mean
+        if self.comparator:
+            return self.f_average - self.f_comparator
         self._of_optimum("f_star", None)
         values = np.full(self.k.shape, self._f_star)
         return self.f_average - Rounded(values, self.numbers.error("f_mean"))
