@@ -142,5 +142,5 @@ def replay(run: Run) -> list[StepCheck]:
             raise ValueError(
                 f"the step of {run.method.name} fails as plain Python: {what} ({place(error, step)})."
             ) from None
-        found.append(StepCheck(t.k, "the distance to plain Python, in roundings,", off, 0.0, off))
+        found.append(StepCheck(t.k, "the distance to plain Python in units of rounding", off, 1.0, off))
     return found
