@@ -62,7 +62,7 @@ FLOAT64 = "float64"
 
 # Two sides that differ by less than rounding are equal where rounding is at most this part of the right one; of an
 # equality, which claims nothing else, of the largest that a side has been.
-TIGHT_WITHIN, EQUAL_WITHIN = 1e-9, 1e-6
+TIGHT_WITHIN = 1e-9
 # What a side may round where it is computed from plain numbers.
 OWN_ROUNDING = 8 * EPS
 # Norms whose squares, and sums of these, are normal numbers with room for what they are multiplied by.
@@ -681,7 +681,7 @@ def _compare(theorem: Theorem, lhs: Rounded, rhs: Rounded, unbounded: bool) -> _
         ratio = _ratio(left, right)
         if theorem.relation == "=":
             size = np.fmax.accumulate(np.maximum(np.abs(left), np.abs(right)))
-            equal = within & (a <= EQUAL_WITHIN * size)
+            equal = within & (a <= TIGHT_WITHIN * size)
             return _Compared(equal, known & ~within, equal, ratio)
         beyond = (np.isposinf(right) & np.isfinite(left) & np.isfinite(lhs.error)) if unbounded else False
         holds = (known & (left + a <= right)) | beyond
