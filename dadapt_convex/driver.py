@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import FASTMATH, Kernel, helper, signature
+from dadapt_convex.transitions import write_after, write_before
 from dadapt_convex.vector import add_exactly, add_scaled, copy, distance_and_product, dot, move_average
 
-# Sums over k take two places each: the sum, and what rounding took from it (vector.add_exactly); read by `total`.
+# Sums that are read take two places each: the sum, and what rounding took from it (vector.add_exactly), see `total`.
 # Weights w_i are those of the average; a point of weight 0 adds nothing to what rounding may have done.
 F = 0  # f(x_k)
 G2 = 1  # ||g_k||^2
@@ -31,42 +32,47 @@ G0_2 = 11  # ||g_0||^2
 DONE = 12  # iterations done, written with everything else: what k is after Ctrl-C
 DECAYS = 13  # 1 with weight decay: then a subgradient of 0 ends nothing, as g + w x is not 0
 AVERAGES = 14  # 1 where the output is the weighted average, 0 where it is the last iterate
-WG2 = 15  # ||sum w_i g_i||^2
-WG2_MAX = 16  # the largest so far
-X0_NORM = 17  # ||x0||, written before the run
-S = 18  # sum ||g_i||^2
-WEIGHT = 20  # sum w_i
-W_F = 22  # sum w_i f(x_i)
-W_F_SIZE = 24  # sum w_i |f(x_i)|
-W2_G2 = 26  # sum w_i^2 ||g_i||^2
-W_GX = 28  # sum w_i <g_i, x_i - x0>
-W_GX_SIZE = 30  # sum w_i ||g_i|| ||x_i - x0||
-W_X = 32  # sum w_i (||x0|| + ||x_i - x0||)
-W_ROUND = 34  # sum w_i ||g_i|| (||x0|| + ||x_i - x0||)
-N_TOTALS = 36
+WG2 = 15  # ||s_k||^2, s_k = sum_{i<=k} w_i g_i
+X0_NORM = 16  # ||x0||, written before the run
+S = 17  # sum ||g_i||^2
+WEIGHT = 19  # sum w_i
+W_F = 21  # sum w_i f(x_i)
+W2_G2 = 23  # sum w_i^2 ||g_i||^2
+W_GX = 25  # sum w_i <g_i, x_i - x0>
+# Magnitudes, added up plainly.
+W_F_SIZE = 27  # sum w_i |f(x_i)|
+W_GX_SIZE = 28  # sum w_i ||g_i|| ||x_i - x0||
+W_X = 29  # sum w_i (||x0|| + ||x_i - x0||)
+W_ROUND = 30  # sum w_i ||g_i|| (||x0|| + ||x_i - x0||)
+S_SIZE = 31  # sum ||s_i||
+S_X = 32  # sum ||s_i|| (||x0|| + ||x_i - x0||)
+WHOLE = 33  # iterations kept whole so far
+N_TOTALS = 34
 
 # what the loop returns
 GOES_ON, CONVERGED, NOT_FINITE, BAD_WEIGHT = 0, 1, 2, 3
 
 
 def total(totals: Any, i: int) -> float:
-    """A sum over k."""
+    """A sum over k that is kept in two places."""
     return float(totals[i] + totals[i + 1])
 
 
 @helper
-def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, totals: Any) -> None:
-    """What every basic inequality needs, and the magnitudes that bound what rounding did to it."""
-    g_norm, x_dist = math.sqrt(g2), math.sqrt(x_dist2)
+def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, wg2: float, totals: Any) -> None:
+    """What every basic inequality needs, and the magnitudes that bound what rounding did to it; wg2: ||s_k||^2."""
+    g_norm, x_dist, s_norm = math.sqrt(g2), math.sqrt(x_dist2), math.sqrt(wg2)
     x_size = totals[X0_NORM] + x_dist
     add_exactly(totals, WEIGHT, w)
     add_exactly(totals, W_F, w * f)
-    add_exactly(totals, W_F_SIZE, w * abs(f))
     add_exactly(totals, W2_G2, (w * w) * g2)
     add_exactly(totals, W_GX, w * gx)
-    add_exactly(totals, W_GX_SIZE, w * (g_norm * x_dist))
-    add_exactly(totals, W_X, w * x_size)
-    add_exactly(totals, W_ROUND, w * (g_norm * x_size))
+    totals[W_F_SIZE] += w * abs(f)
+    totals[W_GX_SIZE] += w * (g_norm * x_dist)
+    totals[W_X] += w * x_size
+    totals[W_ROUND] += w * (g_norm * x_size)
+    totals[S_SIZE] += s_norm
+    totals[S_X] += s_norm * x_size
     totals[X_DIST2_WEIGHED] = max(totals[X_DIST2_WEIGHED], x_dist2)
 
 
@@ -91,8 +97,12 @@ def iterate(
     hyper: Any,
     select: int,
     totals: Any,
+    whole: Any,
 ) -> int:
-    """Everything in iteration k but the oracle call: record f and g at x_k, average, step to x_{k+1}."""
+    """Everything in iteration k but the oracle call: record f and g at x_k, average, step to x_{k+1}.
+
+    whole : (T, numbers) float64, rows for the iterations that are kept, their k in the first column.
+    """
     g2 = dot(g, g)
     x_dist2, gx = distance_and_product(x, x0, g)
     if not (np.isfinite(f) and np.isfinite(g2) and np.isfinite(x_dist2)):
@@ -117,16 +127,20 @@ def iterate(
         totals[DONE] = 1
         return CONVERGED
 
+    kept, at = np.int64(totals[WHOLE]), 0
+    keeps = kept < whole.shape[0] and whole[kept, 0] == k
+    if keeps:
+        at = write_before(whole[kept], k, f, g2, g, x, vectors, scalars, hyper)
     w = step(k, f, g2, g, x, x_next, vectors, scalars, hyper)
-
-    if not (w >= 0.0 and np.isfinite(w)):
-        totals[W] = w
-        return BAD_WEIGHT
     totals[W] = w
+    if not (w >= 0.0 and np.isfinite(w)):
+        return BAD_WEIGHT
+    if keeps:
+        write_after(whole[kept], at, w, x_next, vectors, scalars)
+        totals[WHOLE] += 1.0
     if w > 0.0:
-        add_to_sums(w, f, g2, gx, x_dist2, totals)
         totals[WG2] = add_scaled(wg, w, g)
-        totals[WG2_MAX] = max(totals[WG2_MAX], totals[WG2])
+        add_to_sums(w, f, g2, gx, x_dist2, totals[WG2], totals)
         if averages:
             share = w / totals[WEIGHT]
             move_average(x_avg, x, share)
@@ -164,6 +178,7 @@ def drive(
     hyper: Any,
     select: int,
     totals: Any,
+    whole: Any,
     factors: Any,
     scheduled: int,
 ) -> tuple[int, int]:
@@ -179,7 +194,7 @@ def drive(
         f = oracle(x, g, z, data)
         status = iterate(
             step, k, f, x0, x, g, z, x_next, x_avg, z_avg, wg, x_best, x_sel, z_sel, vectors, scalars, hyper, select,
-            totals,
+            totals, whole,
         )  # fmt: skip
         if status >= NOT_FINITE:
             return k, status
@@ -194,7 +209,7 @@ def _iterate_signature() -> Any:
 
     step = t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
-    state = [vector] * 11 + [matrix, vector, vector, t.int64, vector]
+    state = [vector] * 11 + [matrix, vector, vector, t.int64, vector, matrix]
     return t.int64(step, t.int64, t.float64, *state)
 
 
@@ -204,7 +219,7 @@ def _drive_signature() -> Any:
     oracle, step = t.FunctionType(signature("oracle")), t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
     data = signature("oracle").args[-1]
-    state = [vector, matrix, *[vector] * 8, matrix, vector, vector, t.int64, vector, vector, t.int64]
+    state = [vector, matrix, *[vector] * 8, matrix, vector, vector, t.int64, vector, matrix, vector, t.int64]
     return t.UniTuple(t.int64, 2)(oracle, step, t.int64, t.int64, data, *state)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dadapt_convex.method import Method
 from dadapt_convex.oracle import Vector
 from dadapt_convex.stochastic import Sampling
-from dadapt_convex.transitions import Transition
+from dadapt_convex.transitions import Transitions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,8 +99,8 @@ class Run:
         Mini-batches or noise, and the seed; None for the deterministic oracle.
     per_epoch : int
         Steps in an epoch; 1 without mini-batches.
-    transitions : sequence of Transition
-        Iterations that were kept whole: what definitions and the replay are held against.
+    transitions : Transitions
+        Iterations that were kept whole, a sequence of Transition: what definitions and the replay are held against.
     identity : str
         The problem's: a hash of its function and x0; empty for a problem that has none.
     """
@@ -123,11 +123,11 @@ class Run:
     status: str
     message: str
     G: float
+    transitions: Transitions = field(repr=False)
     seconds: float
     compile_seconds: float
     sampling: Sampling | None = None
     per_epoch: int = 1
-    transitions: Sequence[Transition] = field(default=(), repr=False)
     identity: str = ""
 
     def __repr__(self) -> str:

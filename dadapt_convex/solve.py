@@ -24,7 +24,6 @@ from dadapt_convex.stochastic_driver import (
     F_MEAN,
     N_STOCHASTIC,
     TAKEN,
-    WAITED,
     Evaluation,
     Snapshots,
     keep,
@@ -32,7 +31,7 @@ from dadapt_convex.stochastic_driver import (
     stochastic_loop,
 )
 from dadapt_convex.theory import check_claims
-from dadapt_convex.transitions import Transition, kept_steps, place, run_step
+from dadapt_convex.transitions import NO_STEP, Transition, Transitions, kept_steps, numbers, place, run_step
 
 CHECKPOINTS_PER_DECADE = 40
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
@@ -362,6 +361,14 @@ def _first_pace(problem: Objective, p: int, drawn: Sampling | None) -> int:
     return max(1, int(CHUNK_SECONDS / (COST * (read + 10 * p + 100))))
 
 
+def _rows_for(steps: int, seed: str, sizes: tuple[int, int, int, int]) -> Vector:
+    """Rows for the iterations that are kept whole, with their k."""
+    ks = kept_steps(steps, numbers(*sizes), seed)
+    rows = np.empty((ks.size, numbers(*sizes)))
+    rows[:, 0] = ks
+    return rows
+
+
 @dataclass
 class _State:
     """Everything that changes during a run, and how to go on from it."""
@@ -390,8 +397,7 @@ class _State:
     marks: Any  # checkpoints
     kept: Snapshots  # with stochastic gradients
     evaluation: Evaluation
-    whole: list[int]  # iterations still to be kept whole, the next one last
-    transitions: list[Transition] = field(default_factory=list)
+    whole: Vector  # rows for the iterations that are kept, see Transitions
     rows: list[dict[str, float]] = field(default_factory=list)
     errors: list[dict[str, float]] = field(default_factory=list)  # of each row: see dadapt_convex.run
     amplified: float = 1.0  # what momentum makes of the rounding of an iterate
@@ -446,9 +452,9 @@ class _State:
             kept=Snapshots.of(len(marks) if drawn else 0, p, len(method.scalars)),
             evaluation=Evaluation(problem),
             pace=_first_pace(problem, p, drawn),
-            whole=kept_steps(
-                int(marks[-1]), (2 * len(method.vectors) + 3) * p, f"{problem.name} {method.name}"
-            ).tolist()[::-1],
+            whole=_rows_for(
+                int(marks[-1]), f"{problem.name} {method.name}", (p, hyper.size, scalars.size, len(vectors))
+            ),
         )
         with np.errstate(over="ignore"):
             state.totals[driver.X0_NORM] = np.linalg.norm(x0)
@@ -467,7 +473,7 @@ class _State:
     def _books(self) -> tuple[Any, ...]:
         return (
             self.x_avg, self.z_avg, self.wg, self.x_best, self.x_sel, self.z_sel,
-            self.vectors, self.scalars, self.hyper, self.select, self.totals,
+            self.vectors, self.scalars, self.hyper, self.select, self.totals, self.whole,
         )  # fmt: skip
 
     def _compiled_loop(self) -> Callable[[int, int], tuple[int, int]]:
@@ -511,12 +517,6 @@ class _State:
         """Iterate for about CHUNK_SECONDS, or as far as checkpoints allow; rows for those that were passed."""
         self.kept.marks = self.marks[self.passed : self.passed + (len(self.kept) or 1)]
         before, stop = self.k, min(int(self.kept.marks[-1]), self.k + self.pace)
-        whole = self.whole and self.whole[-1] == self.k
-        if whole:
-            self.whole.pop()
-            stop, state = self.k + 1, (self.vectors.copy(), self.scalars.copy())
-        elif self.whole:
-            stop = min(stop, self.whole[-1])
         begun = time.perf_counter()
         try:
             self.k, outcome = self.loop(self.k, stop)
@@ -527,8 +527,6 @@ class _State:
             took = time.perf_counter() - begun
             self.seconds += took
             self._rows_of_passed(before, took)
-        if whole and self.k == stop:
-            self._keep_transition(*state)
         if took < CHUNK_SECONDS / 4 and stop == before + self.pace:
             self.pace *= 2
         elif took > CHUNK_SECONDS and self.pace > 1:
@@ -536,21 +534,6 @@ class _State:
         if progress is not None:
             progress(self.k)
         return outcome
-
-    def _keep_transition(self, vectors: Vector, scalars: Vector) -> None:
-        """The iteration just done; not one in which no step was taken, as all gradients were zero so far."""
-        t = self.totals
-        if t[driver.S] == 0.0 and t[driver.DECAYS] == 0.0:
-            return
-        waited = int(t[WAITED]) if self.drawn is not None else 0
-        self.transitions.append(
-            Transition(
-                k=self.k - 1 - waited, f=t[driver.F], g2=t[driver.G2],
-                x=self.iterates[(self.k - 1) % 2].copy(), g=self.g.copy(), hyper=self.hyper.copy(),
-                vectors=vectors, scalars=scalars, x_next=self.iterates[self.k % 2].copy(),
-                vectors_after=self.vectors.copy(), scalars_after=self.scalars.copy(), weight=t[driver.W],
-            )
-        )  # fmt: skip
 
     def _rows_of_passed(self, before: int, took: float) -> None:
         """Rows for the checkpoints passed in a chunk; the time that each was passed at is interpolated."""
@@ -700,14 +683,15 @@ class _State:
             x = np.sqrt(t[[driver.X_DIST2, driver.X_DIST2_BEST, driver.X_DIST2_MAX, driver.X_DIST2_WEIGHED]])
             x_size, x_best, x_largest, x_weighed = x0 + x
             # every x_k is rounded, and so is every step from one to the next
-            moved = EPS * (4 * driver.total(t, driver.W_ROUND) + 2 * self.k * x_weighed * math.sqrt(t[driver.WG2_MAX]))
-            moved *= self.amplified
+            moved = self.amplified * EPS * (4 * t[driver.W_ROUND] + 2 * t[driver.S_X])
+            moved_by_D = self.amplified * EPS * 2 * t[driver.S_SIZE]
             if weight > 0:
-                of_mean = of_f * (driver.total(t, driver.W_F_SIZE) + G * driver.total(t, driver.W_X)) / weight
-                of_gap = of_mean + moved / weight
-                of_average = of_mean + EPS * (8 + self.k) * G * driver.total(t, driver.W_X) / weight
+                of_mean = of_f * (t[driver.W_F_SIZE] + G * t[driver.W_X]) / weight
+                of_average = of_mean + EPS * (8 + self.k) * G * t[driver.W_X] / weight
+                of_gap, of_gap_by_D = of_mean + moved / weight, moved_by_D / weight
             else:
                 of_mean = of_average = of_gap = of_f * (abs(row["f"]) + G * x_largest)
+                of_gap_by_D = 0.0
             x_next = row["x_next_dist"]
             errors = {
                 "f": of_f * (abs(row["f"]) + G * x_size),
@@ -716,15 +700,21 @@ class _State:
                 "f_avg": of_average,
                 "f_selected": of_average + of_f * (abs(row.get("f_selected", 0.0)) + G * x_weighed),
                 "f_star": of_gap,
+                "f_star_by_D": of_gap_by_D,
                 "x_dist": of_dot * row["x_dist"],
                 "x_next_dist": of_dot * row["x_next_dist"] + EPS * (4 + self.k) * max(x_largest, x0 + x_next),
                 **{name: of_dot * row[name] for name in ("g_norm", "g_max", "g0_norm", "S", "sum_w2_g2")},
                 "weight_sum": 4 * EPS * weight,
-                "sum_w_gx": of_dot * driver.total(t, driver.W_GX_SIZE),
-                "sum_w_g": of_dot * row["sum_w_g"] + 2 * EPS * self.k * math.sqrt(t[driver.WG2_MAX]),
+                "sum_w_gx": of_dot * t[driver.W_GX_SIZE],
+                "sum_w_g": of_dot * row["sum_w_g"] + 2 * EPS * t[driver.S_SIZE],
                 "moved": moved,
             }  # fmt: skip
         return {name: float(error) for name, error in errors.items()}
+
+    def _kept_whole(self) -> Transitions:
+        rows = self.whole[: int(self.totals[driver.WHOLE])]
+        sizes = self.x0.size, self.hyper.size, self.scalars.size, len(self.vectors)
+        return Transitions(rows[rows[:, 0] != NO_STEP], *sizes)
 
     def columns(self) -> tuple[str, ...]:
         """The columns of the trace, also of one without a row."""
@@ -762,7 +752,7 @@ class _State:
             columns=self.columns(),
             rows=self.rows,
             errors=self.errors,
-            transitions=self.transitions,
+            transitions=self._kept_whole(),
             x0=self.x0,
             x=self.iterates[last].copy(),
             x_next=self.iterates[self.k % 2].copy(),

@@ -26,6 +26,7 @@ from dadapt_convex.driver import (
     N_TOTALS,
     NOT_FINITE,
     WEIGHT,
+    WHOLE,
     X_DIST2,
     F,
     S,
@@ -33,6 +34,7 @@ from dadapt_convex.driver import (
 )
 from dadapt_convex.oracle import FASTMATH, Kernel, Objective, Vector, helper, signature
 from dadapt_convex.stochastic import Sampling
+from dadapt_convex.transitions import NO_STEP, write_after, write_before
 from dadapt_convex.vector import copy, distance_squared, dot, move_average
 
 # Rows of the orders that are drawn at once, and entries of noise.
@@ -58,7 +60,7 @@ N_STOCHASTIC = N_TOTALS + 4
 @helper
 def record_and_step(
     step: Any, k: int, f: float, g: Any, x: Any, x_next: Any, x_avg: Any, vectors: Any, scalars: Any, hyper: Any,
-    totals: Any,
+    totals: Any, whole: Any,
 ) -> int:  # fmt: skip
     """Step k from f and g at x. As long as all gradients were zero, x stays where it is, but for weight decay."""
     totals[W] = 0.0
@@ -73,14 +75,25 @@ def record_and_step(
     if totals[S] == 0.0:
         totals[G0_2] = g2
     totals[S] += g2
+    kept, at = np.int64(totals[WHOLE]), 0
+    keeps = kept < whole.shape[0] and whole[kept, 0] == k
     if totals[S] == 0.0 and totals[DECAYS] == 0.0:
         totals[WAITED] += 1.0
         copy(x, x_next)
+        if keeps:
+            whole[kept, 0] = NO_STEP
+            totals[WHOLE] += 1.0
     else:
-        w = step(k - np.int64(totals[WAITED]), f, g2, g, x, x_next, vectors, scalars, hyper)
+        i = k - np.int64(totals[WAITED])
+        if keeps:
+            at = write_before(whole[kept], i, f, g2, g, x, vectors, scalars, hyper)
+        w = step(i, f, g2, g, x, x_next, vectors, scalars, hyper)
         totals[W] = w
         if not (w >= 0.0 and np.isfinite(w)):
             return BAD_WEIGHT
+        if keeps:
+            write_after(whole[kept], at, w, x_next, vectors, scalars)
+            totals[WHOLE] += 1.0
         if w > 0.0:
             totals[WEIGHT] += w
             if totals[AVERAGES] == 1.0:
@@ -116,7 +129,7 @@ def at_mark(k: int, marks: Any, totals: Any) -> bool:
 @helper
 def drive_batches(
     batch: Any, step: Any, k: int, k_stop: int, data: Any, order: Any, epoch: int, batch_size: int, work: Any,
-    iterates: Any, g: Any, x0: Any, x_avg: Any, vectors: Any, scalars: Any, hyper: Any, totals: Any,
+    iterates: Any, g: Any, x0: Any, x_avg: Any, vectors: Any, scalars: Any, hyper: Any, totals: Any, whole: Any,
     marks: Any, kept_x: Any, kept_avg: Any, kept_numbers: Any, factors: Any, scheduled: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Steps k .. k_stop - 1 with mini-batches; order: that of the rows in this epoch and those after it."""
@@ -130,7 +143,7 @@ def drive_batches(
         begin = start + in_epoch * batch_size
         x, x_next = iterates[k % 2], iterates[(k + 1) % 2]
         f = batch(x, g, data, order, begin, min(begin + batch_size, start + m), work)
-        status = record_and_step(step, k, f, g, x, x_next, x_avg, vectors, scalars, hyper, totals)
+        status = record_and_step(step, k, f, g, x, x_next, x_avg, vectors, scalars, hyper, totals, whole)
         if status != GOES_ON:
             return k, status
         k += 1
@@ -145,7 +158,7 @@ def drive_batches(
 @helper
 def drive_noise(
     oracle: Any, step: Any, k: int, k_stop: int, data: Any, noise: Any, z: Any,
-    iterates: Any, g: Any, x0: Any, x_avg: Any, vectors: Any, scalars: Any, hyper: Any, totals: Any,
+    iterates: Any, g: Any, x0: Any, x_avg: Any, vectors: Any, scalars: Any, hyper: Any, totals: Any, whole: Any,
     marks: Any, kept_x: Any, kept_avg: Any, kept_numbers: Any, factors: Any, scheduled: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Steps k .. k_stop - 1 with the full subgradient and a row of noise for each."""
@@ -158,7 +171,7 @@ def drive_noise(
         added = noise[k - first]
         for i in range(g.size):
             g[i] += added[i]
-        status = record_and_step(step, k, f, g, x, x_next, x_avg, vectors, scalars, hyper, totals)
+        status = record_and_step(step, k, f, g, x, x_next, x_avg, vectors, scalars, hyper, totals, whole)
         if status != GOES_ON:
             return k, status
         k += 1
@@ -224,11 +237,11 @@ def _signature(words: str) -> Callable[[], Any]:
     return made
 
 
-STATE = "matrix vector vector vector matrix vector vector vector"
+STATE = "matrix vector vector vector matrix vector vector vector matrix"
 MARKS = "integers matrix matrix matrix"
 RECORD_AND_STEP = Kernel(
     record_and_step.python,
-    _signature("int step int float vector vector vector vector matrix vector vector vector"),
+    _signature("int step int float vector vector vector vector matrix vector vector vector matrix"),
     FASTMATH,
 )
 SNAPSHOT = Kernel(snapshot.python, _signature("none vector vector vector vector vector matrix matrix matrix"), FASTMATH)
@@ -385,6 +398,7 @@ def _noise_loop(problem: Objective, step: Any, drawn: Sampling, state: Any) -> L
 def _books(state: Any) -> tuple[Any, ...]:
     return (
         state.iterates, state.g, state.x0, state.x_avg, state.vectors, state.scalars, state.hyper, state.totals,
+        state.whole,
     )  # fmt: skip
 
 

@@ -1,26 +1,30 @@
 """Single iterations of a run, kept whole: what definitions and the replay are held against, whatever the checkpoints.
 
-A run keeps the first iterations, the last, and some in each decade between. The replay runs the plain Python function
-of the step once more on what the compiled one was given.
+A run keeps the first iterations, the last, some in each decade, and one in each of many equal parts. The driver writes
+them into the rows of a matrix, see `Transitions`. The replay runs the plain Python function of the step once more on
+what the compiled one was given.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Vector
+from dadapt_convex.oracle import Vector, helper
 
-PER_DECADE, AT_RANDOM = 12, 16
-# Numbers that the kept iterations of a run may hold together; two are kept in any case.
-KEPT_NUMBERS = 1 << 21
-# Coordinates that replays may visit together: plain Python takes some microseconds for each.
-REPLAYED_COORDINATES = 4_000
+PER_DECADE, PARTS = 12, 16
+# Numbers that the kept iterations of a run may hold together; two are kept in any case. There are more parts than PARTS
+# as long as they hold no more than so many.
+KEPT_NUMBERS, PART_NUMBERS = 1 << 21, 1 << 16
+# Stands for k where all gradients were zero so far, and no step was taken.
+NO_STEP = -1.0
+# Coordinates that replays may visit together, and how many there are: plain Python takes microseconds for each.
+REPLAYED_COORDINATES, REPLAYED = 4_000, 64
 # Inputs are changed at random by up to so many roundings, to see what rounding may do to the outputs, and outputs may
 # differ by so many times what these changes do.
 NUDGE, NUDGES, SLACK = 4.0, 3, 64.0
@@ -52,18 +56,91 @@ class Transition:
     weight: float
 
 
+class Transitions:
+    """The kept iterations of a run, in the order of k: a sequence of Transition, and all of them at once by columns.
+
+    rows : (T, numbers(p, ...)) float64, each row in the order in which the driver writes it: k, f, g2, weight; x, g,
+        hyper, scalars and vectors before the step; x_next, scalars and vectors after it.
+    columns : by the names of Transition: (T,) for numbers, (T, n) for arrays; views of the rows.
+    """
+
+    def __init__(self, rows: Vector, p: int, hyper: int, scalars: int, vectors: int) -> None:
+        self.rows, self.shape = rows, (p, hyper, scalars, vectors)
+        rows.setflags(write=False)
+        sizes = {
+            "k": 1, "f": 1, "g2": 1, "weight": 1, "x": p, "g": p, "hyper": hyper, "scalars": scalars,
+            "vectors": vectors * p, "x_next": p, "scalars_after": scalars, "vectors_after": vectors * p,
+        }  # fmt: skip
+        self.columns: dict[str, Vector] = {}
+        begin = 0
+        for name, size in sizes.items():
+            column = rows[:, begin : begin + size]
+            begin += size
+            if name.startswith("vectors"):
+                column = column.reshape(len(rows), vectors, p)
+            self.columns[name] = column[:, 0] if name in ("k", "f", "g2", "weight") else column
+
+    def __reduce__(self) -> Any:
+        return Transitions, (self.rows.copy(), *self.shape)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> Transition:
+        values: dict[str, Any] = {name: column[i] for name, column in self.columns.items()}
+        return Transition(**{**values, "k": int(values["k"])})
+
+    def __iter__(self) -> Iterator[Transition]:
+        return (self[i] for i in range(len(self)))
+
+
+def numbers(p: int, hyper: int, scalars: int, vectors: int) -> int:
+    """How many numbers an iteration is."""
+    return 4 + 3 * p + hyper + 2 * scalars + 2 * vectors * p
+
+
 def kept_steps(steps: int, numbers: int, seed: str) -> Vector:
     """The k that are kept of 0 .. steps - 1, increasing; numbers: how many each of them holds.
 
-    Some in each decade, and AT_RANDOM where a method cannot know: of the same seed the same.
+    Some in each decade, and one in each part of the run, where a method cannot know: of the same seed the same.
     """
     count = 2 + int(PER_DECADE * math.log10(steps))
-    rng = np.random.default_rng(list(seed.encode()) + [steps])
+    rng = np.random.default_rng([*seed.encode(), steps])
     regular = np.geomspace(1, steps, count).astype(np.int64) - 1
-    ks = np.unique(np.concatenate([[0, 1, 2, steps - 1], regular, rng.integers(0, steps, AT_RANDOM)]))
+    parts = min(steps, max(PARTS, PART_NUMBERS // numbers))
+    ends = np.linspace(0, steps, parts + 1).astype(np.int64)
+    ks = np.unique(np.concatenate([[0, 1, 2, steps - 1], regular, rng.integers(ends[:-1], ends[1:])]))
     ks = ks[(ks >= 0) & (ks < steps)]
-    room = max(2, KEPT_NUMBERS // max(1, numbers))
+    room = max(2, KEPT_NUMBERS // numbers)
     return ks if ks.size <= room else ks[np.unique(np.linspace(0, ks.size - 1, room).astype(np.int64))]
+
+
+@helper
+def write(numbers: Any, row: Any, at: int) -> int:
+    """Numbers one after the other into a row; returns where it goes on."""
+    for i in range(numbers.size):
+        row[at + i] = numbers[i]
+    return at + int(numbers.size)
+
+
+@helper
+def write_before(row: Any, k: int, f: float, g2: float, g: Any, x: Any, vectors: Any, scalars: Any, hyper: Any) -> int:
+    """What a step is given; the weight is not known yet. Returns where the row goes on."""
+    row[0], row[1], row[2] = k, f, g2
+    at = write(hyper, row, write(g, row, write(x, row, 4)))
+    at = write(scalars, row, at)
+    for i in range(vectors.shape[0]):
+        at = write(vectors[i], row, at)
+    return int(at)
+
+
+@helper
+def write_after(row: Any, at: int, w: float, x_next: Any, vectors: Any, scalars: Any) -> None:
+    """What a step left."""
+    row[3] = w
+    at = write(scalars, row, write(x_next, row, at))
+    for i in range(vectors.shape[0]):
+        at = write(vectors[i], row, at)
 
 
 @dataclass(frozen=True)
@@ -103,11 +180,11 @@ def within_range(t: Transition) -> bool:
     return not (np.any(sizes < SMALLEST_SQUARE) or np.any(sizes > LARGEST_SQUARE))
 
 
-def replayed(transitions: Sequence[Transition]) -> list[Transition]:
+def replayed(transitions: Transitions) -> list[Transition]:
     """The transitions that are replayed: spread over the run, as many as REPLAYED_COORDINATES allow."""
-    if not transitions:
+    if not len(transitions):
         return []
-    count = max(1, min(len(transitions), REPLAYED_COORDINATES // transitions[0].x.size))
+    count = max(1, min(len(transitions), REPLAYED, REPLAYED_COORDINATES // transitions[0].x.size))
     at = np.unique(np.linspace(len(transitions) - 1, 0, count).astype(np.int64))
     return [transitions[i] for i in at]
 

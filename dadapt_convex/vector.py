@@ -69,10 +69,9 @@ def distance_and_product(x: Any, x0: Any, g: Any) -> tuple[float, float]:
 
 @exact_helper
 def add_exactly(sums: Any, i: int, term: float) -> None:
-    """sums[i] + sums[i + 1] <- that sum + term; what rounding takes from sums[i] is kept in sums[i + 1] (Neumaier)."""
-    total = sums[i] + term
-    if abs(sums[i]) >= abs(term):
-        sums[i + 1] += (sums[i] - total) + term
-    else:
-        sums[i + 1] += (term - total) + sums[i]
+    """sums[i] + sums[i + 1] <- that sum + term; what rounding takes from sums[i] is kept in sums[i + 1] (Knuth)."""
+    before = sums[i]
+    total = before + term
+    added = total - before
+    sums[i + 1] += (before - (total - added)) + (term - added)
     sums[i] = total

@@ -244,6 +244,52 @@ def test_a_definition_refutes_a_wrong_step_whatever_the_checkpoints_are(method, 
     assert found["kind"] == "definition"
 
 
+@dc.step
+def uphill_for_a_while(k, f, g2, g, x, x_next, vectors, scalars, hyper):
+    """AdaGrad-Norm, up at 22 iterations of 10,000; the state is as it should be."""
+    S = scalars[0] + g2
+    h = hyper[1] * (hyper[0] / math.sqrt(S))
+    for i in range(x.size):
+        x_next[i] = x[i] - (-h if 7345 <= k < 7367 else h) * g[i]
+    scalars[0], scalars[1] = S, h
+    return hyper[1]
+
+
+@dc.step
+def a_single_wrong_iteration(k, f, g2, g, x, x_next, vectors, scalars, hyper):
+    """The constant step, doubled once."""
+    h = hyper[0] / (hyper[1] * math.sqrt(hyper[3]))
+    for i in range(x.size):
+        x_next[i] = x[i] - (2.0 * h if k == 777 else h) * g[i]
+    scalars[0] = h
+    return h
+
+
+@pytest.mark.parametrize(
+    ("method", "step", "steps", "p"),
+    [("adagrad_norm", uphill_for_a_while, 10_000, 10), ("subgradient", a_single_wrong_iteration, 1_000, 5)],
+)
+def test_a_fault_that_passes_quickly_is_seen(method, step, steps, p):
+    problem = problems.max_abs(p)
+    run = dc.solve(problem, wrong(method, step), steps=steps)
+    found = dc.check(run, problem.optimum()).set_index("theorem").loc[f"definition_{method}"]
+    assert found["verdict"] == VIOLATED, found["note"]
+
+
+def test_runs_keep_all_of_a_short_run_and_one_iteration_of_each_part_of_a_long_one():
+    problem = problems.max_abs(4)
+    short, long = (dc.solve(problem, "sgd", steps=n, lr=0.1).transitions for n in (500, 20_000))
+    assert short.columns["k"].tolist() == list(range(500))
+    ks = long.columns["k"]
+    assert (np.diff(ks) > 0).all()
+    assert np.diff(ks).max() <= 2 * 20_000 / (ks.size - 100)
+    for before, after in zip(short, list(short)[1:], strict=False):
+        np.testing.assert_array_equal(before.x_next, after.x)
+        np.testing.assert_array_equal(before.vectors_after, after.vectors)
+    many = dc.solve(problems.norm2(300_000), "sgd", steps=50, lr=0.1).transitions
+    assert len(many) == 2
+
+
 @pytest.mark.parametrize("method", dc.methods())
 @pytest.mark.parametrize("stochastic", [{}, {"batch_size": 8, "schedule": "cosine"}])
 def test_definitions_and_the_replay_hold_for_every_method(method, stochastic):

@@ -8,7 +8,7 @@ name; `definition` makes a theorem's `steps` of it. Nothing of the compiled step
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,23 +33,21 @@ class Steps:
     """
 
     def __init__(self, run: Run) -> None:
-        kept, method = run.transitions, run.method
+        seen, method = run.transitions.columns, run.method
         self.hyper = Values(run.hyper)
-        self.k = _column([t.k for t in kept])
-        self.f, self.g2 = Rounded(_column([t.f for t in kept])), Rounded(_column([t.g2 for t in kept]))
-        self.x, self.g = Rounded(np.array([t.x for t in kept])), Rounded(np.array([t.g for t in kept]))
+        self.k = seen["k"][:, None]
+        self.f, self.g2 = Rounded(seen["f"][:, None]), Rounded(seen["g2"][:, None])
+        self.x, self.g = Rounded(seen["x"]), Rounded(seen["g"])
         at = method.scheduled
-        self.factor = _column([t.hyper[at] if at >= 0 else 1.0 for t in kept])
-        self.after: dict[str, Vector] = {
-            "x_next": np.array([t.x_next for t in kept]), "weight": _column([t.weight for t in kept]),
-        }  # fmt: skip
+        self.factor = seen["hyper"][:, at, None] if at >= 0 else np.ones_like(self.k)
+        self.after: dict[str, Vector] = {"x_next": seen["x_next"], "weight": seen["weight"][:, None]}
         self.before: dict[str, Rounded] = {}
         for i, name in enumerate(method.vectors):
-            self.before[name] = Rounded(np.array([t.vectors[i] for t in kept]))
-            self.after[name] = np.array([t.vectors_after[i] for t in kept])
+            self.before[name] = Rounded(seen["vectors"][:, i])
+            self.after[name] = seen["vectors_after"][:, i]
         for i, name in enumerate(method.scalars):
-            self.before[name] = Rounded(_column([t.scalars[i] for t in kept]))
-            self.after[name] = _column([t.scalars_after[i] for t in kept])
+            self.before[name] = Rounded(seen["scalars"][:, i, None])
+            self.after[name] = seen["scalars_after"][:, i, None]
 
     def __getattr__(self, name: str) -> Rounded:
         if name.startswith("__"):
@@ -57,10 +55,6 @@ class Steps:
         if name not in self.before:
             raise Missing("the state", name, self.before)
         return self.before[name]
-
-
-def _column(numbers: Sequence[float]) -> Vector:
-    return np.array(numbers, dtype=np.float64).reshape(-1, 1)
 
 
 def dot(u: Any, v: Any) -> Rounded:
@@ -100,7 +94,7 @@ def definition(recursion: Callable[[Steps], Mapping[str, Any]]) -> Callable[[Run
     """The check of a recursion: what it returns by name, against what the step left."""
 
     def steps(run: Run) -> list[StepCheck]:
-        if not run.transitions:
+        if not len(run.transitions):
             return []
         seen = Steps(run)
         with np.errstate(all="ignore"):

@@ -45,7 +45,7 @@ from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.schedules import as_schedule
-from dadapt_convex.theory.rounded import EPS, Rounded, rounded
+from dadapt_convex.theory.rounded import EPS, Rounded, plain, rounded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ OWN_ROUNDING = 8 * EPS
 SMALLEST, LARGEST = 1e-145, 1e145
 NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist", "sum_w_g", "weight_sum")
 # Columns that decrease and do not come from terms that cancel.
-DECREASING = ("gamma", "h", "d_over_sum_d")
+DECREASING = ("gamma", "h", "d_over_sum_d", "selected_ratio")
 # Estimates of the distance D.
 ESTIMATES = ("d", "d_hat")
 LENGTHS_OF_S = ("s_norm", "s_norm1")
@@ -197,10 +197,17 @@ class Case:
     def f_star(self) -> Any:
         """f*; its error is what rounding may do to the mean of the gaps that it is subtracted in."""
         if self.comparator:
-            return self.f_comparator + Rounded(np.zeros(self.k.shape), self.numbers.error("f_star"))
+            return self.f_comparator + Rounded(np.zeros(self.k.shape), self._of_recursion)
         self._of_optimum("f_star", None)
         values = np.full(self.k.shape, self._f_star)
-        return values if self.exact else Rounded(values, self.numbers.error("f_star") + EPS * np.abs(values))
+        return values if self.exact else Rounded(values, self._of_recursion + EPS * np.abs(values))
+
+    @property
+    def _of_recursion(self) -> Vector:
+        """What the rounding of iterates and steps may do to the mean of the gaps; part of it grows with D."""
+        fixed, D = self.numbers.error("f_star"), plain(self._D)
+        by_D: Any = self.numbers.errors.get("f_star_by_D", 0.0)
+        return fixed + np.where(np.isfinite(D), D, 0.0) * by_D
 
     @property
     def f_average(self) -> Any:
@@ -701,7 +708,7 @@ def _at_steps(theorem: Theorem, run: Run) -> Found:
         ) from None
     if not checks:
         return Found(NOT_APPLICABLE, math.nan, 0, "no iteration of this run was kept whole")
-    kept = f"{len({check.k for check in checks})} iterations"
+    kept = f"{len({check.k for check in checks})} of {run.k} iterations"
     decided = [check for check in checks if not math.isnan(check.off)]
     unknown = collections.Counter(check.what for check in checks if math.isnan(check.off))
     all_of = collections.Counter(check.what for check in checks)
@@ -870,20 +877,22 @@ def hyper_is(name: str, value: str | float) -> Assumption:
 
 def d0_at_most_D(run: Run, optimum: OptimumInterval) -> Unmet | None:
     """d_0 <= D."""
-    return _d0_within("D", run.hyper["d0"], optimum.D_lo, optimum.D_hi)
+    return _d0_within("D", run.hyper["d0"], optimum.D_lo, optimum.D_hi, optimum)
 
 
 def d0_at_most_D_inf(run: Run, optimum: OptimumInterval) -> Unmet | None:
     """d_0 <= D_inf."""
-    return _d0_within("D_inf", run.hyper["d0"], *D_inf_interval(run, optimum))
+    return _d0_within("D_inf", run.hyper["d0"], *D_inf_interval(run, optimum), optimum)
 
 
-def _d0_within(name: str, d0: float, lo: float, hi: float) -> Unmet | None:
+def _d0_within(name: str, d0: float, lo: float, hi: float, optimum: OptimumInterval) -> Unmet | None:
     if d0 <= lo:
         return None
-    if d0 > hi:
-        return Unmet(NOT_APPLICABLE, f"needs d0 <= {name}, and d0 = {d0:g} > {name} = {hi:.6g}")
-    return Unmet(UNDECIDED, f"d0 = {d0:g} may exceed {name}, known as [{lo:.6g}, {hi:.6g}]")
+    # the ends of a closed form are the number itself, or the two float64 numbers around it
+    if d0 > hi or (lo < hi and getattr(optimum, "kind", "") == "closed form"):
+        known = f"{name} = {hi!r}" if lo == hi else f"{name}, which lies between {lo!r} and {hi!r}"
+        return Unmet(NOT_APPLICABLE, f"needs d0 <= {name}, and d0 = {d0!r} > {known}")
+    return Unmet(UNDECIDED, f"d0 = {d0!r} may exceed {name}, known as [{lo!r}, {hi!r}]")
 
 
 no_growth_cap = hyper_is("growth_rate", math.inf)
