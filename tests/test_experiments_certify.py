@@ -19,8 +19,8 @@ from exhaustive import EXHAUSTIVE
 from experiments import analysis, report, store
 from experiments.certify import SOLVERS, no_solver
 from experiments.run import main
-from experiments.seal import UNSEALED, seal
 from experiments.suite import BadInput
+from problems.files import UNSEALED, seal
 
 PROBLEMS = [
     *["logistic:iris", "logistic:wine", "logistic:digits", "hinge:iris", "lad:diabetes"],
