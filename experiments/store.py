@@ -566,12 +566,12 @@ def _discard_damaged(out: Path, configuration: Mapping[str, Any]) -> list[str]:
     for problem, data_hash in configuration.get("problems", {}).items():
         path = certificate_path(out, problem)
         if path.exists():
-            expected = {"problem": problem, "data_hash": data_hash, "code": code_of(configuration)}
             try:
-                about = read_certificate(path)[1]
+                optimum, about = read_certificate(path)
+                belongs = (optimum.identity, about.get("code")) == (data_hash, code_of(configuration))
             except Damaged:
-                about = {}
-            if any(about.get(name) != value for name, value in expected.items()):
+                belongs = False
+            if not belongs:
                 found.append(path)
     for path in found:
         _remove(path)

@@ -507,7 +507,7 @@ def test_a_bomb_is_decompressed_up_to_a_limit(compress, server, cache, monkeypat
 def test_what_stands_in_the_place_of_the_partial_file_is_not_written_to(link, server, cache, tmp_path):
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
-    for folder, name in (("raw", ".a8a.part"), ("pins", ".a8a.json")):
+    for folder, name in (("raw", ".a8a.part"), ("pins", "a8a.json")):
         (cache / folder).mkdir(parents=True)
         link(victim, cache / folder / name)
     server.replies["binary/a8a"] = [Reply()]
