@@ -93,7 +93,7 @@ def test_limit_on_the_text(compress, tmp_path, monkeypatch):
     for load in (load_dataset, load_libsvm):
         with pytest.raises(DataError, match=message):
             load(path, text_limit=len(TEXT) - 1)
-    with pytest.raises(ValueError, match="text_limit must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="text_limit must be an integer of at least 1, got 0"):
         load_dataset(path, text_limit=0)
 
 

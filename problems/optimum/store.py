@@ -13,14 +13,13 @@ import numpy as np
 from dadapt_convex.notice import say
 from problems.data.cache import cache_dir, load_npz, save_npz
 from problems.optimum.extended import Floats
-from problems.problem import LinearModel, Optimum
+from problems.problem import NUMBERS, LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.
 FORMAT = 7
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2
 TEXTS = ("problem", "identity")
-NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")
 
 
 def key(model: LinearModel, x0: Floats, radius: float = math.inf) -> str:
