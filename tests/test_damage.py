@@ -252,7 +252,7 @@ def test_a_damaged_or_foreign_optimum_in_the_cache_is_certified_again_with_a_lin
     capfd.readouterr()
     again = problems.get(name).optimum()
     assert [line for line in capfd.readouterr().err.splitlines() if "certif" not in line] == [
-        f"{path} is damaged, or of an earlier version "
+        f"{path} is damaged or another's "
         f"({'its SHA-256 is not the one in it' if damage == 'a bit' else f'it is that of {other.stem!r}'}); "
         "it is made anew."
     ]

@@ -31,6 +31,7 @@ from dadapt_convex.oracle import cache_root
 from problems.files import UNSEALED, is_sealed, replacing, seal_end, sweep
 
 MAP_ABOVE = 1_000_000  # bytes of an array: below, reading costs what mapping does
+UNSIGNED = b"PK\x05\x06\0\0"  # how the end of an archive without a comment begins and ends
 HEADER = 1 << 17  # bytes that hold the header of any array
 ALIGNMENT = 64  # bytes, a cache line; numpy pads the header of an array to as much
 
@@ -117,9 +118,9 @@ def _aligned_member(name: str, position: int) -> zipfile.ZipInfo:
 def load_npz(path: Path, *, mapped: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
     """Read what `save_npz` wrote: (arrays, meta), or None where there is none.
 
-    A file that is damaged, another's under this name, or of an earlier version is removed, with a line on standard
-    error, and None is returned. The seal is compared at every call, which reads the whole file once, at 0.5 to 2 GB/s
-    where the system still holds it in memory. Nothing is unpickled.
+    A file that is damaged or another's under this name is removed, with a line on standard error. One of an earlier
+    version, which had no seal, counts as absent in silence. The seal is compared at every call, which reads the whole
+    file once, at 0.5 to 2 GB/s where the system still holds it in memory. Nothing is unpickled.
 
     Parameters
     ----------
@@ -133,6 +134,8 @@ def load_npz(path: Path, *, mapped: bool = False) -> tuple[dict[str, NDArray[Any
     try:
         with file:
             content = _content(file)
+            if content[-22:-18] + content[-2:] == UNSIGNED:
+                return None
             if not is_sealed(content):
                 raise ValueError("its SHA-256 is not the one in it")
             with zipfile.ZipFile(file) as archive:
@@ -149,7 +152,7 @@ def load_npz(path: Path, *, mapped: bool = False) -> tuple[dict[str, NDArray[Any
     except _DAMAGE as error:
         with contextlib.suppress(OSError):
             path.unlink()
-        say(f"{path} is damaged, or of an earlier version ({error}); it is made anew.")
+        say(f"{path} is damaged or another's ({error}); it is made anew.")
         return None
 
 
