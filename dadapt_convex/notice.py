@@ -21,7 +21,7 @@ def notice(text: str) -> Iterator[None]:
         yield
         return
     begun = time.perf_counter()
-    timer = threading.Timer(PATIENCE, _print, (f"{text} ...",))
+    timer = threading.Timer(PATIENCE, say, (f"{text} ...",))
     timer.daemon = True
     timer.start()
     try:
@@ -30,14 +30,14 @@ def notice(text: str) -> Iterator[None]:
         timer.cancel()
         seconds = time.perf_counter() - begun
         if seconds > PATIENCE:
-            _print(f"{text}: {seconds:.1f} s")
+            say(f"{text}: {seconds:.1f} s")
 
 
 def say_once(subject: str, text: str) -> None:
     """Say a line on this subject, the first time in this process that it is not silent."""
     if not _silent.get() and subject not in _said:
         _said.add(subject)
-        _print(text)
+        say(text)
 
 
 @contextlib.contextmanager
@@ -50,7 +50,8 @@ def silence() -> Iterator[None]:
         _silent.reset(token)
 
 
-def _print(text: str) -> None:
+def say(text: str) -> None:
+    """Say a line, also where there is silence."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):  # full, or closed: no reason to stop what takes so long
             print(text, file=sys.stderr, flush=True)

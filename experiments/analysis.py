@@ -45,6 +45,8 @@ FIGURES_PER_PROCESS = 6  # starting a process takes as long as drawing a few
 DECADES_SHOWN = 7
 # References far above all curves are let out of the picture.
 HEADROOM = 30.0
+# Beyond, ticks go beyond float64.
+DRAWN = (1e-250, 1e250)
 # Characters; longer names would leave no room for the figure.
 LONGEST_NAME, LONGEST_LABEL = 60, 80
 
@@ -300,6 +302,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
                 if label in labels and not (iterate == "avg" and output_of(rows) == "last"):
                     line = _draw_gap(ax, rows, iterate, styles[label], limits[0])
                     handles.setdefault(_legend_text(label), line)  # that of the averages: the smoothest
+            _note_if_empty(ax, limits)
             for label in main_adaptive:
                 rows = runs[(runs["label"] == label) & (runs["seed"] == 0)]
                 bound = _draw_bound(ax, rows, iterate, styles[label].colour)
@@ -331,6 +334,7 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
             if _draw_bound(left, rows, "avg", styles[label].colour) is not None:
                 theorems[rows["bound_theorem"].iloc[0]] = None
             handles[_legend_text(label)] = _draw_line(right, rows["k"], rows["d"], styles[label])
+        _note_if_empty(left, limits)
         references = _draw_references(left, runs, facts, _interval(facts), limits)
         references = {text: handle for text, handle in references.items() if "not run" not in text}
         if theorems:
@@ -370,6 +374,7 @@ def _limits(
     if gaps.size == 0:
         return 1e-3, 1.0
     starts = [float(rows["gap_last_hi"].iloc[0]) for rows in traces]
+    starts = [start for start in starts if 0 < start < math.inf] or [float(np.max(gaps))]
     top = max(starts + [float(np.quantile(gaps, 0.98))])
     reference = _distance(facts) * float(facts["G"])
     if math.isfinite(reference):
@@ -380,12 +385,14 @@ def _limits(
         known = np.concatenate(late)
         known = known[np.isfinite(known) & (known > 0)]
         top = max(top, float(np.max(known))) if known.size else top
-    bottom = max(lowest, _interval(facts) / 4)
+    width = _interval(facts)
+    bottom = max(lowest, width / 4) if math.isfinite(width) else lowest
     return bottom / 1.6, max(top, bottom * 10) * 1.8
 
 
 def _draw_line(ax: Any, k: Any, y: Any, style: LineStyle) -> Any:
     k, y = np.asarray(k, dtype=float), np.asarray(y, dtype=float)
+    y = np.where(np.isfinite(y), y, np.nan)
     return ax.plot(
         k, y, color=style.colour, linestyle=style.dashes, linewidth=style.width, marker=style.marker,
         markersize=3.6, markeredgewidth=0, markevery=_marks(k, style.shift), zorder=style.order,
@@ -404,8 +411,8 @@ def _draw_gap(ax: Any, rows: pd.DataFrame, iterate: str, style: LineStyle, botto
     What is not above 0 cannot be shown on a logarithm: the line is broken there, and leaves the picture downwards
     where the gap stays at 0 to the end, the method having found the minimiser.
     """
-    high = rows[f"gap_{iterate}_hi"].to_numpy(dtype=float)
-    low = rows[f"gap_{iterate}_lo"].to_numpy(dtype=float)
+    high, low = (rows[f"gap_{iterate}_{end}"].to_numpy(dtype=float) for end in ("hi", "lo"))
+    high, low = (np.where(np.isfinite(gap), gap, np.nan) for gap in (high, low))
     under = bottom * 1e-3
     positive = np.flatnonzero(high > 0)
     shown = np.where(high > 0, high, np.nan)
@@ -437,7 +444,9 @@ def _draw_references(
     handles: dict[str, Any] = {}
     D, G = _distance(facts), float(facts["G"])
     k = np.geomspace(1, max(float(runs["k"].max()), 2.0), 50)
-    if math.isfinite(D) and math.isfinite(G):
+    if D == 0:
+        handles[r"$x_0$ is a minimiser, $D=0$: methods given $D$ are not run"] = _proxy(linestyle="none")
+    elif 0 < D * G < math.inf:
         line = ax.plot(k, D * G / np.sqrt(k), color="#B5B5B5", lw=3.2, ls=(0, (2.5, 1.2)), zorder=1)[0]
         handles[r"$D\,G/\sqrt{k}$"] = line
     elif str(facts["attained"]) == "False":
@@ -461,14 +470,18 @@ def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
     """The certified interval of D, and the limit theorem's D/(1 + sqrt 3)."""
     low, high = float(facts["D_lo"]), float(facts["D_hi"])
     d = runs["d"].to_numpy(dtype=float)
-    top = max(float(d.max()), high if math.isfinite(high) else 0.0, low if math.isfinite(low) else 0.0) * 4
-    bottom = float(d.min()) / 2
+    d = d[(d > 0) & (d < math.inf)]
+    known = np.array([end for end in (low, high) if 0 < end < math.inf])
+    every = np.concatenate([d, known]) if d.size + known.size else np.ones(1)
+    top, bottom = float(every.max()) * 4, float(d.min() if d.size else every.min()) / 2
     handles: dict[str, Any] = {}
     if str(facts["attained"]) == "False" or not math.isfinite(low):
         ax.text(
             0.97, 0.05, "no minimiser: $D = \\infty$,\n$d_k$ grows without bound", transform=ax.transAxes, ha="right",
             va="bottom", fontsize=8, color="#555555",
         )  # fmt: skip
+    elif high == 0:
+        _note(ax, "$x_0$ is a minimiser: $D = 0$", 0.8)
     else:
         end = high if math.isfinite(high) else top
         text = r"$[D_{lo}, D_{hi}]$, certified" if math.isfinite(high) else r"$D \geq D_{lo}$, certified"
@@ -486,12 +499,25 @@ def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
     return handles
 
 
+def _note_if_empty(ax: Any, limits: tuple[float, float]) -> None:
+    """Say so where no line reaches into the picture."""
+    heights = [np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()]
+    if not any(np.any((y >= limits[0]) & (y < math.inf)) for y in heights):
+        _note(ax, "no gap above 0 to show", 0.5)
+
+
+def _note(ax: Any, text: str, height: float) -> None:
+    ax.text(0.5, height, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, color="#555555")
+
+
 def _log_axes(ax: Any, limits: tuple[float, float]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_ylim(*limits)
+    ax.set_ylim(*np.clip(limits, *DRAWN))
+    if not math.isfinite(ax.xaxis.get_minpos()):  # no point was drawn
+        ax.set_xlim(1, 10)
     ax.grid(True, which="major", color="#EBEBEB", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.xaxis.set_major_locator(LogLocator(numticks=12))

@@ -96,9 +96,7 @@ def find_optimum(problem: ProblemKey, out: Path) -> Failure | None:
     try:
         with one_thread():
             optimum = load(problem.name, problem.data_dir).optimum()
-            path = store.certificate_path(out, problem.name)
-            about = {"problem": problem.name, "data_hash": problem.data_hash, "code": problem.code}
-            store.write_certificate(path, optimum, **about)
+            store.write_certificate(store.certificate_path(out, problem.name), optimum, code=problem.code)
     except Exception as error:
         return _failure(error)
     return None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from experiments import store, terminal
+from experiments.output import shortened
 from experiments.suite import BadInput
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ LEGEND = (
     "f* lies in [f_lo, f_hi]. D, D_inf: distance from x0 to the minimisers, Euclidean and in the maximum norm; a .. b: "
     "it lies between. attained: whether there is a minimiser. seconds: to load the data and prove."
 )
+IDENTITY = 27  # characters shown of 64
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")
 
 
@@ -81,18 +83,16 @@ def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | No
     name = str(row["problem"])
     optimum, found = None, []
     try:
-        optimum, about = store.read_certificate(store.certificate_path(out, name))
+        optimum, _ = store.read_certificate(store.certificate_path(out, name))
         problem = _same_data(name, row, data_dir)
+        if others := _other_identities(problem, optimum, hashes.get(name, "")):
+            return Outcome(name, optimum, others, 0.0)
         found.extend(_differences(row, optimum))
         found.extend(
             f"{bound} = {row[bound]!r}, but {getattr(problem, bound)!r} is proved"
             for bound in ("G", "G_inf")  # where the problem is built; sums may round otherwise elsewhere
             if not math.isclose(float(row[bound]), getattr(problem, bound), rel_tol=1e-9)
         )
-        if about.get("problem") != name or about.get("data_hash") != hashes.get(name):
-            return Outcome(
-                name, optimum, (f"the certificate is that of {about.get('problem')!r}, or of other data",), 0.0
-            )
         if not math.isinf(optimum.radius):
             found.append(f"the certificate speaks of a ball of radius {optimum.radius!r} alone")
         stated = replace(optimum, **{number: float(row[number]) for number in NUMBERS})
@@ -122,6 +122,19 @@ def _same_data(name: str, row: Any, data_dir: Path | None) -> Problem:
     if problem.m != row["m"] or problem.p != row["p"]:
         raise BadInput(f"the problem is {problem.m} x {problem.p}, the results were made for {row['m']} x {row['p']}.")
     return problem
+
+
+def _other_identities(problem: Problem, optimum: Optimum, made_for: str) -> list[str]:
+    """Where the certificate or the manifest speaks of another function or starting point."""
+    here = f"that of {problem.name!r} here is {shortened(problem.identity, IDENTITY)}"
+    found = []
+    if optimum.identity != problem.identity:
+        theirs = f"{optimum.problem!r}, of identity {shortened(optimum.identity, IDENTITY) or 'none'}"
+        found.append(f"the certificate is that of {theirs}, and {here}; give the suite's command again.")
+    if made_for != problem.identity:
+        theirs = f"identity {shortened(made_for, IDENTITY) or 'none'}"
+        found.append(f"the results were made for a problem of {theirs}, and {here}; give the suite's command anew.")
+    return found
 
 
 def _differences(row: Any, optimum: Optimum) -> list[str]:

@@ -6,8 +6,8 @@ Every file is written beside its place and moved there (os.replace), so it is ei
     certificates/<problem>.npz         a certified optimum, with all that a check of it needs
     runs.parquet, problems.csv, verdicts.csv, manifest.json, report.html, figures/
 
-What is read back is checked: cells, certificates and the manifest carry their identity and a seal (seal.py), and the
-manifest holds the SHA-256 of every table. What is damaged, or belongs elsewhere, counts as absent.
+What is read back is checked: cells, certificates and the manifest carry their identity and a seal (problems/files.py),
+and the manifest holds the SHA-256 of every table. What is damaged, or belongs elsewhere, counts as absent.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.figure_names import slug
-from experiments.seal import UNSEALED, is_sealed, seal
 from experiments.suite import BadInput
+from problems.files import TEMPORARY, UNSEALED, is_sealed, seal, sweep
+from problems.files import replacing as in_its_place
 
 if TYPE_CHECKING:
     import filelock
@@ -42,7 +43,7 @@ RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT = (
 )  # fmt: skip
 CELLS, FIGURES, CERTIFICATES = "cells", "figures", "certificates"
 TABLES = (RUNS, PROBLEMS, VERDICTS)
-LOCK, TEMPORARY = ".lock", ".unfinished-"
+LOCK = ".lock"
 DEFAULT_PARENT = Path("results")  # made where it is missing
 SEALED_SINCE = 3  # the first FORMAT with seals
 NAMED = 5  # of damaged files in a line
@@ -70,41 +71,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The folder is made where it is missing. After a loss of power there is the old file or the new one.
     """
-    temporary = None
     try:
         path.parent.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
-        yield temporary
-        _flush(temporary)
-        if path.is_dir():
-            path.rmdir()
-        os.replace(temporary, path)
-        with contextlib.suppress(OSError):  # some file systems cannot do this to a folder
-            _flush(path.parent)
+        with in_its_place(path) as temporary:
+            yield temporary
+            if path.is_dir():
+                path.rmdir()
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or the entries of a folder are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -592,12 +566,12 @@ def _discard_damaged(out: Path, configuration: Mapping[str, Any]) -> list[str]:
     for problem, data_hash in configuration.get("problems", {}).items():
         path = certificate_path(out, problem)
         if path.exists():
-            expected = {"problem": problem, "data_hash": data_hash, "code": code_of(configuration)}
             try:
-                about = read_certificate(path)[1]
+                optimum, about = read_certificate(path)
+                belongs = (optimum.identity, about.get("code")) == (data_hash, code_of(configuration))
             except Damaged:
-                about = {}
-            if any(about.get(name) != value for name, value in expected.items()):
+                belongs = False
+            if not belongs:
                 found.append(path)
     for path in found:
         _remove(path)
@@ -628,9 +602,7 @@ def _try_room(out: Path) -> None:
 def _sweep(out: Path) -> None:
     """Delete what was left half written by processes that were killed."""
     for folder in (out, out / CELLS, out / CERTIFICATES, out / FIGURES):
-        for left in folder.glob(f"{TEMPORARY}*"):
-            with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
+        sweep(folder)
 
 
 def delete_results(out: Path, files: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Arrays as callers give them: real numbers of their own, or a sentence that says what is wrong."""
+"""Arrays and numbers as callers give them: real numbers of their own, or a sentence that says what is wrong."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def real(name: str, value: Any) -> Any:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must hold real numbers, in rows of one length, got {_shown(value)}.") from None
+        raise ValueError(f"{name} must hold real numbers, in rows of one length, got {shown(value)}.") from None
     kind = array.dtype.kind
     if kind == "O":
         array = _from_objects(name, array)
     elif kind not in "biuf":
-        first = f", the first entry {_shown(str(array.ravel()[0]))}" if array.size else ""
+        first = f", the first entry {shown(str(array.ravel()[0]))}" if array.size else ""
         what = "complex ones" if kind == "c" else f"dtype {array.dtype}"
         raise ValueError(f"{name} must hold real numbers, got {what}{first}; convert them to float64 first.")
     elif kind in "iu" and largest(array) >= LARGEST_INTEGER:
@@ -54,6 +54,23 @@ def real(name: str, value: Any) -> Any:
         with np.errstate(over="ignore"):
             array = array.astype(np.float64)
     return array
+
+
+def number(name: str, value: Any) -> float:
+    """One real number, also from an array without axes; ValueError as in `real`, for True and False too."""
+    given = isinstance(value, numbers.Real | Decimal | np.generic | np.ndarray)
+    array = real(name, value) if given else np.zeros(1)
+    if array.ndim or array.dtype.kind == "b":
+        raise ValueError(f"{name} must be a number, got {shown(value)}.")
+    return float(array)
+
+
+def at_least_1(name: str, value: Any) -> int:
+    """An integer of at least 1, also one written as a float; ValueError for any other value."""
+    found = number(name, value)
+    if not found.is_integer() or found < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {shown(value)}.")
+    return int(found)
 
 
 def real_csr(name: str, A: Any) -> Any:
@@ -133,11 +150,11 @@ def _from_objects(name: str, array: Any) -> Vector:
     flat = array.ravel().tolist()
     wrong = [v for v in flat if not isinstance(v, numbers.Real | Decimal | np.bool_)]
     if wrong and array.ndim == 0:
-        raise ValueError(f"{name} must be an array of real numbers, got {_shown(wrong[0])}.")
+        raise ValueError(f"{name} must be an array of real numbers, got {shown(wrong[0])}.")
     if wrong:
         are = "entry that is" if len(wrong) == 1 else "entries that are"
         raise ValueError(
-            f"{name} must hold real numbers, got {len(wrong)} {are} none, the first {_shown(wrong[0])}; remove these "
+            f"{name} must hold real numbers, got {len(wrong)} {are} none, the first {shown(wrong[0])}; remove these "
             "rows, or put numbers in their place."
         )
     large = [v for v in flat if isinstance(v, numbers.Integral) and abs(int(v)) > LARGEST_INTEGER]
@@ -157,7 +174,7 @@ def _rounded(name: str, count: int, first: int) -> ValueError:
     )
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Some sixty characters of it, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

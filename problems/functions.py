@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import HALF, FunctionAndSubgradient, Oracle, Vector
-from problems.arrays import owned
+from problems.arrays import number, owned, shown
 from problems.problem import Optimum, Problem
 
 
@@ -73,17 +73,18 @@ def from_callable(
     >>> p.value(p.x0), p.subgradient(p.x0).tolist()
     (3.0, [1.0, -1.0])
     """
+    if not callable(f_and_g):
+        raise ValueError(f"f_and_g must be a function from x to the pair (f, g), got {shown(f_and_g)}.")
     start = np.atleast_1d(owned("x0", x0))
     if start.ndim != 1 or start.size == 0 or not np.all(np.isfinite(start)):
-        raise ValueError(f"x0 must be a non-empty finite vector, got {x0!r}.")
+        raise ValueError(f"x0 must be a non-empty finite vector, got {shown(x0)}.")
+    G, G_inf = number("G", G), number("G_inf", G_inf)
     if not (G > 0 and G_inf > 0):
         raise ValueError(f"G and G_inf must be positive, got G={G!r}, G_inf={G_inf!r}.")
     result = f_and_g(start.copy())
     if not (isinstance(result, tuple) and len(result) == 2):
         raise ValueError(f"{name}(x0) must return the pair (f, g), got {type(result).__name__}.")
-    if np.ndim(result[0]) or np.iscomplexobj(result[0]) or np.iscomplexobj(result[1]):
-        raise ValueError(f"{name}(x0) must return a real number f and a real vector g, got f = {result[0]!r}.")
-    f, g = float(result[0]), np.asarray(result[1], dtype=np.float64)
+    f, g = number(f"f of {name}(x0)", result[0]), owned(f"g of {name}(x0)", result[1])
     if g.size != start.size:
         raise ValueError(f"{name}(x0) returned a subgradient of shape {g.shape}; x0 has shape {start.shape}.")
     if not (math.isfinite(f) and np.all(np.isfinite(g))):
@@ -106,6 +107,6 @@ def from_callable(
         if optimum.identity[HALF:] not in ("", own[HALF:]):
             raise ValueError(
                 f"the optimum of {optimum.problem} is for another x0, and D is the distance from there; "
-                f"give one for x0 = {x0!r}."
+                f"give one for x0 = {shown(x0)}."
             )
     return problem

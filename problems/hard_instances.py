@@ -16,7 +16,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Kernel, Oracle, oracle, pack
 from dadapt_convex.vector import dot
-from problems.arrays import check_size
+from problems.arrays import at_least_1, check_size, number
 from problems.problem import Optimum, Problem
 
 # Below TINY the reciprocal of a number may overflow; TINY_SHIFT, a power of two, lifts it exactly.
@@ -271,25 +271,20 @@ def _hard(name: str, kernel: Kernel, x0: Any, *, G: float, m: int, params: tuple
 
 
 def _finite(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number, got {value!r}.") from None
-    if not math.isfinite(number):
+    found = number(name, value)
+    if not math.isfinite(found):
         raise ValueError(f"{name} must be finite, got {value!r}.")
-    return number
+    return found
 
 
 def _positive(name: str, value: Any) -> float:
-    number = _finite(name, value)
-    if number <= 0:
+    found = _finite(name, value)
+    if found <= 0:
         raise ValueError(f"{name} must be positive, got {value!r}.")
-    return number
+    return found
 
 
 def _dimension(name: str, value: Any) -> int:
-    number = _finite(name, value)
-    if not number.is_integer() or number < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    check_size(f"{name} = {value!r}", int(number))
-    return int(number)
+    found = at_least_1(name, _finite(name, value))
+    check_size(f"{name} = {value!r}", found)
+    return found

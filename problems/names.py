@@ -7,6 +7,7 @@ import inspect
 import re
 from typing import Any
 
+from problems.arrays import shown
 from problems.hard_instances import HARD
 from problems.linear_models.loss import Loss, linear_problem, losses
 from problems.problem import Problem
@@ -68,7 +69,7 @@ def get(name: str, data_dir: Any = None) -> Problem:
     25
     """
     if not isinstance(name, str):
-        raise ValueError(f"a problem's name is a string, got {name!r}; problems.names() lists them.")
+        raise ValueError(f"a problem's name is a string, got {shown(name)}; problems.names() lists them.")
     match = NAME.fullmatch(name.strip())
     if match is None:
         raise ValueError(

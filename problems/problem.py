@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Oracle, Vector, digest, identity, state_from, state_with
-from problems.arrays import owned, real
+from problems.arrays import at_least_1, number, owned, real
 
-NUMBER = (int, float, np.integer, np.floating)
+NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")  # of an Optimum
 HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
 
 
@@ -71,6 +71,10 @@ class Optimum:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "x", owned("x", self.x))
+        for name in NUMBERS:
+            object.__setattr__(self, name, number(name, getattr(self, name)))
+        if self.x.ndim != 1:
+            raise ValueError(f"x must be a vector, got shape {self.x.shape}.")
         if not self.f_lo <= self.f_hi:
             raise ValueError(f"f_lo = {self.f_lo!r} is not at most f_hi = {self.f_hi!r}.")
         if not self.D_lo <= self.D_hi:
@@ -233,7 +237,7 @@ class Problem:
         """
         if self.bound_batches is None:
             raise ValueError(f"{self.name} knows no bounds of mini-batches: it is no linear model.")
-        return self.bound_batches(self, size)
+        return self.bound_batches(self, at_least_1("size", size))
 
     def margins(self, x: Any) -> Vector:
         """A x for linear models, (A W).ravel() for the multinomial one, empty for others."""
@@ -263,9 +267,9 @@ class Problem:
             is finite and less than D_hi for a problem that is no linear model, or data, x0 or l2 have entries of such
             sizes that sums of their squares over- or underflow.
         """
-        if not (isinstance(radius, NUMBER) and radius > 0):
+        radius = number("radius", radius)
+        if not radius > 0:
             raise ValueError(f"radius must be positive, got {radius!r}; it is that of a ball around x0.")
-        radius = float(radius)
         if radius == math.inf:
             return self._optimum
         if radius not in self._balls:

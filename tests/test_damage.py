@@ -204,32 +204,60 @@ def test_flipped_results_of_performance_are_measured_anew(tmp_path: Path, capsys
         assert holdings(out) == expected
 
 
-def test_a_flipped_bit_in_the_cache_of_optima_changes_no_optimum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def kept_optimum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """(a problem's name, its entry in the cache of optima)."""
     import problems
-    from problems.data.cache import CacheNotice
     from problems.optimum import store as optima
 
     monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
     monkeypatch.setattr(optima, "WORTH_KEEPING", 0.0)
-    solved, other = (problems.get(name).optimum() for name in ("hinge:iris", "lad:diabetes"))
-    path, second = (tmp_path / "optima" / f"{name}.npz" for name in "ab")
-    optima.save("a", solved)
-    optima.save("b", other)
+    problems.get("logistic:iris").optimum()
+    (path,) = (tmp_path / "optima").iterdir()
+    return "logistic:iris", path
+
+
+def test_every_part_of_a_kept_optimum_is_under_its_seal(kept_optimum: tuple[str, Path]) -> None:
+    """A bit of each 16 bytes, and cuts: what counts as whole is what was written."""
+    from problems.optimum import store as optima
+
+    _, path = kept_optimum
     content, random = path.read_bytes(), np.random.default_rng(4)
-    for _ in range(BITS):
-        flip(path, random)
-        try:
-            found = optima.load("a")
-        except CacheNotice:
-            found = None
-        if found is not None:
-            assert (found.f_lo, found.f_hi, found.x.tobytes()) == (solved.f_lo, solved.f_hi, solved.x.tobytes())
-        path.write_bytes(content)
-    shutil.copy(second, path)
-    assert optima.load("a") is None
-    assert optima.load("b") is not None
+    for begin in range(0, len(content), 16):
+        damaged = bytearray(content)
+        damaged[min(begin + int(random.integers(16)), len(content) - 1)] ^= 1 << int(random.integers(8))
+        for spoiled in (damaged, content[:begin]):
+            path.write_bytes(spoiled)
+            assert optima.load(path.stem) is None
+            assert not path.exists()
+    path.write_bytes(content)
+    assert optima.load(path.stem) is not None
+
+
+@pytest.mark.parametrize("damage", ["a bit", "another's"])
+def test_a_damaged_or_foreign_optimum_in_the_cache_is_certified_again_with_a_line(
+    damage: str, kept_optimum: tuple[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    import problems
+
+    name, path = kept_optimum
+    whole = problems.get(name).optimum()
+    if damage == "a bit":
+        flip(path, np.random.default_rng(8))
+    else:
+        path.unlink()
+        problems.get("lad:diabetes").optimum()
+        (other,) = path.parent.iterdir()
+        other.rename(path)
+    capfd.readouterr()
+    again = problems.get(name).optimum()
+    assert [line for line in capfd.readouterr().err.splitlines() if "certif" not in line] == [
+        f"{path} is damaged or another's "
+        f"({'its SHA-256 is not the one in it' if damage == 'a bit' else f'it is that of {other.stem!r}'}); "
+        "it is made anew."
+    ]
+    assert (again.f_lo, again.f_hi, again.x.tobytes()) == (whole.f_lo, whole.f_hi, whole.x.tobytes())
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
 
 
 # ---------------------------------------------------------------------------------------------------------

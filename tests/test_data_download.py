@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -280,6 +281,19 @@ def test_a_damaged_note_counts_as_none(note, server, cache):
     assert fetch(find("a8a")).read_bytes() == OTHER
 
 
+def test_a_note_with_another_digit_or_of_another_file_counts_as_none(server, cache):
+    server.replies["binary/a8a"] = [Reply(), Reply(OTHER), Reply()]
+    fetch(find("a8a")).unlink()
+    pin = cache / "pins" / "a8a.json"
+    pin.write_text(re.sub('(?<=text": ")[0-9a-f]', lambda digit: "01"[digit[0] == "0"], pin.read_text()))
+    path = fetch(find("a8a"))
+    assert path.read_bytes() == OTHER
+    path.unlink()
+    pin.write_text(pin.read_text().replace("a8a", "a7a"))
+    assert fetch(find("a8a")).read_bytes() == TEXT
+    assert [note.name for note in pin.parent.iterdir()] == ["a8a.json"]
+
+
 def test_a_downloaded_file_that_changed_is_not_used(server, cache):
     server.replies["binary/a8a"] = [Reply()]
     path = fetch(find("a8a"))
@@ -493,7 +507,7 @@ def test_a_bomb_is_decompressed_up_to_a_limit(compress, server, cache, monkeypat
 def test_what_stands_in_the_place_of_the_partial_file_is_not_written_to(link, server, cache, tmp_path):
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
-    for folder, name in (("raw", ".a8a.part"), ("pins", ".a8a.json")):
+    for folder, name in (("raw", ".a8a.part"), ("pins", "a8a.json")):
         (cache / folder).mkdir(parents=True)
         link(victim, cache / folder / name)
     server.replies["binary/a8a"] = [Reply()]

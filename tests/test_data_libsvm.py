@@ -311,7 +311,7 @@ def test_n_features_fixes_the_columns(write):
         DataError, match="line 2: the index 3; the file uses 3 features, got n_features=2; give at least 3"
     ):
         load_dataset(path, n_features=2)
-    with pytest.raises(ValueError, match="n_features must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_features must be an integer of at least 1, got 0"):
         load_dataset(path, n_features=0)
 
 

@@ -7,6 +7,7 @@ import itertools
 import lzma
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_limit_on_the_text(compress, tmp_path, monkeypatch):
     for load in (load_dataset, load_libsvm):
         with pytest.raises(DataError, match=message):
             load(path, text_limit=len(TEXT) - 1)
-    with pytest.raises(ValueError, match="text_limit must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="text_limit must be an integer of at least 1, got 0"):
         load_dataset(path, text_limit=0)
 
 
@@ -165,3 +166,26 @@ def test_file_that_breaks_off_while_it_is_read():
 
     with pytest.raises(DataError, match="case cannot be read: Input/output error"):
         list(TextPieces("case", Broken()))
+
+
+BY_NAME = {"bzip2": bz2.compress, "xz": lzma.compress, "gzip": gzip.compress}
+
+
+@pytest.mark.parametrize("kind", BY_NAME)
+def test_a_great_many_empty_streams_are_refused_at_once(kind):
+    hostile = BY_NAME[kind](b"") * 300_000  # 4 to 10 MB
+    begun = time.process_time()
+    with pytest.raises(DataError, match=f"{kind} data that is cut short or damaged .more than 1000 of its streams are"):
+        read(hostile + BY_NAME[kind](TEXT))
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("kind", BY_NAME)
+def test_many_short_streams_cost_what_their_bytes_do(kind):
+    compress = BY_NAME[kind]
+    streams_of_rows = compress(b"1 1:1\n") * 20_000 + compress(b"") * 100
+    begun = time.process_time()
+    pieces = list(TextPieces("case", io.BytesIO(streams_of_rows)))
+    assert time.process_time() - begun < 6
+    assert b"".join(pieces) == b"1 1:1\n" * 20_000
+    assert len(pieces) < 10

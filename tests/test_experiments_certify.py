@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from exhaustive import EXHAUSTIVE
 from experiments import analysis, report, store
 from experiments.certify import SOLVERS, no_solver
 from experiments.run import main
-from experiments.seal import UNSEALED, seal
 from experiments.suite import BadInput
+from problems.files import UNSEALED, seal
 
 PROBLEMS = [
     *["logistic:iris", "logistic:wine", "logistic:digits", "hinge:iris", "lad:diabetes"],
@@ -287,8 +288,7 @@ def test_an_optimum_over_a_ball_is_not_taken_for_that_of_the_space(
     whole = problems.get("lad:diabetes")
     ball = whole.optimum(radius=whole.optimum().D_lo / 2)
     path = store.certificate_path(copy, "lad:diabetes")
-    _, about = store.read_certificate(path)
-    store.write_certificate(path, ball, **{name: about[name] for name in ("problem", "data_hash", "code")})
+    store.write_certificate(path, ball, code=store.read_certificate(path)[1]["code"])
     numbers = {name: repr(getattr(ball, name)) for name in ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")}
     change_table(copy, "lad:diabetes", certificate="ball", **numbers)
     assert certify(copy) == 1
@@ -300,6 +300,40 @@ def test_the_certificate_of_another_problem_is_refused(copy: Path, capsys: pytes
     store.certificate_path(copy, "hinge[l2=1e-3]:iris").write_bytes(other)
     assert certify(copy) == 1
     assert "is that of 'hinge:iris'" in capsys.readouterr().out
+
+
+def test_the_certificate_for_another_starting_point_is_refused_and_made_again(
+    results: Path, copy: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole, of the same data, and under the right name."""
+    import problems
+
+    here = problems.get("hinge:iris")
+    path = store.certificate_path(copy, "hinge:iris")
+    elsewhere = replace(here, x0=here.x0 + 1)
+    store.write_certificate(path, elsewhere.optimum(), code=store.read_certificate(path)[1]["code"])
+    assert certify(copy) == 1
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused: hinge:iris:")]
+    for problem in (here, elsewhere):
+        assert problem.identity[:12] in said
+        assert problem.identity[-12:] in said
+    assert main([*COMMAND, "--out", str(copy)]) == 0
+    assert f"made again: {store.CERTIFICATES}/{path.name}" in capsys.readouterr().out
+    assert store.read_certificate(path)[0].identity == here.identity
+    assert certify(copy) == 0
+
+
+def test_results_made_for_another_problem_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import problems
+
+    manifest = store.read_manifest(copy)
+    assert manifest is not None
+    manifest["configuration"]["problems"]["hinge:iris"] = "0123456789abcdef" * 4
+    store.write_manifest(copy, manifest)
+    assert certify(copy) == 1
+    said = capsys.readouterr().out
+    assert "refused: hinge:iris: the results were made for a problem of identity 0123456789ab" in said
+    assert f"'hinge:iris' here is {problems.get('hinge:iris').identity[:12]}" in said
 
 
 def test_a_directory_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

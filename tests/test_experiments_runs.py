@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -566,3 +568,36 @@ def test_the_band_of_what_is_unknown_and_infinite_D_are_drawn() -> None:
     facts = {**facts, "D_lo": math.inf, "D_hi": math.inf, "attained": False}
     figure = analysis.dadaptation_figure(store.with_gaps(trace, -0.05, 0.0), facts)
     assert any("no minimiser" in text.get_text() for ax in figure.axes for text in ax.texts)
+
+
+SMOOTH = np.arange(1, 51) ** -0.5
+ODD_TRACES: dict[str, Any] = {
+    "x0 is the minimiser": (0.0 * SMOOTH, 1e-6 + 0 * SMOOTH, 0.0),
+    "x0 is the minimiser, one row": (np.zeros(1), np.full(1, 1e-6), 0.0),
+    "one row": (np.ones(1), np.ones(1), 1.0),
+    "constant": (1.0 + 0 * SMOOTH, 1e-3 + 0 * SMOOTH, 1.0),
+    "all NaN": (np.nan * SMOOTH, 1e-3 + 0 * SMOOTH, 1.0),
+    "NaN at first": (np.concatenate([[np.nan], SMOOTH]), np.full(51, 1e-3), 1.0),
+    "infinite d": (SMOOTH, np.inf * SMOOTH, 1.0),
+    "d is 0": (SMOOTH, 0 * SMOOTH, 1.0),
+    "D is unknown": (SMOOTH, SMOOTH, np.nan),
+}
+
+
+@pytest.mark.parametrize("what", ODD_TRACES)
+def test_figures_of_odd_traces_are_drawn_without_a_warning(what: str) -> None:
+    gap, d, D = ODD_TRACES[what]
+    trace = pd.DataFrame({"k": 1 + np.arange(len(gap)), "f": gap, "f_avg": gap, "f_best": gap, "d": d, "seed": 0})
+    trace = store.with_gaps(trace, 0.0, 0.0).assign(label="dadapt_adam", method="dadapt_adam")
+    facts = {"f_lo": 0.0, "f_hi": 0.0, "G": 1.0, "D_lo": D, "D_hi": D, "D_inf_lo": D, "D_estimate": D, "attained": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        left = analysis.suboptimality_figure(trace, facts, ["dadapt_adam"])
+        right = analysis.dadaptation_figure(trace, facts)
+        for figure in (left, right):
+            figure.draw_without_rendering()
+    notes = [text.get_text() for ax in left.axes for text in ax.texts]
+    assert notes == ["no gap above 0 to show"] * (3 if what == "all NaN" or "minimiser" in what else 0)
+    legend = " ".join(text.get_text() for text in left.legends[0].get_texts())
+    assert ("is a minimiser" in legend) == (D == 0)
+    assert any("is a minimiser" in text.get_text() for ax in right.axes for text in ax.texts) == (D == 0)

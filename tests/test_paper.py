@@ -278,3 +278,15 @@ def test_seeds_that_agree_have_no_error() -> None:
     assert tables.standard_error([share, np.nextafter(share, 0), share]) == 0.0
     assert tables.in_errors(0.37, tables.standard_error([share] * 10)) is None
     assert tables.standard_error([98.0, 99.0]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("suite", ["paper_convex", "paper_sensitivity", "paper_learning_rates"])
+@pytest.mark.parametrize("given", [["--epochs", "1000000"], ["--seeds", "10000", "--epochs", "1000"]])
+def test_many_seeds_of_many_epochs_are_refused_before_any_work(
+    suite: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sets, "present", None)  # the data are not even looked for
+    assert command.main([suite, *given, "--out", str(tmp_path / "o")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "--seeds times --epochs must be at most 1,000,000, got 10" in said
+    assert not (tmp_path / "o").exists()

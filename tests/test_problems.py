@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import FrozenInstanceError
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import dadapt_convex as dc
 import problems
 from problems.hard_instances import HARD
 from problems.linear_models.loss import linear_problem, losses
+from problems.problem import Optimum
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((6, 3))
@@ -227,8 +231,8 @@ def with_entry(value):
         ((A, -np.ones(6)), {}, ["only the class -1", "needs two"]),
         ((A, B), {"l2": -1e-9}, ["l2 must be nonnegative", "-1e-09"]),
         ((A, B), {"l2": np.inf}, ["l2 must be nonnegative and finite", "inf"]),
-        ((A, B), {"l2": "small"}, ["l2 must be nonnegative", "'small'"]),
-        ((A, B), {"l2": None}, ["l2 must be nonnegative", "None"]),
+        ((A, B), {"l2": "small"}, ["l2 must be a number", "'small'"]),
+        ((A, B), {"l2": None}, ["l2 must be a number", "None"]),
         ((A, B), {"x0": np.zeros(3)}, ["x0", "4 entries", "intercept's last", "(3,)"]),
         ((A, B), {"x0": np.zeros(4), "intercept": False}, ["x0", "3 entries", "(4,)"]),
         ((A, B), {"x0": np.full(4, np.nan)}, ["x0 must be a finite vector"]),
@@ -245,7 +249,7 @@ def test_data_that_do_not_fit_are_refused_in_a_sentence(loss, arguments, options
 
 @pytest.mark.parametrize("tau", [0, 1, -0.5, 2, np.nan, "half", None])
 def test_the_level_of_a_quantile_is_between_0_and_1(tau):
-    with pytest.raises(ValueError, match=r"tau must be in \(0, 1\), got"):
+    with pytest.raises(ValueError, match=r"tau must be (in \(0, 1\)|a number), got"):
         problems.quantile(A, B, tau=tau)
 
 
@@ -402,13 +406,13 @@ def test_the_function_gets_a_copy_of_the_iterate():
         (lambda x: (0.0, x, x), {"x0": 1.0}, ["must return the pair (f, g)"]),
         (lambda x: (0.0, np.ones(3)), {"x0": 1.0}, ["subgradient of shape (3,)", "x0 has shape (1,)"]),
         (lambda x: (0.0, 1.0), {"x0": [1.0, 2.0]}, ["subgradient of shape ()", "x0 has shape (2,)"]),
-        (lambda x: (x, x), {"x0": 1.0}, ["real number f", "array([1.])"]),
-        (lambda x: (0.0, x + 1j), {"x0": 1.0}, ["real vector g"]),
-        (lambda x: (0j, x), {"x0": 1.0}, ["real number f"]),
+        (lambda x: (x, x), {"x0": 1.0}, ["f of callable(x0) must be a number", "array([1.])"]),
+        (lambda x: (0.0, x + 1j), {"x0": 1.0}, ["g of callable(x0) must hold real numbers", "complex"]),
+        (lambda x: (0j, x), {"x0": 1.0}, ["f of callable(x0) must be a number", "0j"]),
         (lambda x: (np.nan, x), {"x0": 1.0}, ["f = nan", "finite"]),
         (lambda x: (np.inf, x), {"x0": 1.0}, ["f = inf", "finite"]),
         (lambda x: (0.0, x * np.inf), {"x0": 1.0}, ["subgradient that must be finite"]),
-        (lambda x: (0.0, None), {"x0": 1.0}, ["subgradient that must be finite"]),
+        (lambda x: (0.0, None), {"x0": 1.0}, ["g of callable(x0) must be an array of real numbers", "None"]),
     ],
 )
 def test_a_function_that_is_no_objective_is_refused_in_a_sentence(function, options, words):
@@ -448,3 +452,79 @@ def test_the_optimum_is_looked_for_once():
     problem = problems.Problem("once", problems.absolute_value().oracle, np.ones(1), 1.0, 1.0, 1, find_optimum=find)
     assert problem.optimum() is problem.optimum()
     assert problem.optimum().seconds > 0
+
+
+NO_NUMBERS = {
+    "masked": np.ma.array([1.0], mask=[True]),
+    "partly masked": np.ma.array([1.0, 2.0], mask=[False, True]),
+    "masked, without axes": np.ma.array(2.0, mask=True),
+    "np.ma.masked": np.ma.masked,
+    "complex": np.array([1 + 0j]),
+    "objects": np.array([object()]),
+    "text": "3",
+    "texts": np.array(["3"]),
+    "date": np.datetime64("2020-01-01"),
+    "time": np.timedelta64(3, "D"),
+    "records": np.zeros(1, dtype=[("a", float)]),
+    "mapping": {},
+    "signalling NaN": Decimal("sNaN"),
+    "beyond float64": 10**400,
+}
+NO_ONE_NUMBER = {"True": True, "np.True_": np.True_, "vector": np.array([2.0]), "list": [2.0], "None": None}
+OPTIMUM: dict[str, Any] = {"f_lo": 0, "f_hi": 1, "x": [0.0], "D_lo": 0, "D_hi": 1}
+SCALARS: dict[str, Any] = {
+    "absolute_value(x0)": lambda v: problems.absolute_value(x0=v),
+    "norm2(p)": lambda v: problems.norm2(p=v),
+    "max_abs(p)": lambda v: problems.max_abs(p=v),
+    "drori_teboulle(m)": lambda v: problems.drori_teboulle(m=v),
+    "drori_teboulle(D)": lambda v: problems.drori_teboulle(D=v),
+    "drori_teboulle(G)": lambda v: problems.drori_teboulle(G=v),
+    "l2": lambda v: problems.hinge(A, B, l2=v),
+    "tau": lambda v: problems.quantile(A, B, tau=v),
+    "from_callable(G)": lambda v: problems.from_callable(norm1, x0=1.0, G=v),
+    "from_callable(G_inf)": lambda v: problems.from_callable(norm1, x0=1.0, G_inf=v),
+    "f": lambda v: problems.from_callable(lambda x: (v, x), x0=1.0),
+    **{f"Optimum({name})": lambda v, name=name: Optimum(**{**OPTIMUM, name: v})
+       for name in ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "radius", "D_estimate")},
+    "radius": lambda v: problems.absolute_value().optimum(radius=v),
+    "batch_bounds": lambda v: problems.hinge(A, B).batch_bounds(v),
+}  # fmt: skip
+VECTORS: dict[str, Any] = {
+    "hinge(x0)": lambda v: problems.hinge(A, B, x0=v),
+    "multinomial_logistic(labels)": lambda v: problems.multinomial_logistic(A[:1], v),
+    "multinomial_logistic(x0)": lambda v: problems.multinomial_logistic(A, B, x0=v),
+    "from_callable(x0)": lambda v: problems.from_callable(norm1, x0=v),
+    "g": lambda v: problems.from_callable(lambda x: (0.0, v), x0=1.0),
+    "Optimum(x)": lambda v: Optimum(**{**OPTIMUM, "x": v}),
+    "value": lambda v: problems.absolute_value().value(v),
+    "A": lambda v: problems.hinge(v, [1.0]),
+    "b": lambda v: problems.hinge(A[:1], v),
+}
+
+
+@pytest.mark.parametrize("where", [*SCALARS, *VECTORS])
+def test_what_is_no_number_is_refused_in_a_sentence_wherever_numbers_are_taken(where: str) -> None:
+    wrong = {**NO_NUMBERS, **(NO_ONE_NUMBER if where in SCALARS else {})}
+    for what, value in wrong.items():
+        with pytest.raises(ValueError, match=r"\.$") as caught:
+            {**SCALARS, **VECTORS}[where](value)
+        assert "\n" not in str(caught.value), what
+        assert len(str(caught.value)) < 250, what
+
+
+@pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.int8(2), np.array(2.0), Fraction(2), Decimal(2)])
+def test_every_kind_of_number_is_taken(value: Any) -> None:
+    problem = problems.drori_teboulle(m=value, D=value, G=value)
+    assert problem.identity == problems.drori_teboulle(m=2, D=2.0, G=2.0).identity
+
+
+@pytest.mark.parametrize("value", [None, "yes", 1, np.ma.masked, [True]])
+def test_an_intercept_that_is_neither_true_nor_false_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="intercept must be True or False, got"):
+        problems.hinge(A, B, intercept=value)
+
+
+@pytest.mark.parametrize("value", [3, None, b"a9a", ["a9a"], np.zeros((20, 20))])
+def test_a_data_set_that_is_no_path_is_refused_in_a_sentence(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^a data set is given by its path or name, got .{1,60}\.$"):
+        problems.load_libsvm(value)

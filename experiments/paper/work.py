@@ -16,7 +16,7 @@ from experiments.cells import ProblemKey, load
 from experiments.paper import sets
 from experiments.paper.session import Session, same_code
 from experiments.paper.sets import Choice
-from experiments.paper.training import BATCH_SIZE, Curves, Group, Task, Training, read, run_task, tasks
+from experiments.paper.training import BATCH_SIZE, MEASURED, Curves, Group, Task, Training, read, run_task, tasks
 from experiments.processes import Work, workers
 from experiments.runner import problem_facts
 from experiments.selection import select_problems
@@ -27,6 +27,8 @@ from experiments.suite import BadInput, Options, Suite
 TIMED_STEPS, TIMED_CHECKPOINTS = 300, 6
 PACE_METHOD = "dadapt_adam"
 PERCENT = 100
+# A suite holds the curves of some 300 groups in memory, each a row for every seed and epoch: 7 GB of these at most.
+MOST_ROWS, BYTES_OF_A_ROW = 10**6, 8 * len(MEASURED)
 # Seconds of work below which processes are not worth their start, a few seconds in which they load compiled code.
 STARTING_PROCESSES = 6.0
 
@@ -97,6 +99,13 @@ def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_pro
 
     quick_problems : the titles of the paper's problems, and the names of embedded sets, that --quick takes.
     """
+    training = Training(epochs=options.epochs or (quick_epochs if options.quick else epochs), seeds=options.seeds)
+    rows = training.seeds * training.epochs
+    if rows > MOST_ROWS:
+        raise BadInput(
+            f"--seeds times --epochs must be at most {MOST_ROWS:,}, got {training.seeds} x {training.epochs}: the "
+            f"curves of each method and rate would take {rows * BYTES_OF_A_ROW / 1e9:.3g} GB."
+        )
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise BadInput(f"--data-dir {options.data_dir} is no directory.")
     chosen, absent = sets.present(options.data_dir)
@@ -114,7 +123,6 @@ def plan(suite: str, options: Options, epochs: int, quick_epochs: int, quick_pro
         chosen = [c for c in here if c.problem.partition(":")[2] in quick_problems or c.title in quick_problems] or here
     else:
         chosen = here
-    training = Training(epochs=options.epochs or (quick_epochs if options.quick else epochs), seeds=options.seeds)
     data_dir = None if options.data_dir is None else str(options.data_dir)
     code = store.code_of(same_code())
     keys, facts = [], []

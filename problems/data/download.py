@@ -38,6 +38,7 @@ from problems.data.dataset import DataError, DataNotFound
 from problems.data.libsvm import first_labels
 from problems.data.locate import first_file, looked_in, raw_folder
 from problems.data.streams import TextPieces
+from problems.files import UNSEALED, is_sealed, replacing, seal, sweep
 
 TIMEOUT = 30.0  # seconds without a byte, pooch's own choice; a slow server that keeps sending is waited for
 PAUSES = (0.5, 1.0, 2.0)  # seconds before the second, third and fourth try: for hiccups, not for outages
@@ -368,12 +369,13 @@ def _pin(name: str) -> Path:
 
 
 def _pinned(name: str) -> str | None:
-    """SHA-256 of the text at the first download; None before it, or where the note is unreadable."""
+    """SHA-256 of the text at the first download; None before it, or where the note is damaged or another's."""
     try:
-        noted = json.loads(_pin(name).read_text(encoding="utf-8"))
-        return str(noted["sha256_text"])
-    except (OSError, ValueError, KeyError, TypeError):
+        content = _pin(name).read_bytes()
+    except OSError:
         return None
+    noted = json.loads(content) if is_sealed(content) else {"name": None}
+    return str(noted["sha256_text"]) if noted["name"] == name else None
 
 
 def _note(name: str, url: str, pieces: TextPieces) -> None:
@@ -381,19 +383,16 @@ def _note(name: str, url: str, pieces: TextPieces) -> None:
     pin = _pin(name)
     pin.parent.mkdir(parents=True, exist_ok=True)
     noted = {
+        "name": name,
         "sha256_text": pieces.sha256,
         "sha256_file": pieces.file_sha256,
         "url": url,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seal": UNSEALED,
     }
-    hidden = pin.with_name(f".{pin.name}")
-    hidden.unlink(missing_ok=True)
-    try:
-        with hidden.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(noted, indent=1) + "\n")
-        hidden.replace(pin)
-    finally:
-        hidden.unlink(missing_ok=True)
+    sweep(pin.parent)
+    with replacing(pin) as temporary:
+        temporary.write_bytes(seal(f"{json.dumps(noted, indent=1)}\n".encode()))
 
 
 # --- what the user sees

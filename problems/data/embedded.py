@@ -159,7 +159,7 @@ def _from_sklearn(loader: str) -> tuple[_Floats, _Floats]:
     """Unscaled features and target, from the cache if it holds them."""
     folder = cache_dir("embedded")
     stored = None if folder is None else folder / f"{loader}.npz"
-    cached = None if stored is None else load_npz(stored, notice=True)
+    cached = None if stored is None else load_npz(stored)
     if cached is not None and cached[1] == {"format": FORMAT}:
         return cached[0]["X"], cached[0]["target"]
     import sklearn.datasets

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from problems.arrays import at_least_1
 from problems.data.dataset import (
     DataError,
     Dataset,
@@ -83,12 +84,10 @@ def load_dataset(
     """
     if task is not None:
         check_task(task)
-    if n_features is not None and n_features < 1:
-        raise ValueError(f"n_features must be at least 1, got {n_features}; leave it out for the file's own.")
+    n_features = None if n_features is None else at_least_1("n_features", n_features)
     if index_base not in (None, 0, 1):
         raise ValueError(f"index_base must be 0 or 1, got {index_base!r}; leave it out for the file's own.")
-    if text_limit < 1:
-        raise ValueError(f"text_limit must be at least 1, got {text_limit}; it is a number of bytes.")
+    text_limit = at_least_1("text_limit", text_limit)
     path = find_file(path_or_name, data_dir)
     table = cached_table(path, text_limit)
     base = table.index_base if index_base is None else index_base

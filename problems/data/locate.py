@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dadapt_convex.oracle import cache_root, expanded
+from problems.arrays import shown
 from problems.data.catalogue import COMPRESSED, bare_name, catalogue, nearest
 from problems.data.dataset import DataNotFound
 from problems.data.embedded import EMBEDDED
@@ -119,7 +120,9 @@ def places(data_dir: str | Path | None = None) -> dict[str, Path]:
 
 
 def is_path(name: str | Path) -> bool:
-    """Whether a name has a folder in it, and so means a file and nothing else."""
+    """Whether a name has a folder in it, and so means a file and nothing else; ValueError for what is no name."""
+    if not isinstance(name, str | Path):
+        raise ValueError(f"a data set is given by its path or name, got {shown(name)}.")
     return os.path.dirname(str(name)) != ""
 
 

@@ -107,7 +107,7 @@ def cached_table(path: Path, text_limit: int = TEXT_LIMIT) -> Table:
             stored = folder / f"{file_sha256(path)}.npz"
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-        cached = load_npz(stored, mapped=True, notice=True)
+        cached = load_npz(stored, mapped=True)
         if cached is not None and cached[1].get("format") == FORMAT:
             table = _unpack(*cached)
             if table.text_bytes <= text_limit:

@@ -19,6 +19,9 @@ from problems.data.dataset import DataError
 PIECE = 4 * 2**20  # bytes handed out at a time
 TEXT_LIMIT = 10**10  # bytes of text: HIGGS, the longest of the LIBSVM site's files whose arrays fit in 8 GB, has 8e9
 LINE_LIMIT = 2**28  # bytes of a line: ten million features, and a bomb of zeros ends here
+GATHERED = 2**16  # bytes: shorter texts are handed out together
+SMALLEST_WINDOW = 2**10  # bytes of a stream that its decoder is given first; then twice as many each time
+MOST_EMPTY = 1000  # streams without text, which no program writes but for one at the end
 XZ_MEMORY = 2**30  # bytes; xz files of level 9 need 65 MB, and a header may ask for 4 GB
 
 
@@ -76,6 +79,31 @@ KINDS = (_Kind("bzip2", b"BZh", _bzip2), _Kind("xz", b"\xfd7zXZ\x00", _xz), _Kin
 LONGEST_MAGIC = max(len(kind.magic) for kind in KINDS)
 
 
+class _Source:
+    """The bytes of a file one after another; what a decoder did not use can be given back."""
+
+    def __init__(self, first: bytes, more: Callable[[], bytes]) -> None:
+        self._data, self._at, self._more = first, 0, more
+
+    def begins_with(self, magic: bytes) -> bool:
+        """Whether these bytes come next."""
+        while len(self._data) - self._at < len(magic) and (more := self._more()):
+            self._data, self._at = self._data[self._at :] + more, 0
+        return self._data.startswith(magic, self._at)
+
+    def take(self, count: int) -> bytes:
+        """As many of the next bytes as are at hand; none at the end."""
+        if self._at == len(self._data):
+            self._data, self._at = self._more(), 0
+        taken = self._data[self._at : self._at + count]
+        self._at += len(taken)
+        return taken
+
+    def give_back(self, count: int) -> None:
+        """The last of the bytes taken come again."""
+        self._at -= count
+
+
 class TextPieces:
     """The text of an open file, to be iterated over once; a second loop goes on where the first was left.
 
@@ -124,7 +152,7 @@ class TextPieces:
         kind = next((kind for kind in KINDS if first.startswith(kind.magic)), None)
         if kind is not None:
             self.compressed = kind.name
-        for text in self._plain(first) if kind is None else self._decoded(kind, first):
+        for text in self._plain(first) if kind is None else self._gathered(self._decoded(kind, first)):
             self.size += len(text)
             if self.size > self._limit:
                 raise DataError(
@@ -164,17 +192,19 @@ class TextPieces:
             return data
 
         self._file_hash.update(data)
+        source, empty = _Source(data, more), 0
         try:
-            while data.startswith(kind.magic):
-                decoder = kind.decoder()
-                yield from self._one_stream(decoder, data, more)
-                data = decoder.unused_data
-                while len(data) < len(kind.magic) and (read := more()):
-                    data += read
-            while data and not data.strip(b"\0"):
-                data = more()
-            if data:
-                raise ValueError("bytes that are no such stream follow its end")
+            while source.begins_with(kind.magic):
+                size = 0
+                for text in self._one_stream(kind.decoder(), source):
+                    size += len(text)
+                    yield text
+                empty += size == 0
+                if empty > MOST_EMPTY:
+                    raise ValueError(f"more than {MOST_EMPTY} of its streams are empty")
+            while data := source.take(self._piece):
+                if data.strip(b"\0"):
+                    raise ValueError("bytes that are no such stream follow its end")
         except DataError:
             raise
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
@@ -182,18 +212,36 @@ class TextPieces:
                 f"{self.path} is {kind.name} data that is cut short or damaged ({error}); get the file again."
             ) from error
 
-    def _one_stream(self, decoder: _Decoder, data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
+    def _one_stream(self, decoder: _Decoder, source: _Source) -> Iterator[bytes]:
+        window = SMALLEST_WINDOW  # a decoder copies what it does not use: all that follows a short stream
         while not decoder.eof:
-            ended = False
-            if not data and decoder.needs_input:
-                data = more()
+            data, ended = b"", False
+            if decoder.needs_input:
+                data = source.take(window)
+                window = min(2 * window, PIECE)
                 ended = not data
             text = decoder.decompress(data, self._piece)
-            data = b""
             if text:
                 yield text
             elif ended and not decoder.eof:
                 raise EOFError("it ends within a stream")
+        source.give_back(len(decoder.unused_data))
+
+    def _gathered(self, texts: Iterable[bytes]) -> Iterator[bytes]:
+        """Short texts together, so that a file of many short streams costs what its bytes do."""
+        held: list[bytes] = []
+        size = 0
+        for text in texts:
+            if size + len(text) > self._piece:
+                yield b"".join(held)
+                held, size = [], 0
+            held.append(text)
+            size += len(text)
+            if size >= GATHERED:
+                yield b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
 
 
 def whole_lines(path: Any, pieces: Iterable[bytes]) -> Iterator[bytes]:
