@@ -7,6 +7,7 @@ of the step once more on what the compiled one was given.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -163,7 +164,9 @@ def _nudged(t: Transition, rng: np.random.Generator) -> Transition:
 
 def place(error: BaseException, function: Callable[..., Any]) -> str:
     """File and line in a function's file where an exception arose; where the function begins, if it is from outside."""
-    code = function.__code__
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:  # of an object that can be called, or of a function in C
+        return type(function).__name__
     line, trace = code.co_firstlineno, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == code.co_filename:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Vector
+from dadapt_convex.oracle import Vector, shown
 
 # Integers beyond it are not all float64 numbers.
 LARGEST_INTEGER = 2**53
@@ -38,12 +38,12 @@ def real(name: str, value: Any) -> Any:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must hold real numbers, in rows of one length, got {_shown(value)}.") from None
+        raise ValueError(f"{name} must hold real numbers, in rows of one length, got {shown(value)}.") from None
     kind = array.dtype.kind
     if kind == "O":
         array = _from_objects(name, array)
     elif kind not in "biuf":
-        first = f", the first entry {_shown(str(array.ravel()[0]))}" if array.size else ""
+        first = f", the first entry {shown(str(array.ravel()[0]))}" if array.size else ""
         what = "complex ones" if kind == "c" else f"dtype {array.dtype}"
         raise ValueError(f"{name} must hold real numbers, got {what}{first}; convert them to float64 first.")
     elif kind in "iu" and largest(array) >= LARGEST_INTEGER:
@@ -133,11 +133,11 @@ def _from_objects(name: str, array: Any) -> Vector:
     flat = array.ravel().tolist()
     wrong = [v for v in flat if not isinstance(v, numbers.Real | Decimal | np.bool_)]
     if wrong and array.ndim == 0:
-        raise ValueError(f"{name} must be an array of real numbers, got {_shown(wrong[0])}.")
+        raise ValueError(f"{name} must be an array of real numbers, got {shown(wrong[0])}.")
     if wrong:
         are = "entry that is" if len(wrong) == 1 else "entries that are"
         raise ValueError(
-            f"{name} must hold real numbers, got {len(wrong)} {are} none, the first {_shown(wrong[0])}; remove these "
+            f"{name} must hold real numbers, got {len(wrong)} {are} none, the first {shown(wrong[0])}; remove these "
             "rows, or put numbers in their place."
         )
     large = [v for v in flat if isinstance(v, numbers.Integral) and abs(int(v)) > LARGEST_INTEGER]
@@ -155,9 +155,3 @@ def _rounded(name: str, count: int, first: int) -> ValueError:
         f"{name} has {count} integer{'s' * (count != 1)} beyond 2**53, the first {shown}, which float64 would round; "
         "convert them to float64 first if that is meant."
     )
-
-
-def _shown(value: Any) -> str:
-    """Some sixty characters of it, on one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

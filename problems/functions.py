@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import HALF, FunctionAndSubgradient, Oracle, Vector
+from dadapt_convex.oracle import (
+    HALF,
+    Fault,
+    FunctionAndSubgradient,
+    Oracle,
+    Vector,
+    as_float,
+    check_callable,
+    check_name,
+    read_returned,
+    shown,
+)
 from problems.arrays import owned
 from problems.problem import Optimum, Problem
 
@@ -73,27 +84,28 @@ def from_callable(
     >>> p.value(p.x0), p.subgradient(p.x0).tolist()
     (3.0, [1.0, -1.0])
     """
+    check_name("the name of a problem", name)
+    check_callable(f"{name}: f_and_g", f_and_g, "x -> (f, g)")
     start = np.atleast_1d(owned("x0", x0))
     if start.ndim != 1 or start.size == 0 or not np.all(np.isfinite(start)):
-        raise ValueError(f"x0 must be a non-empty finite vector, got {x0!r}.")
-    if not (G > 0 and G_inf > 0):
-        raise ValueError(f"G and G_inf must be positive, got G={G!r}, G_inf={G_inf!r}.")
-    result = f_and_g(start.copy())
-    if not (isinstance(result, tuple) and len(result) == 2):
-        raise ValueError(f"{name}(x0) must return the pair (f, g), got {type(result).__name__}.")
-    if np.ndim(result[0]) or np.iscomplexobj(result[0]) or np.iscomplexobj(result[1]):
-        raise ValueError(f"{name}(x0) must return a real number f and a real vector g, got f = {result[0]!r}.")
-    f, g = float(result[0]), np.asarray(result[1], dtype=np.float64)
-    if g.size != start.size:
-        raise ValueError(f"{name}(x0) returned a subgradient of shape {g.shape}; x0 has shape {start.shape}.")
+        raise ValueError(f"x0 must be a non-empty finite vector, got {shown(x0)}.")
+    bounds = as_float(G), as_float(G_inf)
+    if None in bounds or not all(bound > 0 for bound in bounds if bound is not None):
+        raise ValueError(f"G and G_inf must be positive, got G={shown(G)}, G_inf={shown(G_inf)}.")
+    if optimum is not None and not isinstance(optimum, Optimum):
+        raise ValueError(f"optimum must be a problems.Optimum, got {shown(optimum)}.")
+    try:
+        f, g = read_returned(f_and_g(start.copy()), start.shape)
+    except Fault as error:
+        raise ValueError(f"{name}(x0) {error}.") from None
     if not (math.isfinite(f) and np.all(np.isfinite(g))):
         raise ValueError(f"{name}(x0) returned f = {f!r} and a subgradient that must be finite too.")
     problem = Problem(
         name=name,
         oracle=Oracle(function=f_and_g),
         x0=start,
-        G=G,
-        G_inf=G_inf,
+        G=float(G),
+        G_inf=float(G_inf),
         m=0,
         G_note="as given" if math.isfinite(G) else "unknown",
         find_optimum=None if optimum is None else Given(optimum, start),
@@ -106,6 +118,6 @@ def from_callable(
         if optimum.identity[HALF:] not in ("", own[HALF:]):
             raise ValueError(
                 f"the optimum of {optimum.problem} is for another x0, and D is the distance from there; "
-                f"give one for x0 = {x0!r}."
+                f"give one for x0 = {shown(x0)}."
             )
     return problem

@@ -13,10 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Oracle, Vector, digest, identity, state_from, state_with
+from dadapt_convex.oracle import (
+    Fault,
+    Oracle,
+    Vector,
+    as_float,
+    check_interval,
+    digest,
+    identity,
+    shown,
+    state_from,
+    state_with,
+)
 from problems.arrays import owned, real
 
-NUMBER = (int, float, np.integer, np.floating)
 HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
 
 
@@ -71,12 +81,7 @@ class Optimum:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "x", owned("x", self.x))
-        if not self.f_lo <= self.f_hi:
-            raise ValueError(f"f_lo = {self.f_lo!r} is not at most f_hi = {self.f_hi!r}.")
-        if not self.D_lo <= self.D_hi:
-            raise ValueError(f"D_lo = {self.D_lo!r} is not at most D_hi = {self.D_hi!r}.")
-        if not self.D_inf_lo <= self.D_inf_hi:
-            raise ValueError(f"D_inf_lo = {self.D_inf_lo!r} is not at most D_inf_hi = {self.D_inf_hi!r}.")
+        check_interval(self)
 
     @property
     def kind(self) -> str:
@@ -245,7 +250,10 @@ class Problem:
         if x.shape != (self.p,):
             raise ValueError(f"{self.name} takes x of shape ({self.p},), got {x.shape}.")
         g, z = np.zeros(self.p), np.zeros(self.oracle.margins)
-        f = self.oracle.evaluate(x, g, z)
+        try:
+            f = self.oracle.evaluate(x, g, z)
+        except Fault as error:
+            raise ValueError(f"{self.name}(x) {error}.") from None
         return f, g, z
 
     def optimum(self, radius: float = math.inf) -> Optimum:
@@ -263,8 +271,8 @@ class Problem:
             is finite and less than D_hi for a problem that is no linear model, or data, x0 or l2 have entries of such
             sizes that sums of their squares over- or underflow.
         """
-        if not (isinstance(radius, NUMBER) and radius > 0):
-            raise ValueError(f"radius must be positive, got {radius!r}; it is that of a ball around x0.")
+        if not ((as_float(radius) or 0.0) > 0):
+            raise ValueError(f"radius must be positive, got {shown(radius)}; it is that of a ball around x0.")
         radius = float(radius)
         if radius == math.inf:
             return self._optimum
