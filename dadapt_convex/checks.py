@@ -72,7 +72,7 @@ def as_tuple(what: str, value: Any, of: str) -> tuple[Any, ...]:
     if isinstance(value, list | tuple):
         return tuple(value)
     hint = "a single one goes in brackets too" if value is not None else "leave it out where there are none"
-    raise ValueError(f"{what} must be a list or tuple of {of}, got {shown(value)}; {hint}.")
+    raise ValueError(f"{what} must be a tuple of {of}, got {shown(value)}; {hint}.")
 
 
 def check_distinct(what: str, names: tuple[str, ...]) -> None:

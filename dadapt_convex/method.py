@@ -203,7 +203,7 @@ class Pair:
         if isinstance(value, str):
             with contextlib.suppress(ValueError):
                 numbers = [float(part) for part in value.split()]
-        elif isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
+        elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
             numbers = [as_float(part) for part in value]
         match numbers:
             case [float(first), float(second)] if all(self.low <= number < self.high for number in (first, second)):

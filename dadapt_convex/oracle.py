@@ -38,8 +38,9 @@ from numpy.typing import NDArray
 
 from dadapt_convex.checks import Fault as Fault
 from dadapt_convex.checks import as_float as as_float  # part of the contract: problems import these from here
-from dadapt_convex.checks import as_int, check_function
+from dadapt_convex.checks import as_int as as_int
 from dadapt_convex.checks import check_callable as check_callable
+from dadapt_convex.checks import check_function
 from dadapt_convex.checks import check_interval as check_interval
 from dadapt_convex.checks import check_name as check_name
 from dadapt_convex.checks import shown as shown
@@ -255,10 +256,7 @@ def check_objective(problem: Any) -> None:
     except (TypeError, ValueError):
         good = False
     if not good:
-        raise ValueError(
-            f"x0 of {problem.name} must be a non-empty finite vector, got {shown(problem.x0)} of shape "
-            f"{np.shape(problem.x0)}."
-        )
+        raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got {shown(problem.x0)}.")
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class Stagewise(Schedule):
 
     def __post_init__(self) -> None:
         given = self.epochs
-        epochs = [as_float(e) for e in given] if isinstance(given, list | tuple | np.ndarray) and np.ndim(given) else []
+        several = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 1)
+        epochs = [as_float(e) for e in given] if several else []
         if not epochs or not all(e is not None and 0 < e < math.inf for e in epochs):
             raise ValueError(f"stagewise takes positive numbers of epochs, got {shown(given)}.")
         object.__setattr__(self, "epochs", tuple(epochs))

@@ -45,8 +45,8 @@ from dadapt_convex.theory import check_claims
 from dadapt_convex.transitions import Transition, kept_steps, place, run_step
 
 CHECKPOINTS_PER_DECADE = 40
-# Larger numbers are slips: 1e12 steps take a day on the smallest problem, 1e8 rows of a trace fill any memory.
-MOST_STEPS, MOST_ROWS = 10**12, 10**8
+# Larger numbers are slips: 1e12 steps take a day on the smallest problem, 1e7 rows of a trace take 15 GB.
+MOST_STEPS, MOST_ROWS = 10**12, 10**7
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
 CHUNK_SECONDS = 0.1
 # Seconds per number that a step reads or writes, for the length of the first chunk: more than it takes.
@@ -298,14 +298,20 @@ def checkpoint_steps(checkpoints: str | Iterable[int], steps: int, per_epoch: in
             count = 2 + int(CHECKPOINTS_PER_DECADE * math.log10(steps))
             return np.unique(np.round(np.geomspace(1, steps, count)).astype(np.int64))
         raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {shown(checkpoints)}.')
-    if not isinstance(checkpoints, Iterable) or isinstance(checkpoints, bytes | Mapping):
+    no_dimension = isinstance(checkpoints, np.ndarray) and checkpoints.ndim == 0
+    if no_dimension or not isinstance(checkpoints, Iterable) or isinstance(checkpoints, bytes | Mapping):
         raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {shown(checkpoints)}.')
-    given = list(checkpoints)
-    wrong = [mark for mark in given if (number := as_int(mark)) is None or not 1 <= number <= steps]
-    if wrong or not given:
-        first = shown(wrong[0]) if wrong else "none"
-        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {first}.")
-    return np.union1d(np.array(given, dtype=np.int64), [steps])
+    marks = set()
+    for mark in checkpoints:
+        number = as_int(mark)
+        if number is None or not 1 <= number <= steps:
+            raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {shown(mark)}.")
+        marks.add(number)
+        if len(marks) > MOST_ROWS:
+            raise ValueError(f"checkpoints must be at most {MOST_ROWS:.0e}, got more; 'log' has some in each decade.")
+    if not marks:
+        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got none.")
+    return np.array(sorted({*marks, steps}), dtype=np.int64)
 
 
 def _positive_int(name: str, value: Any) -> int:

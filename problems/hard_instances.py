@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Kernel, Oracle, oracle, pack
+from dadapt_convex.oracle import Kernel, Oracle, as_float, oracle, pack, shown
 from dadapt_convex.vector import dot
 from problems.arrays import check_size
 from problems.problem import Optimum, Problem
@@ -271,25 +271,24 @@ def _hard(name: str, kernel: Kernel, x0: Any, *, G: float, m: int, params: tuple
 
 
 def _finite(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number, got {value!r}.") from None
+    number = as_float(value)
+    if number is None:
+        raise ValueError(f"{name} must be a number within float64, got {shown(value)}.")
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}.")
+        raise ValueError(f"{name} must be finite, got {shown(value)}.")
     return number
 
 
 def _positive(name: str, value: Any) -> float:
     number = _finite(name, value)
     if number <= 0:
-        raise ValueError(f"{name} must be positive, got {value!r}.")
+        raise ValueError(f"{name} must be positive, got {shown(value)}.")
     return number
 
 
 def _dimension(name: str, value: Any) -> int:
     number = _finite(name, value)
     if not number.is_integer() or number < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    check_size(f"{name} = {value!r}", int(number))
+        raise ValueError(f"{name} must be an integer of at least 1, got {shown(value)}.")
+    check_size(f"{name} = {shown(value)}", int(number))
     return int(number)

@@ -18,6 +18,7 @@ from dadapt_convex.oracle import (
     Oracle,
     Vector,
     as_float,
+    as_int,
     check_interval,
     digest,
     identity,
@@ -238,7 +239,10 @@ class Problem:
         """
         if self.bound_batches is None:
             raise ValueError(f"{self.name} knows no bounds of mini-batches: it is no linear model.")
-        return self.bound_batches(self, size)
+        rows = as_int(size)
+        if rows is None or rows < 1:
+            raise ValueError(f"size, the rows of a mini-batch, must be an integer of at least 1, got {shown(size)}.")
+        return self.bound_batches(self, rows)
 
     def margins(self, x: Any) -> Vector:
         """A x for linear models, (A W).ravel() for the multinomial one, empty for others."""

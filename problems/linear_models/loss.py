@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Kernel, Oracle, Vector, pack
+from dadapt_convex.oracle import Kernel, Oracle, Vector, as_float, pack, shown
 from problems.arrays import check_size, freeze_csr, largest, owned, real, real_csr
 from problems.data.dataset import Task, binary_labels
 from problems.problem import LinearModel, Problem
@@ -22,7 +22,6 @@ GRAM_SIZE = 2000
 ROUND_UP = 1.0 + 1e-9
 # Between these sizes of entries no sum of squares over- or underflows.
 SMALL, LARGE = 1e-100, 1e100
-NUMBER = (int, float, np.integer, np.floating)
 ONE_AGAINST_THE_REST = "give numpy.equal(b, {label}) for one against the rest, or take problems.multinomial_logistic"
 
 
@@ -94,10 +93,14 @@ def linear_problem(
     """
     b, labels = _labelled(_checked_targets(b, loss, copy), loss)
     classes = len(labels) if loss.task == "multiclass" else 0
-    if not (isinstance(l2, NUMBER) and math.isfinite(l2) and l2 >= 0):
-        raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
-    if not (isinstance(tau, NUMBER) and 0 < tau < 1):
-        raise ValueError(f"tau must be in (0, 1), got {tau!r}; it is the level of the quantile.")
+    penalty, level = as_float(l2), as_float(tau)
+    if penalty is None or not 0 <= penalty < math.inf:
+        raise ValueError(f"l2 must be nonnegative and finite, got {shown(l2)}.")
+    if level is None or not 0 < level < 1:
+        raise ValueError(f"tau must be in (0, 1), got {shown(tau)}; it is the level of the quantile.")
+    if not isinstance(intercept, bool | np.bool):
+        raise ValueError(f"intercept must be True or False, got {shown(intercept)}.")
+    l2, tau = penalty, level
     sparse = hasattr(A, "tocsr")
     given = _checked_matrix(A, b.size, sparse)
     check_size(name or loss.short, (given.shape[1] + bool(intercept)) * (classes or 1))
