@@ -639,7 +639,7 @@ class _State:
     def at_fault(self, error: Fault) -> tuple[str, str]:
         """Status and message where the objective or the schedule returned something else than it must."""
         who = "" if str(error).startswith("schedule") else f"{self.problem.name} "
-        self.fault = f"{who}{error} at step {self.k} (k = {self.k})"
+        self.fault = f"at step {self.k} (k = {self.k}) {who}{error}"
         return statuses.FAILED, self.fault
 
     def _value_at(self, x: Vector, z: Vector) -> float:
