@@ -100,6 +100,8 @@ def pack(
     C-contiguous, float64 (indices uint32, indptr uint64), and read-only, so that no kernel writes to the data.
     Nothing is copied that has this layout already.
     """
+    if csr is not None and not (isinstance(csr, tuple) and len(csr) == 3):
+        raise ValueError(f"csr must be the arrays (values, indices, indptr), got {shown(csr)}.")
     values, indices, indptr = csr if csr is not None else ((), (), ())
     return Data(
         dense=_read_only(np.zeros((0, 0)) if dense is None else dense),
@@ -112,7 +114,13 @@ def pack(
 
 
 def _read_only(array: Any, dtype: Any = np.float64) -> Any:
-    view = np.ascontiguousarray(array, dtype=dtype).view()
+    try:
+        given = np.asarray(array)
+        if given.size and given.dtype.kind not in "biuf":
+            raise TypeError
+        view = np.ascontiguousarray(given, dtype=dtype).view()
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"data of an oracle must be arrays of real numbers, got {shown(array)}.") from None
     view.setflags(write=False)
     return view
 

@@ -100,7 +100,8 @@ class Run:
         The weighted average, the best iterate, and the average at the method's `select` (else None).
     status : str
         "completed"; "converged" (a zero subgradient: x is a minimiser); "not finite"; "bad weight" (negative, infinite
-        or NaN); "failed" (an exception in the step); "interrupted".
+        or NaN); "failed" (an exception in the step; an objective in Python or a schedule that returned no numbers);
+        "interrupted".
     message : str
         The status in a sentence, with the step at which it happened.
     G : float

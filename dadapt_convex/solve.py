@@ -13,7 +13,7 @@ import numpy as np
 
 from dadapt_convex import driver
 from dadapt_convex import run as statuses
-from dadapt_convex.checks import Fault, as_int, check_callable, shown
+from dadapt_convex.checks import Fault, as_int, check_callable, check_interval, shown
 from dadapt_convex.identity import global_names, refuse_other_optimum
 from dadapt_convex.method import Known, Method, get_method
 from dadapt_convex.oracle import (
@@ -116,14 +116,16 @@ def solve(
     Returns
     -------
     Run
-        Also after Ctrl-C, when f, g or x stop being finite, or after an exception in the step: see its status.
+        Also after Ctrl-C, when f, g or x stop being finite, after an exception in the step, or where an objective in
+        Python or a schedule returns something else than numbers: see its status.
 
     Raises
     ------
     ValueError
         Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
         the method needs, a claim that names no theorem or needs what the method does not have, the optimum of another
-        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile.
+        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile. What an
+        objective in Python raises reaches the caller, with a note that says at which step.
     """
     check_objective(problem)
     if progress is not None:
@@ -335,7 +337,9 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method, drawn: 
             return optimum
         if not hasattr(problem, "optimum"):
             raise ValueError(f"{method.name} needs D or f_star, and {problem.name} has no optimum(); pass them.")
-        return problem.optimum()
+        own = problem.optimum()
+        check_interval(own)
+        return own
 
     def known(what: str) -> tuple[float, str]:
         if what == "steps":

@@ -88,13 +88,13 @@ class Sampling:
 
 def sampling(problem: Objective, batch_size: Any, noise: Any, seed: Any) -> Sampling | None:
     """Check what solve() was given; None: the deterministic oracle. ValueError with a sentence."""
+    drawn = as_int(seed)
+    if drawn is None or drawn < 0:
+        raise ValueError(f"seed must be a nonnegative integer, got {shown(seed)}.")
     if batch_size is None and noise is None:
         return None
     if batch_size is not None and noise is not None:
         raise ValueError("give batch_size or noise, not both: mini-batches have noise of their own.")
-    drawn = as_int(seed)
-    if drawn is None or drawn < 0:
-        raise ValueError(f"seed must be a nonnegative integer, got {shown(seed)}.")
     if noise is not None:
         return Sampling(None, as_noise(noise), drawn)
     m = rows(problem)

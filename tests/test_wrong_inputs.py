@@ -435,6 +435,8 @@ def test_a_seed_is_an_integer(value):
         return
     with refused("seed must be"):
         mini_batches(seed=value)
+    with refused("seed must be"):  # also where nothing is drawn
+        dc.solve(PROBLEM, ADAPT, steps=5, seed=value)
 
 
 @pytest.mark.parametrize("value", each(Decimal(2), Fraction(2), np.float32(2), np.int8(2), np.array(2.0)))
@@ -500,6 +502,21 @@ class Objective:
 def test_an_objective_of_ones_own_is_checked(wrong, word):
     with refused(word):
         dc.solve(Objective(**wrong), "sgd", lr=0.1, steps=3)
+
+
+def test_the_optimum_of_an_objective_of_ones_own_is_checked():
+    for optimum, word in ((5, "got 5"), (ByHand(D_hi="2"), "D_hi"), (ByHand(D_hi=math.nan), "D_hi = nan")):
+        with refused(word):
+            dc.solve(Objective(optimum=lambda optimum=optimum: optimum), "subgradient", steps=3)
+
+
+@pytest.mark.parametrize(
+    "given",
+    each({"dense": "a"}, {"dense": [[1j]]}, {"b": [[1], [1, 2]]}, {"params": [None]}, {"csr": 5}, {"csr": (1, 2)}),
+)
+def test_data_of_an_oracle_are_real_numbers(given):
+    with refused("got"):
+        dc.pack(**given)
 
 
 def test_an_oracle_has_something_to_call():
