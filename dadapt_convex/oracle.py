@@ -186,7 +186,7 @@ class Oracle:
         if self.kernel is not None:
             return float(self.kernel(x, g, z, self.data))
         assert self.function is not None
-        f, g[:] = read_returned(self.function(x), g.shape)
+        f, g[:] = read_returned(self.function(x.copy()), g.shape)  # it may write to what it is given
         return f
 
     def value_at(self, x: Vector, z: Vector) -> float:

@@ -540,7 +540,7 @@ class _State:
                 if gamma.size:
                     self.hyper[self.scheduled] = gamma[k - first]
                 x, x_next = self.iterates[k % 2], self.iterates[(k + 1) % 2]
-                f = self.evaluate(x.copy(), self.g, self.z)
+                f = self.evaluate(x, self.g, self.z)
                 status = iterate(step, k, f, self.x0, x, self.g, self.z, x_next, *self._books())
                 if status >= driver.NOT_FINITE:
                     return k, status

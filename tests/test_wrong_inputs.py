@@ -583,6 +583,25 @@ def test_f_at_an_average_may_be_the_call_that_fails():
     assert noisy.rows[-1]["k"] == noisy.k
 
 
+@pytest.mark.parametrize("options", [{}, {"noise": "sign(0.1)"}], ids=["exact", "noise"])
+def test_an_objective_may_write_to_the_point_it_is_given(options):
+    def l1_norm(x):
+        return float(np.abs(x).sum()), np.sign(x)
+
+    def careless(x):
+        found = l1_norm(x)
+        x[:] = 1e6
+        return found
+
+    fine, written = (
+        dc.solve(problems.from_callable(f, x0=[1.0, -2.0], G=2.0), ADAPT, steps=60, checkpoints="all", **options)
+        for f in (l1_norm, careless)
+    )
+    for name in ("x0", "x", "x_next", "x_avg", "x_best"):
+        assert np.array_equal(getattr(fine, name), getattr(written, name)), name
+    assert fine.trace.drop(columns="seconds").equals(written.trace.drop(columns="seconds"))
+
+
 def test_what_an_objective_raises_says_at_which_step():
     def raises(x):
         raise RuntimeError("no licence")
