@@ -107,7 +107,7 @@ def returns_a_generator(function: Any) -> bool:
 
 # What is read of an optimum: the ends of intervals, and what an optimum made by hand may leave out.
 ENDS = (("f_lo", "f_hi"), ("D_lo", "D_hi"), ("D_inf_lo", "D_inf_hi"))
-LEFT_OUT = {"D_inf_lo": 0.0, "D_inf_hi": math.inf, "D_estimate": math.inf, "radius": math.inf, "attained": True}
+LEFT_OUT = {"D_inf_lo": 0.0, "D_inf_hi": math.inf, "D_estimate": math.inf, "radius": math.inf}
 
 
 def check_interval(optimum: Any) -> None:

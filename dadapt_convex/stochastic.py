@@ -65,7 +65,7 @@ def as_noise(value: Any) -> Noise:
         if sigma is not None and 0 < sigma < math.inf:
             return Noise(value.kind, sigma)
     known = ", ".join(f"{kind}(sigma)" for kind in NOISES)
-    raise ValueError(f"noise must be {known} with a finite sigma > 0, got {shown(given)}.")
+    raise ValueError(f"noise must be {known} with sigma > 0 and finite, got {shown(given)}.")
 
 
 @dataclass(frozen=True)
