@@ -150,7 +150,7 @@ def solve(
     gamma = _Factors(schedule, steps, per_epoch)
     decays = _number_in(values, "weight_decay") > 0
     if not trusted(chosen.step.python):
-        dry_run(problem, chosen, x0, chosen.encode(values), gamma(0, min(steps, DRY_STEPS)))
+        dry_run(problem, chosen, x0, chosen.encode(values), gamma)
     compiled = time.perf_counter()
     compile_for(problem, chosen, drawn)
     momentum = min(_number_in(values, "momentum"), 1.0)
@@ -179,16 +179,16 @@ def solve(
     return state.finish(problem, chosen, values, given, steps, status, message, compile_seconds)
 
 
-def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, factors: Vector) -> None:
+def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, gamma: _Factors) -> None:
     """The first iterations as plain Python, on copies: ValueError with file and line for a step that is at fault."""
     step, p = method.step.python, x0.size
     refuse_unchecked(method)
     vectors, scalars = start_state(method, x0, hyper)
     x, g, z = x0, np.zeros(p), np.zeros(problem.oracle.margins)
     for k in range(DRY_STEPS if p <= MANY_COORDINATES else 1):
-        if k < factors.size:
-            hyper[method.scheduled] = factors[k]
         try:
+            if k < gamma.steps and (factor := gamma(k, k + 1)).size:
+                hyper[method.scheduled] = factor[0]
             f = problem.oracle.evaluate(x.copy(), g, z)
         except Fault:
             return  # the run ends with it, and a status

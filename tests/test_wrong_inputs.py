@@ -645,6 +645,8 @@ BAD_FACTORS = {
 def test_a_schedule_that_goes_wrong_is_refused_or_ends_the_run(words):
     with refused("schedule", words):
         dc.solve(PROBLEM, "sgd", lr=0.1, steps=50, schedule=Late(BAD_FACTORS[words], 0))
+    own = dc.solve(PROBLEM, method(hyper=(dc.SCHEDULE,)), steps=50, schedule=Late(BAD_FACTORS[words], 1))
+    assert own.status == "failed"
     run = dc.solve(PROBLEM, "sgd", lr=0.1, steps=5000, schedule=Late(BAD_FACTORS[words], 5))
     assert run.status == "failed"
     assert words in run.message
