@@ -126,9 +126,11 @@ def check_interval(optimum: Any) -> None:
             raise ValueError(
                 f"{lo} = {numbers_of[lo]!r} is not at most {hi} = {numbers_of[hi]!r}; they enclose one number."
             )
-    for name in ("D_lo", "D_inf_lo", "D_estimate", "radius"):
+    for name in ("D_lo", "D_inf_lo", "D_estimate"):
         if not numbers_of[name] >= 0:
             raise ValueError(f"{name} of the optimum must not be negative, got {numbers_of[name]!r}: it is a distance.")
+    if math.isnan(numbers_of["radius"]):
+        raise ValueError("radius of the optimum must be that of a ball around x0, or math.inf, got nan.")
     if numbers_of["f_lo"] == math.inf or numbers_of["f_hi"] == -math.inf:
         raise ValueError(f"f_lo = {numbers_of['f_lo']!r}, f_hi = {numbers_of['f_hi']!r} enclose no finite minimum.")
     attained = getattr(optimum, "attained", True)

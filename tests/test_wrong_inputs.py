@@ -127,7 +127,7 @@ NO_OPTIMA = each(
     (ByHand(D_lo=3.0), "D_lo = 3.0", "D_hi = 2.0"),
     (ByHand(f_lo=Decimal(0)), "f_lo", "float()"),
     (ByHand(D_inf_lo="a"), "D_inf_lo"),
-    (ByHand(radius=-1.0), "radius", "-1.0"),
+    (ByHand(radius=math.nan), "radius", "nan"),
     (ByHand(attained="no"), "attained", "'no'"),
     (ByHand(x=np.array([0.0, math.nan, 0.0])), "x of the optimum", "nan"),
     (ByHand(x=None), "x of the optimum", "None"),
