@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from dadapt_convex.checks import check_interval, shown
+
 HALF = 32
 
 
@@ -37,11 +39,14 @@ def digest(*parts: Any) -> str:
 
 
 def refuse_other_optimum(optimum: Any, problem: str, own: str, p: int) -> None:
-    """ValueError where an optimum is not that of the problem with this name, identity and number of unknowns.
+    """ValueError for what is no optimum, or not that of the problem with this name, identity and number of unknowns.
 
     An optimum without an identity, made by hand, is taken at its word if its x has p entries.
     """
+    check_interval(optimum)
     theirs, name = getattr(optimum, "identity", ""), getattr(optimum, "problem", "")
+    if not (isinstance(theirs, str) and isinstance(name, str)):
+        raise ValueError(f"problem and identity of the optimum must be texts, got {shown(name)} and {shown(theirs)}.")
     of = f"the optimum is that of {name or 'another problem'}, the problem here is {problem}"
     remedy = "give the optimum() of the problem itself."
     if theirs and own and theirs != own:

@@ -6,16 +6,27 @@ averages, the best iterate, the trace. See methods/dadapt_dual_averaging.py for 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import keyword
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
+from dadapt_convex.checks import (
+    LONGEST_NAME,
+    as_float,
+    as_tuple,
+    check_callable,
+    check_distinct,
+    check_name,
+    shown,
+)
 from dadapt_convex.oracle import Kernel, Vector
 from dadapt_convex.portable import Portable
 from dadapt_convex.schedules import as_schedule
@@ -45,25 +56,34 @@ class Real:
 
     width: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        _check_hyper_name(self.name)
+        _check_range(self.name, self.low, self.high)
+        if self.known not in (None, *KNOWN):
+            raise ValueError(f"{self.name}: known must be one of {', '.join(KNOWN)} or None, got {shown(self.known)}.")
+        for word in ("when", "unless"):
+            pair = getattr(self, word)
+            if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+                raise ValueError(f"{self.name}: {word} must be a pair (name, value) or None, got {shown(pair)}.")
+        if self.default is not None:
+            self.encode(self.default)
+
     def encode(self, value: Any) -> float:
         """The number that compiled steps read (0 for one not in use); ValueError where it is out of range."""
         if value is None and (self.when is not None or self.unless is not None):
             return 0.0
-        try:
-            if isinstance(value, bool | np.bool | str):  # float() would take them
-                raise TypeError
-            number = float(value)
-        except (TypeError, ValueError):
-            raise ValueError(f"{self.name} must be a number, got {value!r}; it is {self.meaning}.") from None
+        number = as_float(value)
+        if number is None:
+            raise ValueError(f"{self.name} must be a number within float64, got {shown(value)}; it is {self.meaning}.")
         above = number >= self.low if self.closed else number > self.low
         inside = self.infinite if number == math.inf else above and number < self.high
         if not inside:
-            raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; it is {self.meaning}.")
+            raise ValueError(f"{self.name} must be {self.range()}, got {shown(value)}; it is {self.meaning}.")
         return number
 
     def recorded(self, value: Any) -> float:
         """What a run records."""
-        return float(value)
+        return self.encode(value)
 
     def range(self) -> str:
         """The admissible range in words."""
@@ -90,11 +110,20 @@ class Choice:
 
     width: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        _check_hyper_name(self.name)
+        object.__setattr__(self, "options", as_tuple(f"{self.name}: options", self.options, "texts"))
+        for option in self.options:
+            check_name(f"{self.name}: an option", option)
+        check_distinct(f"{self.name}: options", self.options)
+        self.encode(self.default)
+
     def encode(self, value: Any) -> float:
         """The index of the option as a float; ValueError where there is no such option."""
-        if value not in self.options:
+        if not (isinstance(value, str) and value in self.options):
             raise ValueError(
-                f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}; it is {self.meaning}."
+                f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {shown(value)}; "
+                f"it is {self.meaning}."
             )
         return float(self.options.index(value))
 
@@ -120,6 +149,10 @@ class Flag:
 
     width: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        _check_hyper_name(self.name)
+        self.encode(self.default)
+
     def encode(self, value: Any) -> float:
         """1 or 0; ValueError for anything else."""
         return float(self.recorded(value))
@@ -130,7 +163,7 @@ class Flag:
             return bool(value)
         if isinstance(value, str) and value.strip().lower() in ("true", "false"):
             return value.strip().lower() == "true"
-        raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; it is {self.meaning}.")
+        raise ValueError(f"{self.name} must be {self.range()}, got {shown(value)}; it is {self.meaning}.")
 
     def range(self) -> str:
         """The admissible values in words."""
@@ -155,19 +188,27 @@ class Pair:
 
     width: ClassVar[int] = 2
 
+    def __post_init__(self) -> None:
+        _check_hyper_name(self.name)
+        _check_range(self.name, self.low, self.high)
+        object.__setattr__(self, "default", self.recorded(self.default))
+
     def encode(self, value: Any) -> tuple[float, float]:
         """The two numbers; ValueError where they are not two, or one is out of range."""
         return self.recorded(value)
 
     def recorded(self, value: Any) -> tuple[float, float]:
         """What a run records."""
-        try:
-            numbers = tuple(float(part) for part in (value.split() if isinstance(value, str) else value))
-        except (TypeError, ValueError):
-            numbers = ()
-        if len(numbers) != 2 or not all(self.low <= number < self.high for number in numbers):
-            raise ValueError(f"{self.name} must be {self.range()}, got {value!r}; they are {self.meaning}.")
-        return numbers[0], numbers[1]
+        numbers: list[float | None] = []
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                numbers = [float(part) for part in value.split()]
+        elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
+            numbers = [as_float(part) for part in value]
+        match numbers:
+            case [float(first), float(second)] if all(self.low <= number < self.high for number in (first, second)):
+                return first, second
+        raise ValueError(f"{self.name} must be {self.range()}, got {shown(value)}; they are {self.meaning}.")
 
     def range(self) -> str:
         """The admissible values in words."""
@@ -203,6 +244,32 @@ class Scheduled:
         return "a schedule, such as 'cosine' or 'stagewise(60 80 95)'"
 
 
+# Where a value comes from that the caller does not give.
+KNOWN = ("D", "f_star", "G", "G_inf", "steps")
+# The arguments of solve() itself, and what a run of stochastic gradients records beside the hyper-parameters.
+OF_SOLVE = frozenset(
+    ("problem", "method", "steps", "epochs", "batch_size", "noise", "seed", "checkpoints", "optimum", "progress")
+)
+
+
+def _check_hyper_name(name: Any) -> None:
+    if not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
+        raise ValueError(
+            f"a hyper-parameter is passed to solve by its name, which must be an identifier, got {shown(name)}."
+        )
+    check_name("a hyper-parameter", name)
+    if name in OF_SOLVE:
+        raise ValueError(
+            f"a hyper-parameter cannot be called {name}: solve({name}=...) means something else; rename it."
+        )
+
+
+def _check_range(name: str, low: Any, high: Any) -> None:
+    ends = as_float(low), as_float(high)
+    if None in ends or not low < high:
+        raise ValueError(f"{name}: low must be a number below high, got low={shown(low)}, high={shown(high)}.")
+
+
 SCHEDULE = Scheduled()
 Hyper = Real | Choice | Flag | Pair | Scheduled
 Known = Callable[[str], tuple[float, str]]
@@ -218,6 +285,8 @@ COLUMNS = frozenset(
     ("k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum")
     + ("sum_w2_g2", "sum_w_gx", "sum_w_g", "f_selected", "t", "selected_ratio", "seconds")
 )
+# With stochastic gradients too, and what definitions hold beside the state after a step.
+TAKEN = COLUMNS | {"epoch", "f_batch", "accuracy", "x_next", "weight"}
 
 
 @dataclass(frozen=True)
@@ -265,17 +334,78 @@ class Method(Portable):
     parameters: Mapping[str, Hyper] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", {h.name: h for h in self.hyper})
-        if not isinstance(self.step, Kernel):
-            raise ValueError(f"{self.name}: step must be decorated with dc.step, got {type(self.step).__name__}.")
-        taken = sorted(set(self.scalars) & COLUMNS)
-        if taken or len(set(self.scalars)) != len(self.scalars):
+        check_name("a method's name", self.name)
+        if not isinstance(self.step, Kernel) or self.step.kind != "step":
+            raise ValueError(f"{self.name}: step must be decorated with dc.step, got {shown(self.step)}.")
+        check_callable(f"{self.name}: init", self.init, "(vectors, scalars, hyper) -> None")
+        if not isinstance(self.averages, bool):
+            raise ValueError(f"{self.name}: averages must be True or False, got {shown(self.averages)}.")
+        self._check_hyper()
+        self._check_state()
+        object.__setattr__(self, "claims", as_tuple(f"{self.name}: claims", self.claims, "theorems or their names"))
+        for claim in self.claims:
+            if not isinstance(claim, str | Portable):
+                raise ValueError(f"{self.name}: a claim is a Theorem or the name of one, got {shown(claim)}.")
+
+    def _check_hyper(self) -> None:
+        """Distinct hyper-parameters, each in use for values of those before it."""
+        object.__setattr__(self, "hyper", as_tuple(f"{self.name}: hyper", self.hyper, "dc.Real, dc.Choice, ..."))
+        for h in self.hyper:
+            if not isinstance(h, Hyper):
+                raise ValueError(
+                    f"{self.name}: hyper holds dc.Real, dc.Choice, dc.Flag, dc.Pair and dc.SCHEDULE, got {shown(h)}."
+                )
+        check_distinct(f"{self.name}: hyper", tuple(h.name for h in self.hyper))
+        before: dict[str, Hyper] = {}
+        for h in self.hyper:
+            if (h.name == SCHEDULE.name) != isinstance(h, Scheduled):
+                raise ValueError(
+                    f"{self.name}: the schedule, and nothing else, is called schedule: put dc.SCHEDULE there."
+                )
+            for word in ("when", "unless"):
+                self._check_condition(h, word, before)
+            before[h.name] = h
+        object.__setattr__(self, "parameters", before)
+
+    def _check_condition(self, h: Hyper, word: str, before: Mapping[str, Hyper]) -> None:
+        """`when` and `unless` speak of a value that a hyper-parameter declared before may have."""
+        pair = getattr(h, word, None)
+        if pair is None:
+            return
+        name, value = pair
+        if name not in before:
             raise ValueError(
-                f"{self.name}: the scalars {', '.join(taken) or self.scalars} are columns of the trace already, or "
-                f"named twice; a name that begins with _ stays out of the trace."
+                f"{self.name}: {h.name} has {word}={pair!r}, and no hyper-parameter {name!r} is declared before it; "
+                f"there are {', '.join(before) or 'none'}."
+            )
+        if word == "when" and not isinstance(before[name], Choice):
+            raise ValueError(f"{self.name}: {h.name} has when={pair!r}, and {name} is no dc.Choice.")
+        try:
+            recorded = before[name].recorded(value)
+            before[name].encode(value)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {h.name} has {word}={pair!r}, which never happens: {error}") from None
+        if recorded != value:
+            raise ValueError(
+                f"{self.name}: {h.name} has {word}={pair!r}, which runs record as {recorded!r}; write that."
+            )
+
+    def _check_state(self) -> None:
+        """Distinct identifiers that the trace has no other meaning for."""
+        for what in ("vectors", "scalars"):
+            object.__setattr__(self, what, as_tuple(f"{self.name}: {what}", getattr(self, what), "names"))
+        state = (*self.vectors, *self.scalars)
+        for name in state:
+            if not (isinstance(name, str) and name.isidentifier() and len(name) <= LONGEST_NAME):
+                raise ValueError(f"{self.name}: vectors and scalars are named by identifiers, got {shown(name)}.")
+        check_distinct(f"{self.name}: vectors and scalars", state)
+        if taken := sorted(set(state) & TAKEN):
+            raise ValueError(
+                f"{self.name}: {', '.join(taken)} of its state are columns of the trace already, or what every step "
+                f"leaves; rename them. A name that begins with _ stays out of the trace."
             )
         if self.select is not None and self.select not in self.scalars:
-            raise ValueError(f"{self.name}: select={self.select!r} is none of its scalars {self.scalars}.")
+            raise ValueError(f"{self.name}: select={shown(self.select)} is none of its scalars {self.scalars}.")
 
     def _function(self) -> Any:
         return self.step.python
@@ -290,7 +420,7 @@ class Method(Portable):
             if name not in self.parameters:
                 hint = nearest(name, self.parameters)
                 raise ValueError(
-                    f"{self.name} has no hyper-parameter {name!r}; {hint or 'it has'} "
+                    f"{self.name} has no hyper-parameter {shown(name)}; {hint or 'it has'} "
                     f"{', '.join(self.parameters) or 'none'}."
                 )
         values: dict[str, Any] = {}
@@ -353,6 +483,8 @@ def methods() -> list[str]:
 
 def register(method: Method) -> Method:
     """Make a method of one's own known by name (it can be passed to `solve` as it is, too)."""
+    if not isinstance(method, Method):
+        raise ValueError(f"register takes a dc.Method, got {shown(method)}.")
     _registered[method.name] = method
     return method
 
@@ -361,16 +493,16 @@ def get_method(name: str | Method) -> Method:
     """The method of this name; ValueError with the nearest names where there is none."""
     if isinstance(name, Method):
         return name
-    if name in _registered:
+    if isinstance(name, str) and name in _registered:
         return _registered[name]
-    if name not in methods():
+    if not (isinstance(name, str) and name in methods()):
         hint = nearest(name, methods())
-        raise ValueError(f"unknown method {name!r}; {hint or 'there are'} {', '.join(methods())}.")
+        raise ValueError(f"unknown method {shown(name)}; {hint or 'there are'} {', '.join(methods())}.")
     module = importlib.import_module(f"dadapt_convex.methods.{name}")
     return module.METHOD
 
 
-def nearest(name: str, names: Any) -> str:
+def nearest(name: Any, names: Iterable[str]) -> str:
     """'did you mean ...? there are' for an error message, or '' where nothing is near."""
-    close = difflib.get_close_matches(str(name), [str(n) for n in names], n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if isinstance(name, str) else []
     return f"did you mean {' or '.join(close)}? There are" if close else ""

@@ -25,9 +25,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import math
 import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -35,11 +36,17 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from dadapt_convex.identity import HALF as HALF  # part of the contract: problems import it from here
+from dadapt_convex.checks import Fault as Fault
+from dadapt_convex.checks import as_float as as_float  # part of the contract: problems import these from here
+from dadapt_convex.checks import as_int as as_int
+from dadapt_convex.checks import check_callable as check_callable
+from dadapt_convex.checks import check_function
+from dadapt_convex.checks import check_interval as check_interval
+from dadapt_convex.checks import check_name as check_name
+from dadapt_convex.checks import shown as shown
+from dadapt_convex.identity import HALF as HALF
 from dadapt_convex.identity import code_bytes, digest, global_names, of_function
 from dadapt_convex.identity import identity as identity
-
-# problems import this module alone, and take cache_root, expanded and notice from here
 from dadapt_convex.kept_code import KeptCode, can_be_written, compiled_folder
 from dadapt_convex.kept_code import cache_root as cache_root
 from dadapt_convex.kept_code import expanded as expanded
@@ -93,6 +100,8 @@ def pack(
     C-contiguous, float64 (indices uint32, indptr uint64), and read-only, so that no kernel writes to the data.
     Nothing is copied that has this layout already.
     """
+    if csr is not None and not (isinstance(csr, tuple) and len(csr) == 3):
+        raise ValueError(f"csr must be the arrays (values, indices, indptr), got {shown(csr)}.")
     values, indices, indptr = csr if csr is not None else ((), (), ())
     return Data(
         dense=_read_only(np.zeros((0, 0)) if dense is None else dense),
@@ -105,7 +114,13 @@ def pack(
 
 
 def _read_only(array: Any, dtype: Any = np.float64) -> Any:
-    view = np.ascontiguousarray(array, dtype=dtype).view()
+    try:
+        given = np.asarray(array)
+        if given.size and given.dtype.kind not in "biuf":
+            raise TypeError
+        view = np.ascontiguousarray(given, dtype=dtype).view()
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"data of an oracle must be arrays of real numbers, got {shown(array)}.") from None
     view.setflags(write=False)
     return view
 
@@ -130,6 +145,21 @@ class Oracle:
     function: FunctionAndSubgradient | None = None
     predict: Callable[[Vector], Vector] | None = None
     classes: int | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("kernel", "value", "batch"):
+            kernel, kind = getattr(self, what), "oracle" if what == "kernel" else what
+            if kernel is not None and not (isinstance(kernel, Kernel) and kernel.kind == kind):
+                raise ValueError(f"{what} of an Oracle must be decorated with dc.oracle.{kind}, got {shown(kernel)}.")
+        if self.kernel is None:
+            check_callable("the function of an Oracle without a kernel", self.function, "x -> (f, g)")
+        if self.data is not None and not isinstance(self.data, Data):
+            raise ValueError(f"data of an Oracle must be what dc.pack returns, got {shown(self.data)}.")
+        margins = as_int(self.margins)
+        if margins is None or margins < 0 or (self.kernel is None and margins):
+            raise ValueError(
+                f"margins of an Oracle must be the length of z, 0 for a Python function, got {shown(self.margins)}."
+            )
 
     @functools.cached_property
     def identity(self) -> str:
@@ -156,15 +186,50 @@ class Oracle:
         if self.kernel is not None:
             return float(self.kernel(x, g, z, self.data))
         assert self.function is not None
-        f, subgradient = self.function(x)
-        g[:] = np.asarray(subgradient, dtype=np.float64).reshape(g.shape)
-        return float(f)
+        f, g[:] = read_returned(self.function(x.copy()), g.shape)  # it may write to what it is given
+        return f
 
     def value_at(self, x: Vector, z: Vector) -> float:
         """f(x) where z = A x is known already (averaged margins, for a linear model)."""
         if self.value is not None:
             return float(self.value(z, x, self.data))
         return self.evaluate(x, np.empty_like(x), np.empty(self.margins))
+
+
+def read_returned(returned: Any, shape: tuple[int, ...]) -> tuple[float, Vector]:
+    """What an objective in Python returned, as float64; Fault where it is no real number and vector of this shape."""
+    if not (isinstance(returned, tuple) and len(returned) == 2):
+        raise Fault(f"must return the pair (f, g), got {type(returned).__name__} {shown(returned)}")
+    f, g = as_float(returned[0]), returned[1]
+    if f is None:
+        raise Fault(f"must return a real number f and a real vector g, got f = {shown(returned[0])}")
+    if type(g) is not np.ndarray or g.dtype != np.float64:
+        g = _real_vector(g)
+    if g.size != math.prod(shape):
+        raise Fault(f"returned a subgradient of shape {g.shape}; x0 has shape {shape}")
+    return f, g.reshape(shape)
+
+
+def _real_vector(g: Any) -> Vector:
+    what = shown(g)
+    if g is None:
+        raise Fault("returned None for a subgradient that must be finite")
+    try:
+        if np.ma.is_masked(g):
+            raise TypeError
+        found = np.asarray(g)
+        if found.dtype.kind == "O":
+            numbers = [as_float(entry) for entry in found.ravel()]
+            found = np.array([math.nan if number is None else number for number in numbers]).reshape(found.shape)
+            if None in numbers:
+                what = shown(np.asarray(g).ravel()[numbers.index(None)])
+                raise TypeError
+        if found.dtype.kind not in "biuf":
+            raise TypeError
+    except Exception:  # the conversion to an array is anybody's code
+        raise Fault(f"must return a real number f and a real vector g, got g = {what}") from None
+    with np.errstate(over="ignore"):  # a long double
+        return found.astype(np.float64)
 
 
 @runtime_checkable
@@ -179,6 +244,27 @@ class Objective(Protocol):
     def x0(self) -> Vector: ...
     @property
     def G(self) -> float: ...
+
+
+def check_objective(problem: Any) -> None:
+    """ValueError for what is no objective: a name, an Oracle, a finite x0, and G, a bound that may be infinite."""
+    if not isinstance(problem, Objective) or isinstance(problem, type):
+        what = "problem must have name, oracle, x0 and G"
+        raise ValueError(f"{what}, got {shown(problem)}; problems.get(name) makes one.")
+    if not isinstance(problem.name, str):
+        raise ValueError(f"the name of a problem must be a text, got {shown(problem.name)}.")
+    if not isinstance(problem.oracle, Oracle):
+        raise ValueError(f"the oracle of {problem.name} must be a dc.Oracle, got {shown(problem.oracle)}.")
+    G = as_float(problem.G)
+    if G is None or not G >= 0:
+        raise ValueError(f"G of {problem.name} must be a number, or math.inf where unknown, got {shown(problem.G)}.")
+    try:
+        x0 = np.asarray(problem.x0)
+        good = x0.dtype.kind in "biuf" and x0.ndim == 1 and x0.size > 0 and bool(np.isfinite(x0).all())
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got {shown(problem.x0)}.")
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -213,6 +299,7 @@ class Helper(Portable):
     """
 
     def __init__(self, function: Callable[..., Any], fastmath: frozenset[str] = FASTMATH) -> None:
+        check_function("dc.helper", function)
         self.python = function
         self.fastmath = fastmath
         functools.update_wrapper(self, function)
@@ -283,6 +370,7 @@ class Kernel(Portable):
     """A function with one explicit signature, compiled at its first call (or by :meth:`compile`)."""
 
     def __init__(self, function: Callable[..., Any], kind: str | Callable[[], Any], fastmath: frozenset[str]) -> None:
+        check_function(f"dc.{kind}" if isinstance(kind, str) else "a kernel", function)
         self.python = function
         self.kind = kind
         self.fastmath = fastmath
@@ -446,36 +534,57 @@ def compile_all(kernels: Iterable[Kernel]) -> None:
         kernel.compile()
 
 
+def compiled_by_numba(value: Any) -> types.FunctionType | None:
+    """The Python function of a dispatcher of numba.njit; None for anything else. Numba need not be imported."""
+    python = getattr(value, "py_func", None)
+    return python if isinstance(python, types.FunctionType) and hasattr(value, "targetoptions") else None
+
+
+def reached(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """What a compiled function reaches by a name: globals, closures, parts of modules, and all that these reach."""
+    seen: set[int] = set()
+
+    def visit(function: Any) -> Iterator[tuple[str, Any]]:
+        code, module = function.__code__, function.__globals__
+        cells = dict(zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ()), strict=True))
+        names = sorted({*global_names(code), *cells})
+        modules = (module.get(name) for name in names)
+        scopes = [cells, module, *(vars(m) for m in modules if isinstance(m, types.ModuleType))]  # vector.dot, say
+        for name, target in ((name, scope.get(name)) for name in names for scope in scopes):
+            inner = target.python if isinstance(target, Helper) else compiled_by_numba(target)
+            if inner is None:
+                yield name, target
+            elif id(target) not in seen:
+                seen.add(id(target))
+                yield name, target
+                yield from visit(inner)
+
+    return visit(function)
+
+
 CONSTANTS = (int, float, complex, str, tuple, np.generic, np.ndarray)
 
 
 def fingerprint(kernel: Kernel) -> str:
-    """A hash of the compiler, its options, and every helper and constant of a module that the kernel reaches.
+    """A hash of the compiler, its options, and every helper, njit function and constant that the kernel reaches.
 
     Numba's disk cache is keyed by the kernel's own file alone: without this, editing a helper in another file
     would leave yesterday's machine code in use.
     """
     compiler = f"numba {_version('numba')} {sorted(kernel.fastmath)} {ERROR_MODEL} forceinline {trusted(kernel.python)}"
     digest = hashlib.sha256(compiler.encode())
-    seen: set[int] = set()
-
-    def visit(function: Any) -> None:
-        names, module = sorted(global_names(function.__code__)), function.__globals__
-        modules = (module.get(name) for name in names)
-        scopes = [module, *(vars(m) for m in modules if isinstance(m, types.ModuleType))]  # vector.dot, say
-        for name, target in ((name, scope.get(name)) for name in names for scope in scopes):
-            if isinstance(target, Helper) and id(target) not in seen:
-                seen.add(id(target))
-                options = (target.python.__defaults__, sorted(target.fastmath))
-                digest.update(code_bytes(target.python.__code__) + repr(options).encode())
-                visit(target.python)
-            elif isinstance(target, Instruction):
-                digest.update(name.encode() + target.source)
-            elif isinstance(target, CONSTANTS):  # frozen into the machine code
-                content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()
-                digest.update(name.encode() + b"=" + content)
-
-    visit(kernel.python)
+    for name, target in reached(kernel.python):
+        if isinstance(target, Helper):
+            options = (target.python.__defaults__, sorted(target.fastmath))
+            digest.update(code_bytes(target.python.__code__) + repr(options).encode())
+        elif isinstance(target, Instruction):
+            digest.update(name.encode() + target.source)
+        elif (python := compiled_by_numba(target)) is not None:
+            options = (python.__defaults__, sorted(map(repr, target.targetoptions.items())))
+            digest.update(code_bytes(python.__code__) + repr(options).encode())
+        elif isinstance(target, CONSTANTS):  # frozen into the machine code
+            content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()
+            digest.update(name.encode() + b"=" + content)
     return digest.hexdigest()[:16]
 
 

@@ -44,9 +44,21 @@ class OptimumInterval(Protocol):
     def x(self) -> Vector: ...
 
 
+class Kept(dict[str, Any]):
+    """A dict that cannot be changed, as verdicts rest on it; dict(it) is a copy that can."""
+
+    def _refuse(self, *given: Any, **named: Any) -> Any:
+        raise TypeError("what a run recorded cannot be changed; dict(...) makes a copy that can.")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> Any:
+        return Kept, (dict(self),)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Run:
-    """One method on one problem.
+    """One method on one problem. Nothing of it can be changed by accident: arrays are read-only, and so are rows.
 
     Attributes
     ----------
@@ -88,7 +100,8 @@ class Run:
         The weighted average, the best iterate, and the average at the method's `select` (else None).
     status : str
         "completed"; "converged" (a zero subgradient: x is a minimiser); "not finite"; "bad weight" (negative, infinite
-        or NaN); "failed" (an exception in the step); "interrupted".
+        or NaN); "failed" (an exception in the step; an objective in Python or a schedule that returned no numbers);
+        "interrupted".
     message : str
         The status in a sentence, with the step at which it happened.
     G : float
@@ -130,6 +143,22 @@ class Run:
     per_epoch: int = 1
     identity: str = ""
 
+    def __post_init__(self) -> None:
+        self._seal()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._seal()  # pickle and deepcopy make arrays that can be written to
+
+    def _seal(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+        for name in ("hyper", "given"):
+            object.__setattr__(self, name, Kept(getattr(self, name)))
+        for name in ("rows", "errors"):
+            object.__setattr__(self, name, tuple(map(Kept, getattr(self, name))))
+
     def __repr__(self) -> str:
         """One line, without the iterates."""
         return f"<Run of {self.method.name} on {self.problem}: {self.status}, k = {self.k}>"
@@ -139,5 +168,5 @@ class Run:
         """The table of checkpoints."""
         import pandas as pd  # a second of import, which a run does not wait for
 
-        table = pd.DataFrame(self.rows, columns=list(self.columns), dtype=np.float64)
+        table = pd.DataFrame(list(self.rows), columns=list(self.columns), dtype=np.float64)
         return table.astype({"k": "int64"})

@@ -25,8 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from dadapt_convex.checks import Fault, as_float, shown
 from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
+from dadapt_convex.transitions import place
 
 CHECKED_AT_ONCE = 1 << 20
 
@@ -86,14 +88,13 @@ class Stagewise(Schedule):
     divide_by: float = 10.0
 
     def __post_init__(self) -> None:
-        try:
-            epochs = tuple(float(e) for e in self.epochs)
-        except (TypeError, ValueError):
-            epochs = ()
-        if not epochs or not all(e > 0 and math.isfinite(e) for e in epochs):
-            raise ValueError(f"stagewise takes positive numbers of epochs, got {self.epochs!r}.")
-        object.__setattr__(self, "epochs", epochs)
-        _check_positive("divide_by", self.divide_by)
+        given = self.epochs
+        several = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 1)
+        epochs = [as_float(e) for e in given] if several else []
+        if not epochs or not all(e is not None and 0 < e < math.inf for e in epochs):
+            raise ValueError(f"stagewise takes positive numbers of epochs, got {shown(given)}.")
+        object.__setattr__(self, "epochs", tuple(epochs))
+        object.__setattr__(self, "divide_by", _positive("divide_by", self.divide_by))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """1 / divide_by^(number of stages that are over)."""
@@ -120,8 +121,8 @@ class Polynomial(Schedule):
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_end(self.end)
-        _check_positive("power", self.power)
+        object.__setattr__(self, "end", _end(self.end))
+        object.__setattr__(self, "power", _positive("power", self.power))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
@@ -144,7 +145,7 @@ class Linear(Schedule):
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_end(self.end)
+        object.__setattr__(self, "end", _end(self.end))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
@@ -166,7 +167,7 @@ class Cosine(Schedule):
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_end(self.end)
+        object.__setattr__(self, "end", _end(self.end))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """As above."""
@@ -206,7 +207,7 @@ class Warmup(Schedule):
     then: Schedule = Constant()
 
     def __post_init__(self) -> None:
-        _check_positive("the epochs of warmup", self.epochs)
+        object.__setattr__(self, "epochs", _positive("the epochs of warmup", self.epochs))
         object.__setattr__(self, "then", as_schedule(self.then))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
@@ -233,28 +234,31 @@ class Custom(Schedule):
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
         """The function at each k."""
-        found = [self.function(i) for i in np.atleast_1d(k).tolist()]
-        try:
-            return np.array(found, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(f"schedule must give a number for each k, got {found[0]!r} from {self}.") from None
+        found = np.empty(np.size(k))
+        for at, i in enumerate(np.atleast_1d(k).tolist()):
+            value = self.function(i)
+            number = as_float(value)
+            if number is None:
+                raise Fault(f"schedule must give a number for each k, got {shown(value)} from {self} at k = {i}")
+            found[at] = number
+        return found
 
     def __str__(self) -> str:
         return f"custom({getattr(self.function, '__name__', type(self.function).__name__)})"
 
 
-def _check_end(end: Any) -> None:
-    if not (_is_number(end) and 0 <= end <= 1):
-        raise ValueError(f"end, the factor at the end, must be in [0, 1], got {end!r}.")
+def _end(end: Any) -> float:
+    number = as_float(end)
+    if number is None or not 0 <= number <= 1:
+        raise ValueError(f"end, the factor at the end, must be in [0, 1], got {shown(end)}.")
+    return number
 
 
-def _check_positive(name: str, value: Any) -> None:
-    if not (_is_number(value) and 0 < value < math.inf):
-        raise ValueError(f"{name} must be positive and finite, got {value!r}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+def _positive(name: str, value: Any) -> float:
+    number = as_float(value)
+    if number is None or not 0 < number < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {shown(value)}.")
+    return number
 
 
 def _text(number: float) -> str:
@@ -288,7 +292,7 @@ def as_schedule(value: Any) -> Schedule:
     if callable(value):
         return Custom(value)
     raise ValueError(
-        f"schedule must be a Schedule, its text, or a function of k, got {value!r}; {', '.join(KINDS)} are known."
+        f"schedule must be a Schedule, its text, or a function of k, got {shown(value)}; {', '.join(KINDS)} are known."
     )
 
 
@@ -298,7 +302,7 @@ def _parsed(text: str) -> Schedule:
         from dadapt_convex.method import nearest
 
         hint = nearest(text.partition("(")[0].strip(), KINDS) or "there are"
-        raise ValueError(f"unknown schedule {text!r}; {hint} {', '.join(KINDS)}.")
+        raise ValueError(f"unknown schedule {shown(text)}; {hint} {', '.join(KINDS)}.")
     name, kind = match["name"], KINDS[match["name"]]
     given: list[Any] = []
     named: dict[str, float] = {}
@@ -353,10 +357,28 @@ def check_factors(schedule: Schedule, steps: int, per_epoch: int) -> None:
         return
     for first in range(0, steps, CHECKED_AT_ONCE):
         k = np.arange(first, min(first + CHECKED_AT_ONCE, steps))
-        found = np.asarray(schedule.factors(k, steps, per_epoch))
-        if found.shape != k.shape:
-            raise ValueError(f"schedule must give a factor for each k, got shape {found.shape} for {k.shape}.")
-        good = np.isfinite(found) & (found >= 0)
-        if not good.all():
-            i = int(np.argmin(good))
-            raise ValueError(f"schedule must be nonnegative and finite, got {found[i]} at k = {k[i]} from {schedule}.")
+        try:
+            factors_of(schedule, k, steps, per_epoch)
+        except Fault as error:
+            raise ValueError(f"{error}.") from error.__cause__
+
+
+def factors_of(schedule: Schedule, k: Any, steps: int, per_epoch: int) -> Vector:
+    """gamma_k for each of these k; Fault where the schedule fails, or one is no number, negative or not finite."""
+    try:
+        found = schedule.factors(k, steps, per_epoch)
+    except Fault:
+        raise
+    except Exception as error:
+        what = shown(error, 200)
+        where = place(error, getattr(schedule, "function", type(schedule).factors))
+        raise Fault(f"schedule {schedule} fails: {what} ({where})") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf":
+        raise Fault(f"schedule must give an array of real numbers, got {shown(found)} from {shown(schedule)}")
+    if found.shape != k.shape:
+        raise Fault(f"schedule must give a factor for each k, got shape {found.shape} for {k.shape}")
+    good = np.isfinite(found) & (found >= 0)
+    if not good.all():
+        i = int(np.argmin(good))
+        raise Fault(f"schedule must be nonnegative and finite, got {found[i]} at k = {k[i]} from {schedule}")
+    return np.ascontiguousarray(found, dtype=np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,21 @@ import numpy as np
 
 from dadapt_convex import driver
 from dadapt_convex import run as statuses
-from dadapt_convex.identity import refuse_other_optimum
+from dadapt_convex.checks import Fault, as_int, check_callable, check_interval, shown
+from dadapt_convex.identity import global_names, refuse_other_optimum
 from dadapt_convex.method import Known, Method, get_method
-from dadapt_convex.oracle import Objective, Vector, compile_all, trusted
+from dadapt_convex.oracle import (
+    Helper,
+    Objective,
+    Vector,
+    check_objective,
+    compile_all,
+    compiled_by_numba,
+    reached,
+    trusted,
+)
 from dadapt_convex.run import OptimumInterval, Run
-from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors
+from dadapt_convex.schedules import Constant, Schedule, as_schedule, check_factors, factors_of
 from dadapt_convex.stochastic import Sampling, sampling
 from dadapt_convex.stochastic import rows as rows_of
 from dadapt_convex.stochastic_driver import (
@@ -34,6 +44,8 @@ from dadapt_convex.theory import check_claims
 from dadapt_convex.transitions import NO_STEP, Transition, Transitions, kept_steps, numbers, place, run_step
 
 CHECKPOINTS_PER_DECADE = 40
+# Larger numbers are slips: 1e12 steps take a day on the smallest problem, 1e7 rows of a trace take 15 GB.
+MOST_STEPS, MOST_ROWS = 10**12, 10**7
 # A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
 CHUNK_SECONDS = 0.1
 # Seconds per number that a step reads or writes, for the length of the first chunk: more than it takes.
@@ -103,17 +115,20 @@ def solve(
     Returns
     -------
     Run
-        Also after Ctrl-C, when f, g or x stop being finite, or after an exception in the step: see its status.
+        Also after Ctrl-C, when f, g or x stop being finite, after an exception in the step, or where an objective in
+        Python or a schedule returns something else than numbers: see its status.
 
     Raises
     ------
     ValueError
         Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
         the method needs, a claim that names no theorem or needs what the method does not have, the optimum of another
-        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile.
+        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile. What an
+        objective in Python raises reaches the caller, with a note that says at which step.
     """
-    if not isinstance(problem, Objective):
-        raise ValueError(f"problem must have name, oracle, x0 and G, got {problem!r}; problems.get(name) makes one.")
+    check_objective(problem)
+    if progress is not None:
+        check_callable("progress", progress, "k -> None")
     chosen = get_method(method)
     drawn = sampling(problem, batch_size, noise, seed)
     per_epoch = drawn.per_epoch(rows_of(problem)) if drawn else 1
@@ -122,8 +137,6 @@ def solve(
         checkpoints = "epochs" if per_epoch > 1 else "log"
     marks = checkpoint_steps(checkpoints, steps, per_epoch)
     x0 = np.array(problem.x0, dtype=np.float64)
-    if x0.ndim != 1 or x0.size == 0 or not np.all(np.isfinite(x0)):
-        raise ValueError(f"x0 of {problem.name} must be a non-empty finite vector, got shape {x0.shape}.")
     check_claims(chosen)
     if optimum is not None:
         refuse_other_optimum(optimum, problem.name, getattr(problem, "identity", ""), x0.size)
@@ -134,12 +147,12 @@ def solve(
         values.update(drawn.recorded())
 
     gamma = _Factors(schedule, steps, per_epoch)
-    decays = values.get("weight_decay", 0.0) > 0
+    decays = _number_in(values, "weight_decay") > 0
     if not trusted(chosen.step.python):
-        dry_run(problem, chosen, x0, chosen.encode(values), gamma(0, min(steps, DRY_STEPS)))
+        dry_run(problem, chosen, x0, chosen.encode(values), gamma)
     compiled = time.perf_counter()
     compile_for(problem, chosen, drawn)
-    momentum = float(values.get("momentum") or 0.0) if isinstance(values.get("momentum"), float) else 0.0
+    momentum = min(_number_in(values, "momentum"), 1.0)
     state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays, momentum)
     compile_seconds = time.perf_counter() - compiled
 
@@ -150,24 +163,34 @@ def solve(
         status, message = state.ended(outcome)
     except KeyboardInterrupt:
         status, message = statuses.INTERRUPTED, f"interrupted after {state.k} of {steps} steps"
+    except Fault as error:
+        status, message = state.at_fault(error)
     except Exception as error:
-        if state.in_objective or trusted(chosen.step.python):
+        if state.elsewhere or trusted(chosen.step.python):
+            error.add_note(f"in a run of {chosen.name} on {problem.name}, at step {state.k} (k = {state.k})")
             raise
         status, message = state.failed(error)
-    state.last_row()
+    try:
+        state.last_row()
+    except Fault as error:  # f at the average
+        status, message = state.at_fault(error)
+        state.last_row()
     return state.finish(problem, chosen, values, given, steps, status, message, compile_seconds)
 
 
-def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, factors: Vector) -> None:
+def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, gamma: _Factors) -> None:
     """The first iterations as plain Python, on copies: ValueError with file and line for a step that is at fault."""
     step, p = method.step.python, x0.size
     refuse_unchecked(method)
     vectors, scalars = start_state(method, x0, hyper)
     x, g, z = x0, np.zeros(p), np.zeros(problem.oracle.margins)
     for k in range(DRY_STEPS if p <= MANY_COORDINATES else 1):
-        if k < factors.size:
-            hyper[method.scheduled] = factors[k]
-        f = problem.oracle.evaluate(x.copy(), g, z)
+        try:
+            if k < gamma.steps and (factor := gamma(k, k + 1)).size:
+                hyper[method.scheduled] = factor[0]
+            f = problem.oracle.evaluate(x.copy(), g, z)
+        except Fault:
+            return  # the run ends with it, and a status
         given = Transition(k, f, float(g @ g), x, g, hyper, vectors, scalars, x, vectors, scalars, 0.0)
         if not (math.isfinite(given.g2) and given.g2 > 0):
             return
@@ -193,8 +216,6 @@ def dry_run(problem: Objective, method: Method, x0: Vector, hyper: Vector, facto
 
 def refuse_unchecked(method: Method) -> None:
     """ValueError for a step that is no function of nine arguments, or reaches around the checks of compiled code."""
-    import numba.core.dispatcher
-
     step = method.step.python
     code, where = step.__code__, f"({step.__code__.co_filename}, line {step.__code__.co_firstlineno})"
     if code.co_argcount != STEP_ARGUMENTS or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
@@ -202,13 +223,14 @@ def refuse_unchecked(method: Method) -> None:
             f"{method.name}: its step must take the nine arguments k, f, g2, g, x, x_next, vectors, scalars, hyper "
             f"{where}."
         )
-    if around := {"flat", "ctypes", "carray"} & set(code.co_names):
+    own = [(name, value) for name, value in reached(step) if isinstance(value, Helper) and not trusted(value.python)]
+    used = global_names(code).union(*(global_names(value.python.__code__) for _, value in own))
+    if around := {"flat", "ctypes", "carray"} & used:
         raise ValueError(
             f"{method.name}: its step uses {', '.join(around)}, where nothing is checked; use indices {where}."
         )
-    closed = inspect.getclosurevars(step)
-    for name, value in {**closed.globals, **closed.nonlocals}.items():
-        if isinstance(value, numba.core.dispatcher.Dispatcher):
+    for name, value in reached(step):
+        if compiled_by_numba(value) is not None:
             raise ValueError(
                 f"{method.name}: its step calls {name}, which numba.njit compiles without bounds checks; decorate it "
                 f"with dc.helper instead {where}."
@@ -254,12 +276,21 @@ def compile_for(problem: Objective, method: Method, drawn: Sampling | None) -> N
 def _steps(steps: Any, epochs: Any, per_epoch: int) -> int:
     if (steps is None) == (epochs is None):
         raise ValueError("give either steps, the number of subgradients, or epochs, of passes over the rows.")
-    return _positive_int("steps", steps) if epochs is None else _positive_int("epochs", epochs) * per_epoch
+    count = _positive_int("steps", steps) if epochs is None else _positive_int("epochs", epochs) * per_epoch
+    if count > MOST_STEPS:
+        raise ValueError(f"a run has at most {MOST_STEPS:.0e} steps, which take a day at least, got {shown(count)}.")
+    return count
 
 
 def checkpoint_steps(checkpoints: str | Iterable[int], steps: int, per_epoch: int = 1) -> np.ndarray:
     """The rows of the trace: increasing integers in 1..steps, the last of them steps."""
     if isinstance(checkpoints, str):
+        rows = steps if checkpoints == "all" else steps // per_epoch
+        if checkpoints in ("all", "epochs") and rows > MOST_ROWS:
+            raise ValueError(
+                f"checkpoints={checkpoints!r} asks for {rows} rows of the trace, more than {MOST_ROWS:.0e}; 'log' has "
+                f"about {CHECKPOINTS_PER_DECADE} per decade."
+            )
         if checkpoints == "all":
             return np.arange(1, steps + 1)
         if checkpoints == "epochs":
@@ -267,19 +298,34 @@ def checkpoint_steps(checkpoints: str | Iterable[int], steps: int, per_epoch: in
         if checkpoints == "log":
             count = 2 + int(CHECKPOINTS_PER_DECADE * math.log10(steps))
             return np.unique(np.round(np.geomspace(1, steps, count)).astype(np.int64))
-        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {checkpoints!r}.')
-    if not isinstance(checkpoints, Iterable):
-        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {checkpoints!r}.')
-    marks = np.unique(np.asarray(list(checkpoints)))
-    if marks.size == 0 or not np.issubdtype(marks.dtype, np.integer) or marks[0] < 1 or marks[-1] > steps:
-        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {marks[:5].tolist()}.")
-    return np.union1d(marks, [steps]).astype(np.int64)
+        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {shown(checkpoints)}.')
+    no_dimension = isinstance(checkpoints, np.ndarray) and checkpoints.ndim == 0
+    if no_dimension or not isinstance(checkpoints, Iterable) or isinstance(checkpoints, bytes | Mapping):
+        raise ValueError(f'checkpoints must be "log", "epochs", "all" or integers, got {shown(checkpoints)}.')
+    marks = set()
+    for mark in checkpoints:
+        number = as_int(mark)
+        if number is None or not 1 <= number <= steps:
+            raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got {shown(mark)}.")
+        marks.add(number)
+        if len(marks) > MOST_ROWS:
+            raise ValueError(f"checkpoints must be at most {MOST_ROWS:.0e}, got more; 'log' has some in each decade.")
+    if not marks:
+        raise ValueError(f"checkpoints must be integers from 1 to steps = {steps}, got none.")
+    return np.array(sorted({*marks, steps}), dtype=np.int64)
 
 
 def _positive_int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)
+    number = as_int(value)
+    if number is None or number < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {shown(value)}.")
+    return number
+
+
+def _number_in(values: Mapping[str, Any], name: str) -> float:
+    """A hyper-parameter that the driver looks at too; 0 for a method that has no such number, or does not use it."""
+    value = values.get(name)
+    return value if isinstance(value, float) else 0.0
 
 
 def _known(problem: Objective, optimum: Any, steps: int, method: Method, drawn: Sampling | None) -> Known:
@@ -290,7 +336,9 @@ def _known(problem: Objective, optimum: Any, steps: int, method: Method, drawn: 
             return optimum
         if not hasattr(problem, "optimum"):
             raise ValueError(f"{method.name} needs D or f_star, and {problem.name} has no optimum(); pass them.")
-        return problem.optimum()
+        own = problem.optimum()
+        check_interval(own)
+        return own
 
     def known(what: str) -> tuple[float, str]:
         if what == "steps":
@@ -345,9 +393,7 @@ class _Factors:
         """gamma_k, ..., gamma_{k_stop - 1}; empty where all are 1."""
         if self.schedule.constant:
             return np.zeros(0)
-        return np.ascontiguousarray(
-            self.schedule.factors(np.arange(k, k_stop), self.steps, self.per_epoch), dtype=np.float64
-        )
+        return factors_of(self.schedule, np.arange(k, k_stop), self.steps, self.per_epoch)
 
 
 def _first_pace(problem: Objective, p: int, drawn: Sampling | None) -> int:
@@ -401,7 +447,8 @@ class _State:
     rows: list[dict[str, float]] = field(default_factory=list)
     errors: list[dict[str, float]] = field(default_factory=list)  # of each row: see dadapt_convex.run
     amplified: float = 1.0  # what momentum makes of the rounding of an iterate
-    in_objective: bool = False  # an exception now is one of the objective in Python
+    elsewhere: bool = False  # an exception now is not one of the step
+    fault: str = ""  # of the objective or the schedule, which ended the run
     passed: int = 0  # checkpoints
     k: int = 0
     seconds: float = 0.0
@@ -460,7 +507,7 @@ class _State:
             state.totals[driver.X0_NORM] = np.linalg.norm(x0)
         state.totals[driver.DECAYS] = float(decays)
         state.totals[driver.AVERAGES] = float(method.averages)
-        state.amplified = 1.0 / (1.0 - momentum)
+        state.amplified = 1.0 / (1.0 - momentum) if momentum < 1.0 else math.inf
         if drawn is not None:
             state.loop = stochastic_loop(problem, method.step.argument, drawn, state)
             state.evaluation(state.kept.x[:0])  # compiles
@@ -492,7 +539,6 @@ class _State:
     def _python_loop(self) -> Callable[[int, int], tuple[int, int]]:
         """The same iterations around an objective written in Python."""
         iterate, step = driver.ITERATE.compile(), self.method.step.argument
-        evaluate = self.problem.oracle.evaluate
 
         def loop(k: int, k_stop: int) -> tuple[int, int]:
             first, gamma = k, self.factors(k, k_stop)
@@ -500,9 +546,7 @@ class _State:
                 if gamma.size:
                     self.hyper[self.scheduled] = gamma[k - first]
                 x, x_next = self.iterates[k % 2], self.iterates[(k + 1) % 2]
-                self.in_objective = True
-                f = evaluate(x.copy(), self.g, self.z)
-                self.in_objective = False
+                f = self.evaluate(x, self.g, self.z)
                 status = iterate(step, k, f, self.x0, x, self.g, self.z, x_next, *self._books())
                 if status >= driver.NOT_FINITE:
                     return k, status
@@ -526,14 +570,25 @@ class _State:
         finally:
             took = time.perf_counter() - begun
             self.seconds += took
+            asked, self.elsewhere = self.elsewhere, True
             self._rows_of_passed(before, took)
+            self.elsewhere = asked
         if took < CHUNK_SECONDS / 4 and stop == before + self.pace:
             self.pace *= 2
         elif took > CHUNK_SECONDS and self.pace > 1:
             self.pace //= 2
         if progress is not None:
+            self.elsewhere = True
             progress(self.k)
+            self.elsewhere = False
         return outcome
+
+    def evaluate(self, x: Vector, g: Vector, z: Vector) -> float:
+        """f(x), with a subgradient written to g, of an objective in Python."""
+        self.elsewhere = True
+        f = self.problem.oracle.evaluate(x, g, z)
+        self.elsewhere = False
+        return f
 
     def _rows_of_passed(self, before: int, took: float) -> None:
         """Rows for the checkpoints passed in a chunk; the time that each was passed at is interpolated."""
@@ -567,6 +622,30 @@ class _State:
         if lost:
             return statuses.NOT_FINITE, f"{lost} is not finite after step {self.k - 1} (k = {self.k})"
         return statuses.COMPLETED, f"all {self.k} steps done"
+
+    def at_fault(self, error: Fault) -> tuple[str, str]:
+        """Status and message where the objective or the schedule returned something else than it must."""
+        who = "" if str(error).startswith("schedule") else f"{self.problem.name} "
+        self.fault = f"at step {self.k} (k = {self.k}) {who}{error}"
+        return statuses.FAILED, self.fault
+
+    def _value_at(self, x: Vector, z: Vector) -> float:
+        """f at an average; NaN where the objective has ended the run already."""
+        try:
+            return self.problem.oracle.value_at(x, z)
+        except Fault:
+            if self.fault:
+                return math.nan
+            raise
+
+    def _values_at(self, X: Vector) -> tuple[Vector, Vector | None]:
+        """The same at each row, and the share of rows predicted right."""
+        try:
+            return self.evaluation(X)
+        except Fault:
+            if self.fault:
+                return np.full(len(X), math.nan), None
+            raise
 
     def failed(self, error: Exception) -> tuple[str, str]:
         """Status and message after an exception in the compiled step: where it arises, plain Python tells."""
@@ -605,11 +684,11 @@ class _State:
         if n == 0:
             return
         x, t, scalars = self.kept.x[:n], self.kept.numbers[:n].T, self.kept.numbers[:n, N_STOCHASTIC:].T
-        f, accuracy = self.evaluation(x)
+        f, accuracy = self._values_at(x)
         averaged = (t[driver.WEIGHT] > 0.0) & self.method.averages
         f_avg = f.copy()
         if averaged.any():
-            f_avg[averaged] = self.evaluation(self.kept.x_avg[:n][averaged])[0]
+            f_avg[averaged] = self._values_at(self.kept.x_avg[:n][averaged])[0]
         columns = {
             "k": ks,
             "epoch": ks / self.factors.per_epoch,
@@ -641,7 +720,7 @@ class _State:
 
     def _append_row(self) -> None:
         """A row of a deterministic run, and what rounding may have done to it."""
-        t, at = self.totals, self.problem.oracle.value_at
+        t, at = self.totals, self._value_at
         x_next = self.iterates[self.k % 2]
         with np.errstate(all="ignore"):  # sums may overflow; x_{k+1} may be infinite, and step k + 1 will say so
             weight, S, w2_g2, w_gx = (driver.total(t, i) for i in (driver.WEIGHT, driver.S, driver.W2_G2, driver.W_GX))

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from dadapt_convex.checks import as_float, as_int, shown
 from dadapt_convex.oracle import Objective, Vector
 
 LIKELY, UNLIKELY, RARE = 3.0, -2997.0, 0.001
@@ -59,9 +60,12 @@ def as_noise(value: Any) -> Noise:
         match = TEXT.fullmatch(value)
         with contextlib.suppress(ValueError):
             value = Noise(match[1], float(match[2])) if match else value
-    if isinstance(value, Noise) and value.kind in NOISES and value.sigma > 0 and math.isfinite(value.sigma):
-        return value
-    raise ValueError(f"noise must be {', '.join(f'{kind}(sigma)' for kind in NOISES)} with sigma > 0, got {given!r}.")
+    if isinstance(value, Noise) and isinstance(value.kind, str) and value.kind in NOISES:
+        sigma = as_float(value.sigma)
+        if sigma is not None and 0 < sigma < math.inf:
+            return Noise(value.kind, sigma)
+    known = ", ".join(f"{kind}(sigma)" for kind in NOISES)
+    raise ValueError(f"noise must be {known} with sigma > 0 and finite, got {shown(given)}.")
 
 
 @dataclass(frozen=True)
@@ -84,22 +88,24 @@ class Sampling:
 
 def sampling(problem: Objective, batch_size: Any, noise: Any, seed: Any) -> Sampling | None:
     """Check what solve() was given; None: the deterministic oracle. ValueError with a sentence."""
+    drawn = as_int(seed)
+    if drawn is None or drawn < 0:
+        raise ValueError(f"seed must be a nonnegative integer, got {shown(seed)}.")
     if batch_size is None and noise is None:
         return None
     if batch_size is not None and noise is not None:
         raise ValueError("give batch_size or noise, not both: mini-batches have noise of their own.")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a nonnegative integer, got {seed!r}.")
     if noise is not None:
-        return Sampling(None, as_noise(noise), int(seed))
+        return Sampling(None, as_noise(noise), drawn)
     m = rows(problem)
     if m == 0:
         raise ValueError(f"{problem.name} has no rows to draw mini-batches from; noise='gaussian(0.1)' adds noise.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
-    if batch_size > m:
-        raise ValueError(f"batch_size must be at most the number of rows, {m} in {problem.name}, got {batch_size}.")
-    return Sampling(int(batch_size), None, int(seed))
+    size = as_int(batch_size)
+    if size is None or size < 1:
+        raise ValueError(f"batch_size must be an integer of at least 1, got {shown(batch_size)}.")
+    if size > m:
+        raise ValueError(f"batch_size must be at most the number of rows, {m} in {problem.name}, got {shown(size)}.")
+    return Sampling(size, None, drawn)
 
 
 def rows(problem: Objective) -> int:

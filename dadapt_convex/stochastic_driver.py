@@ -364,9 +364,7 @@ def _noise_loop(problem: Objective, step: Any, drawn: Sampling, state: Any) -> L
         for i in range(k, k_stop):
             if factors.size:
                 state.hyper[state.scheduled] = factors[i - k]
-            state.in_objective = True
-            f = oracle.evaluate(iterates[i % 2].copy(), g, state.z)
-            state.in_objective = False
+            f = state.evaluate(iterates[i % 2], g, state.z)
             g += added[i - k]
             status = record(step, i, f, g, iterates[i % 2], iterates[(i + 1) % 2], *rest)
             if status != GOES_ON:

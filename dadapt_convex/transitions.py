@@ -8,7 +8,9 @@ what the compiled one was given.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -71,14 +73,15 @@ class Transitions:
             "k": 1, "f": 1, "g2": 1, "weight": 1, "x": p, "g": p, "hyper": hyper, "scalars": scalars,
             "vectors": vectors * p, "x_next": p, "scalars_after": scalars, "vectors_after": vectors * p,
         }  # fmt: skip
-        self.columns: dict[str, Vector] = {}
+        columns: dict[str, Vector] = {}
         begin = 0
         for name, size in sizes.items():
             column = rows[:, begin : begin + size]
             begin += size
             if name.startswith("vectors"):
                 column = column.reshape(len(rows), vectors, p)
-            self.columns[name] = column[:, 0] if name in ("k", "f", "g2", "weight") else column
+            columns[name] = column[:, 0] if name in ("k", "f", "g2", "weight") else column
+        self.columns = types.MappingProxyType(columns)
 
     def __reduce__(self) -> Any:
         return Transitions, (self.rows.copy(), *self.shape)
@@ -240,7 +243,9 @@ def _nudged(t: Transition, rng: np.random.Generator) -> Transition:
 
 def place(error: BaseException, function: Callable[..., Any]) -> str:
     """File and line in a function's file where an exception arose; where the function begins, if it is from outside."""
-    code = function.__code__
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:  # of an object that can be called, or of a function in C
+        return type(function).__name__
     line, trace = code.co_firstlineno, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == code.co_filename:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Vector
+from dadapt_convex.oracle import Vector, as_float, shown
 
 # Integers beyond it are not all float64 numbers.
 LARGEST_INTEGER = 2**53
@@ -57,12 +57,11 @@ def real(name: str, value: Any) -> Any:
 
 
 def number(name: str, value: Any) -> float:
-    """One real number, also from an array without axes; ValueError as in `real`, for True and False too."""
-    given = isinstance(value, numbers.Real | Decimal | np.generic | np.ndarray)
-    array = real(name, value) if given else np.zeros(1)
-    if array.ndim or array.dtype.kind == "b":
-        raise ValueError(f"{name} must be a number, got {shown(value)}.")
-    return float(array)
+    """One real number, also from an array without axes; ValueError for anything else, True and False too."""
+    found = as_float(value)
+    if found is None:
+        raise ValueError(f"{name} must be a number within float64, got {shown(value)}.")
+    return found
 
 
 def at_least_1(name: str, value: Any) -> int:
@@ -172,9 +171,3 @@ def _rounded(name: str, count: int, first: int) -> ValueError:
         f"{name} has {count} integer{'s' * (count != 1)} beyond 2**53, the first {shown}, which float64 would round; "
         "convert them to float64 first if that is meant."
     )
-
-
-def shown(value: Any) -> str:
-    """Some sixty characters of it, on one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,8 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import HALF, FunctionAndSubgradient, Oracle, Vector
-from problems.arrays import number, owned, shown
+from dadapt_convex.oracle import (
+    HALF,
+    Fault,
+    FunctionAndSubgradient,
+    Oracle,
+    Vector,
+    check_callable,
+    check_name,
+    read_returned,
+    shown,
+)
+from problems.arrays import number, owned
 from problems.problem import Optimum, Problem
 
 
@@ -73,28 +83,28 @@ def from_callable(
     >>> p.value(p.x0), p.subgradient(p.x0).tolist()
     (3.0, [1.0, -1.0])
     """
-    if not callable(f_and_g):
-        raise ValueError(f"f_and_g must be a function from x to the pair (f, g), got {shown(f_and_g)}.")
+    check_name("the name of a problem", name)
+    check_callable(f"{name}: f_and_g", f_and_g, "x -> (f, g)")
     start = np.atleast_1d(owned("x0", x0))
     if start.ndim != 1 or start.size == 0 or not np.all(np.isfinite(start)):
         raise ValueError(f"x0 must be a non-empty finite vector, got {shown(x0)}.")
     G, G_inf = number("G", G), number("G_inf", G_inf)
     if not (G > 0 and G_inf > 0):
         raise ValueError(f"G and G_inf must be positive, got G={G!r}, G_inf={G_inf!r}.")
-    result = f_and_g(start.copy())
-    if not (isinstance(result, tuple) and len(result) == 2):
-        raise ValueError(f"{name}(x0) must return the pair (f, g), got {type(result).__name__}.")
-    f, g = number(f"f of {name}(x0)", result[0]), owned(f"g of {name}(x0)", result[1])
-    if g.size != start.size:
-        raise ValueError(f"{name}(x0) returned a subgradient of shape {g.shape}; x0 has shape {start.shape}.")
+    if optimum is not None and not isinstance(optimum, Optimum):
+        raise ValueError(f"optimum must be a problems.Optimum, got {shown(optimum)}.")
+    try:
+        f, g = read_returned(f_and_g(start.copy()), start.shape)
+    except Fault as error:
+        raise ValueError(f"{name}(x0) {error}.") from None
     if not (math.isfinite(f) and np.all(np.isfinite(g))):
         raise ValueError(f"{name}(x0) returned f = {f!r} and a subgradient that must be finite too.")
     problem = Problem(
         name=name,
         oracle=Oracle(function=f_and_g),
         x0=start,
-        G=G,
-        G_inf=G_inf,
+        G=float(G),
+        G_inf=float(G_inf),
         m=0,
         G_note="as given" if math.isfinite(G) else "unknown",
         find_optimum=None if optimum is None else Given(optimum, start),

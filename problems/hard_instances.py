@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Kernel, Oracle, oracle, pack
+from dadapt_convex.oracle import Kernel, Oracle, oracle, pack, shown
 from dadapt_convex.vector import dot
 from problems.arrays import at_least_1, check_size, number
 from problems.problem import Optimum, Problem
@@ -273,18 +273,18 @@ def _hard(name: str, kernel: Kernel, x0: Any, *, G: float, m: int, params: tuple
 def _finite(name: str, value: Any) -> float:
     found = number(name, value)
     if not math.isfinite(found):
-        raise ValueError(f"{name} must be finite, got {value!r}.")
+        raise ValueError(f"{name} must be finite, got {shown(value)}.")
     return found
 
 
 def _positive(name: str, value: Any) -> float:
     found = _finite(name, value)
     if found <= 0:
-        raise ValueError(f"{name} must be positive, got {value!r}.")
+        raise ValueError(f"{name} must be positive, got {shown(value)}.")
     return found
 
 
 def _dimension(name: str, value: Any) -> int:
     found = at_least_1(name, _finite(name, value))
-    check_size(f"{name} = {value!r}", found)
+    check_size(f"{name} = {shown(value)}", found)
     return found

@@ -7,7 +7,7 @@ import inspect
 import re
 from typing import Any
 
-from problems.arrays import shown
+from dadapt_convex.oracle import shown
 from problems.hard_instances import HARD
 from problems.linear_models.loss import Loss, linear_problem, losses
 from problems.problem import Problem

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Oracle, Vector, digest, identity, state_from, state_with
+from dadapt_convex.oracle import (
+    Fault,
+    Oracle,
+    Vector,
+    check_interval,
+    digest,
+    identity,
+    state_from,
+    state_with,
+)
 from problems.arrays import at_least_1, number, owned, real
 
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")  # of an Optimum
@@ -73,14 +82,7 @@ class Optimum:
         object.__setattr__(self, "x", owned("x", self.x))
         for name in NUMBERS:
             object.__setattr__(self, name, number(name, getattr(self, name)))
-        if self.x.ndim != 1:
-            raise ValueError(f"x must be a vector, got shape {self.x.shape}.")
-        if not self.f_lo <= self.f_hi:
-            raise ValueError(f"f_lo = {self.f_lo!r} is not at most f_hi = {self.f_hi!r}.")
-        if not self.D_lo <= self.D_hi:
-            raise ValueError(f"D_lo = {self.D_lo!r} is not at most D_hi = {self.D_hi!r}.")
-        if not self.D_inf_lo <= self.D_inf_hi:
-            raise ValueError(f"D_inf_lo = {self.D_inf_lo!r} is not at most D_inf_hi = {self.D_inf_hi!r}.")
+        check_interval(self)
 
     @property
     def kind(self) -> str:
@@ -249,7 +251,10 @@ class Problem:
         if x.shape != (self.p,):
             raise ValueError(f"{self.name} takes x of shape ({self.p},), got {x.shape}.")
         g, z = np.zeros(self.p), np.zeros(self.oracle.margins)
-        f = self.oracle.evaluate(x, g, z)
+        try:
+            f = self.oracle.evaluate(x, g, z)
+        except Fault as error:
+            raise ValueError(f"{self.name}(x) {error}.") from None
         return f, g, z
 
     def optimum(self, radius: float = math.inf) -> Optimum:

@@ -13,6 +13,7 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from dadapt_convex.checks import check_distinct, shown
 from dadapt_convex.identity import refuse_other_optimum
 from dadapt_convex.method import Method, nearest
 from dadapt_convex.run import OptimumInterval, Run
@@ -23,6 +24,7 @@ from dadapt_convex.theory.theorem import (
     LEMMA,
     NOT_APPLICABLE,
     RATE,
+    READ_OF_CASE,
     TIGHT,
     UNDECIDED,
     VERIFIED,
@@ -80,11 +82,20 @@ def claims(method: Method, extra: Iterable[Theorem | str] = ()) -> list[Theorem]
     """The theorems that speak of a method's runs: its claims, then those that are about it, then `extra`."""
     named = [_theorem(claim, f"{method.name} claims") for claim in method.claims]
     about = [t for t in theorems().values() if {method.name, "*"} & {*t.about} and t not in named]
-    return [*named, *about, *(_theorem(claim, "check() was given") for claim in extra)]
+    found: list[Theorem] = []
+    for theorem in (*named, *about, *(_theorem(claim, "check() was given") for claim in extra)):
+        if not any(theorem is other for other in found):
+            found.append(theorem)
+    check_distinct(f"the theorems about {method.name}", tuple(theorem.name for theorem in found))
+    return found
 
 
 def check_claims(method: Method, extra: Iterable[Theorem | str] = ()) -> None:
     """ValueError for a claim that names no theorem, or one that needs what the method does not have."""
+    if hidden := sorted(set(method.scalars) & READ_OF_CASE):
+        raise ValueError(
+            f"{method.name}: theorems read {', '.join(hidden)} of a case, which is no scalar of the method; rename it."
+        )
     for theorem in claims(method, extra):
         check_needs(theorem, [*method.scalars, *method.vectors], method.parameters, method.name)
 
@@ -94,10 +105,22 @@ def _theorem(claim: Theorem | str, who: str) -> Theorem:
     known = theorems()
     if isinstance(claim, Theorem):
         return claim
-    if claim not in known:
-        hint = nearest(claim, known) or "there are"
-        raise ValueError(f"{who} an unknown theorem {claim!r}; {hint} {', '.join(known)}.")
+    if not (isinstance(claim, str) and claim in known):
+        hint = nearest(claim, known).removesuffix("There are")
+        raise ValueError(f"{who} an unknown theorem {shown(claim)}; {hint}dc.theorems() shows all.")
     return known[claim]
+
+
+def _given(theorems: Any) -> list[Any]:
+    """ValueError where one theorem, or its name, stands in place of several."""
+    if isinstance(theorems, Theorem | str | bytes) or not isinstance(theorems, Iterable):
+        raise ValueError(f"theorems must be a list of theorems or of their names, got {shown(theorems)}; use brackets.")
+    return list(theorems)
+
+
+def _check_run(run: Any) -> None:
+    if not isinstance(run, Run):
+        raise ValueError(f"run must be what dc.solve returns, got {shown(run)}.")
 
 
 def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterable[Theorem | str] = ()) -> pd.DataFrame:
@@ -132,9 +155,10 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
     """
     import pandas as pd
 
+    _check_run(run)
+    given = _given(theorems)
     if optimum is not None:
         refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
-    given = list(theorems)
     check_claims(run.method, given)
     verdicts = [judge(theorem, run, optimum) for theorem in claims(run.method, given)]
     return pd.DataFrame(verdicts, columns=list(Verdict._fields))
@@ -154,6 +178,7 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
     ValueError
         As check().
     """
+    _check_run(run)
     refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
     D, D_inf = (hi if math.isfinite(hi) else lo for lo, hi in (
         (optimum.D_lo, optimum.D_hi), D_inf_interval(run, optimum)

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dadapt_convex import run as statuses
+from dadapt_convex.checks import as_float, as_int, as_tuple, check_callable, check_name, shown
 from dadapt_convex.method import COLUMNS, nearest
 from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
@@ -274,6 +275,12 @@ class Case:
         return found | ~(weighed <= LARGEST) | ((weighed < SMALLEST) & (self.columns["weight_sum"] > 0))
 
 
+# The names that are no columns of a case.
+READ_OF_CASE = frozenset(name for name in dir(Case) if name[0] != "_") | {
+    "run", "hyper", "numbers", "known", "optimum", "exact", "unbounded", "columns", "comparator",
+}  # fmt: skip
+
+
 class Numbers:
     """The columns of a run's trace as arrays, and bounds on what rounding did to them."""
 
@@ -424,23 +431,42 @@ class Theorem(Portable):
     steps: Callable[[Run], Sequence[StepCheck]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        check_name("a theorem's name", self.name)
+        for what in ("assumptions", "about", *(() if self.needs is None else ("needs",))):
+            kind = {"assumptions": "functions (run, optimum) -> Unmet or None"}.get(what, "names")
+            object.__setattr__(self, what, as_tuple(f"theorem {self.name}: {what}", getattr(self, what), kind))
+        for what in ("uses_optimum", "comparator", "figure"):
+            if not isinstance(getattr(self, what), bool):
+                raise ValueError(
+                    f"theorem {self.name}: {what} must be True or False, got {shown(getattr(self, what))}."
+                )
+        for what in ("statement", "source", "schedule"):
+            if not isinstance(getattr(self, what), str):
+                raise ValueError(f"theorem {self.name}: {what} must be a text, got {shown(getattr(self, what))}.")
+        for assumption in self.assumptions:
+            check_callable(f"theorem {self.name}: an assumption", assumption, "(run, optimum) -> Unmet or None")
+        if self.rows is not None:
+            check_callable(f"theorem {self.name}: rows", self.rows, "of a Case that returns a mask")
         for what, options in (("kind", KINDS), ("iterate", ITERATES), ("relation", ("<=", "="))):
             value = getattr(self, what)
-            if value not in options:
+            if not (isinstance(value, str) and value in options):
                 raise ValueError(
-                    f"theorem {self.name}: {what} must be one of {', '.join(map(repr, options))}, got {value!r}."
+                    f"theorem {self.name}: {what} must be one of {', '.join(map(repr, options))}, got {shown(value)}."
                 )
         if self.schedule != "any":
             try:
-                as_schedule(self.schedule)
+                object.__setattr__(self, "schedule", str(as_schedule(self.schedule)))  # as runs record it
             except ValueError as error:
                 raise ValueError(f"theorem {self.name}: schedule must be 'any' or a schedule: {error}") from None
-        if (self.sides is None) == (self.steps is None) or not callable(self.sides or self.steps):
-            raise ValueError(
-                f"theorem {self.name}: sides must be a function of a Case that returns dc.Sides(lhs, rhs)."
-            )
-        if isinstance(self.needs, str) or not all(isinstance(n, str) for n in self.needs or ()):
-            raise ValueError(f"theorem {self.name}: needs must be a tuple of names, got {self.needs!r}.")
+        if self.sides is None and self.steps is not None:
+            check_callable(f"theorem {self.name}: steps", self.steps, "of a Run that returns StepChecks")
+        else:
+            check_callable(f"theorem {self.name}: sides", self.sides, "of a Case that returns dc.Sides(lhs, rhs)")
+        if self.sides is not None and self.steps is not None:
+            raise ValueError(f"theorem {self.name} has sides and steps; leave one of them out.")
+        for what in ("needs", "about"):
+            if wrong := [name for name in getattr(self, what) or () if not isinstance(name, str)]:
+                raise ValueError(f"theorem {self.name}: {what} must be a tuple of names, got {shown(wrong[0])} in it.")
 
     def _function(self) -> Any:
         return self.sides
@@ -499,9 +525,9 @@ def _not_met(
     theorem: Theorem, run: Run, optimum: OptimumInterval | None, ends: OptimumInterval
 ) -> Unmet | None:  # fmt: skip
     """The first assumption that is not met."""
-    if run.trace.empty:
+    if not run.rows:
         return Unmet(NOT_APPLICABLE, "the run has no checkpoint")
-    if run.trace["g0_norm"].iloc[-1] == 0.0:
+    if run.rows[-1]["g0_norm"] == 0.0:
         stands = "all gradients were zero" if run.sampling is not None else "g_0 = 0: x0 is a minimiser"
         return Unmet(NOT_APPLICABLE, stands)
     if theorem.uses_optimum:
@@ -701,11 +727,12 @@ def _at_steps(theorem: Theorem, run: Run) -> Found:
     assert theorem.steps is not None
     try:
         with _said_of(theorem, "steps"):
-            checks = list(theorem.steps(run))
+            checks = theorem.steps(run)
     except Missing as error:
         raise ValueError(
             f"theorem {theorem.name} reads {error}, which runs of {run.method.name} do not have."
         ) from None
+    _refuse_no_checks(theorem, checks)
     if not checks:
         return Found(NOT_APPLICABLE, math.nan, 0, "no iteration of this run was kept whole")
     kept = f"{len({check.k for check in checks})} of {run.k} iterations"
@@ -726,6 +753,22 @@ def _at_steps(theorem: Theorem, run: Run) -> Found:
         )
         return Found(VIOLATED, ratio, worst.k, note)
     return Found(VERIFIED, ratio, worst.k, kept)
+
+
+def _refuse_no_checks(theorem: Theorem, checks: Any) -> None:
+    """ValueError for anything else than a list of StepCheck, of numbers."""
+    wrong = [c for c in checks if not _is_check(c)] if isinstance(checks, list | tuple) else [checks]
+    if wrong:
+        raise ValueError(
+            f"theorem {theorem.name}: steps must return a list of StepCheck(k, what, found, expected, off), got "
+            f"{shown(wrong[0])}."
+        )
+
+
+def _is_check(value: Any) -> bool:
+    if not isinstance(value, StepCheck) or not isinstance(value.what, str) or as_int(value.k) is None:
+        return False
+    return None not in (as_float(value.found), as_float(value.expected), as_float(value.off))
 
 
 def _diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:

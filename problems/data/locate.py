@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dadapt_convex.oracle import cache_root, expanded
-from problems.arrays import shown
+from dadapt_convex.oracle import cache_root, expanded, shown
 from problems.data.catalogue import COMPRESSED, bare_name, catalogue, nearest
 from problems.data.dataset import DataNotFound
 from problems.data.embedded import EMBEDDED

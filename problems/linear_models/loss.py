@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Kernel, Oracle, Vector, pack
-from problems.arrays import check_size, freeze_csr, largest, number, owned, real, real_csr, shown
+from dadapt_convex.oracle import Kernel, Oracle, Vector, pack, shown
+from problems.arrays import check_size, freeze_csr, largest, number, owned, real, real_csr
 from problems.data.dataset import Task, binary_labels
 from problems.problem import LinearModel, Problem
 
