@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from exhaustive import EXHAUSTIVE
 
+from dadapt_convex.kept_code import compiled_folder
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked as exhaustive run where DADAPT_EXHAUSTIVE asks for them."""
@@ -33,6 +35,14 @@ def offline() -> Iterator[None]:
     """No test downloads from the LIBSVM site: those of downloads have a server of their own, and allow them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DADAPT_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Tests with a cache of their own find what is compiled where all others do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(compiled_folder()))
         yield
 
 
