@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,12 @@ import pytest
 from exhaustive import EXHAUSTIVE
 
 from dadapt_convex.kept_code import compiled_folder
+
+
+# Tests start hundreds of processes, each of which would compile what it imports where no byte code is kept. Set before
+# pytest-xdist starts its workers, which inherit it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
