@@ -13,7 +13,6 @@ from exhaustive import EXHAUSTIVE
 
 from dadapt_convex.kept_code import compiled_folder
 
-
 # Tests start hundreds of processes, each of which would compile what it imports where no byte code is kept. Set before
 # pytest-xdist starts its workers, which inherit it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
