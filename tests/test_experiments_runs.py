@@ -27,6 +27,7 @@ METHODS = ("polyak", "dual_averaging", "dadapt_dual_averaging[option=II]")
 SMALL = ["convex_suite", "--problems", *PROBLEMS, "--methods", *METHODS, "--steps", "200", "--jobs", "1"]
 # Long enough to be killed in the middle: each cell takes some tens of milliseconds.
 LONG = ["convex_suite", "--problems", "hard[p=400]:max_abs", "hard[p=300]:max_abs", "--steps", "40000"]
+LONG += ["--methods", *METHODS, "subgradient", "adagrad_norm", "dadapt_dual_averaging"]
 
 
 def run(*argv: str | Path) -> int:
