@@ -121,8 +121,7 @@ class Breaker:
             "sums": len(method.scalars),  # as helpers call them
             "vectors": len(method.vectors),
         }
-        # of the method's own module, so that the step is called as a built-in one is, which takes less time
-        self.namespace: dict[str, Any] = {"__name__": method.step.python.__module__, "_handed_out": handed_out}
+        self.namespace: dict[str, Any] = {"__name__": __name__, "_handed_out": handed_out}
         self.statement, self.whole = "", True
         self.defined: set[str] = set()
         self.arrays: set[str] = set()
