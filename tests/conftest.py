@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from exhaustive import EXHAUSTIVE
+
+from dadapt_convex.kept_code import compiled_folder
+
+# Tests start hundreds of processes, each of which would compile what it imports where no byte code is kept. Set before
+# pytest-xdist starts its workers, which inherit it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +41,14 @@ def offline() -> Iterator[None]:
     """No test downloads from the LIBSVM site: those of downloads have a server of their own, and allow them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DADAPT_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Tests with a cache of their own find what is compiled where all others do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(compiled_folder()))
         yield
 
 

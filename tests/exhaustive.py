@@ -1,4 +1,4 @@
-"""Many cases of one kind: some always, all of them with DADAPT_EXHAUSTIVE=1 (see conftest.py)."""
+"""Many cases of one kind: some run always, all of them with DADAPT_EXHAUSTIVE=1, which .ci/run sets."""
 
 from __future__ import annotations
 

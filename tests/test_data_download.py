@@ -495,7 +495,7 @@ def test_a_silly_length_is_a_sentence(lengths, said, server, cache, monkeypatch)
 @pytest.mark.parametrize("compress", [bz2.compress, lzma.compress, gzip.compress], ids=["bz2", "xz", "gzip"])
 def test_a_bomb_is_decompressed_up_to_a_limit(compress, server, cache, monkeypatch):
     monkeypatch.setattr(importlib.import_module("problems.data.download"), "TEXT_SPARE", 10**6)
-    server.replies["multiclass/usps.bz2"] = [Reply(compress(b"+1 1:1\n" * 3_000_000))]
+    server.replies["multiclass/usps.bz2"] = [Reply(compress(b"+1 1:1\n" * 30_000) * 100)]
     with pytest.raises(DataError, match=r"usps.bz2 sent was not kept: it expands to more than \d+ bytes"):
         fetch_quickly(find("usps"))
     assert server.asked == ["multiclass/usps.bz2"]

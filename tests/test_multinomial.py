@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import decimal
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -245,27 +241,6 @@ def test_an_evaluation_depends_on_x_alone(sparse):
         results.append(np.concatenate([[f, oracle.value(z, x, oracle.data)], g, z]))
     assert np.all(np.isfinite(results))
     assert all(np.array_equal(results[0], other) for other in results[1:])
-
-
-def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(tmp_path):
-    script = """if True:
-        import numpy as np, problems, scipy.sparse
-        A, y = np.random.default_rng(0).standard_normal((150, 7)), np.resize(np.arange(6), 150)
-        for matrix in (A, scipy.sparse.csr_array(A)):
-            problem = problems.multinomial_logistic(matrix, y)
-            x = np.sin(np.arange(float(problem.p)))
-            f, g, z = problem.value(x), problem.subgradient(x), problem.margins(x)
-            print([v.hex() for v in (f, problem.oracle.value_at(x, z), *g.tolist(), *z.tolist())])
-    """
-    root = Path(__file__).resolve().parents[1]
-    environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
-    environment |= {"PYTHONPATH": str(root), "DADAPT_CACHE": str(tmp_path)}
-    compiling, loading = (
-        subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True).stdout
-        for _ in range(2)
-    )
-    assert compiling == loading
-    assert compiling.count(b"0x") > 1000
 
 
 # ---------------------------------------------------------------------------------------------------------

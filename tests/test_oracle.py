@@ -9,7 +9,9 @@ import subprocess
 import sys
 import textwrap
 import types
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +30,12 @@ def python(script: Path | str, cache: Path, **environment: str) -> str:
     return outputs(script, cache, **environment)[0]
 
 
-def outputs(script: Path | str, cache: Path, **environment: str) -> tuple[str, str]:
+def outputs(script: Path | str, cache: Path, *arguments: str, **environment: str) -> tuple[str, str]:
     """The same, with what it prints on standard error."""
-    arguments = ["-c", script] if isinstance(script, str) else [str(script)]
+    program = ["-c", script] if isinstance(script, str) else [str(script)]
     inherited = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
+        [sys.executable, "-W", "error", *program, *arguments],
         env={**inherited, "PYTHONPATH": str(ROOT), "DADAPT_CACHE": str(cache), **environment},
         capture_output=True,
         text=True,
@@ -228,31 +230,78 @@ def test_the_fingerprint_holds_the_compilers_options(monkeypatch):
 # The cache on disk
 
 SOLVES = """
-import json, dadapt_convex as dc, problems
-found = {}
+import json, sys
+import numpy as np, scipy.sparse
+import dadapt_convex as dc, problems
+from pathlib import Path
+
+bits, first_seconds = {}, None
 for problem in (problems.absolute_value(), problems.norm2()):
     for method in ("polyak", "subgradient"):
         run = dc.solve(problem, method, steps=20)
-        found[f"{problem.name} {method}"] = [run.compile_seconds, *run.x_avg]
+        first_seconds = first_seconds or run.compile_seconds
+        bits[f"{problem.name} {method}"] = run.x_avg.tolist()
+found = {"seconds": first_seconds, "files": len(list(Path(sys.argv[1]).rglob("*.nbc")))}
+
+A, y = np.random.default_rng(0).standard_normal((150, 7)), np.resize(np.arange(6), 150)
+for loss in (problems.logistic, problems.hinge):
+    run = dc.solve(loss(A, np.sign(A[:, 0])), "dadapt_dual_averaging", steps=300)
+    bits[loss.__name__] = [v for row in run.rows for key, v in row.items() if key != "seconds"]
+for matrix in (A, scipy.sparse.csr_array(A)):
+    storage, problem = type(matrix).__name__, problems.multinomial_logistic(matrix, y)
+    x = np.sin(np.arange(float(problem.p)))
+    f, g, z = problem.value(x), problem.subgradient(x), problem.margins(x)
+    bits[f"{storage} kernels"] = [f, problem.oracle.value_at(x, z), *g, *z]
+    run = dc.solve(problem, "dadapt_adam", epochs=20, batch_size=16)
+    bits[f"{storage} mini-batches"] = [*run.x, *(row["f"] for row in run.rows)]
+found["bits"] = {name: [float(v).hex() for v in values] for name, values in bits.items()}
 print(json.dumps(found))
 """
 
 
-def test_machine_code_is_cached_once_per_method_and_problem_and_found_again(tmp_path):
-    told, compiling_is_said = outputs(SOLVES, tmp_path)
-    assert compiling_is_said == f"compiling 3 functions, once: kept in {tmp_path / 'numba'}\n"  # the first solve()
-    first = json.loads(told)
-    files = {path: path.stat().st_mtime_ns for path in machine_code(tmp_path)}
-    assert len(files) == 1 + 2 + 2  # the driver, two methods, two problems: a sum, not a product
-    told, nothing_is_said = outputs(SOLVES, tmp_path)
-    assert nothing_is_said == ""
-    second = json.loads(told)
-    assert {path: path.stat().st_mtime_ns for path in machine_code(tmp_path)} == files
-    for key, (compiling, *x_avg) in first.items():
-        loading, *same = second[key]
-        assert x_avg == same
-        if key == "hard:abs polyak":  # the first in either process: includes importing numba, the same for both
-            assert loading < compiling
+STORED = ("ndarray", "csr_array")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process printed, and the machine code on disk when it ended, with the times of writing."""
+
+    found: dict[str, Any]
+    said: str
+    files: dict[Path, int]
+
+
+@pytest.fixture(scope="module")
+def compiling_and_loading(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Process, Process]:
+    """(a cache, the process that filled it, one that finds it filled)."""
+    cache = tmp_path_factory.mktemp("compiled")
+
+    def run() -> Process:
+        told, said = outputs(SOLVES, cache, str(cache))
+        return Process(json.loads(told), said, {path: path.stat().st_mtime_ns for path in machine_code(cache)})
+
+    return cache, run(), run()
+
+
+def test_machine_code_is_cached_once_per_method_and_problem_and_found_again(compiling_and_loading):
+    cache, first, second = compiling_and_loading
+    assert first.said == f"compiling 3 functions, once: kept in {cache / 'numba'}\n"  # the first solve()
+    assert first.found["files"] == 1 + 2 + 2  # the driver, two methods, two problems: a sum, not a product
+    assert second.said == ""
+    assert second.files == first.files
+    # of the first solve() in either process: includes importing numba, the same for both
+    assert second.found["seconds"] < first.found["seconds"]
+
+
+def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(compiling_and_loading):
+    """A helper left out of line would be resolved to another module's copy in the process that compiled it."""
+    _, compiling, loading = compiling_and_loading
+    for name, bits in compiling.found["bits"].items():
+        assert loading.found["bits"][name] == bits, name
+    counts = {name: len(bits) for name, bits in loading.found["bits"].items()}
+    assert counts.keys() >= {"logistic", "hinge", *(f"{s} {of}" for s in STORED for of in ("kernels", "mini-batches"))}
+    assert min(counts[f"{s} kernels"] for s in STORED) > 900  # the gradient and all margins
+    assert min(counts[f"{s} mini-batches"] for s in STORED) >= 48 + 20  # x, and f in each row
 
 
 USER = """
@@ -285,8 +334,8 @@ def test_an_edited_helper_is_never_stale(tmp_path):
     user, cache = write(tmp_path / "user.py", USER), tmp_path / "cache"
     library = write(tmp_path / "library.py", HELPERS.format(1.0))
     assert python(user, cache).split() == ["1.0"]
-    write(library, HELPERS.format(5.0))
-    assert python(user, cache).split() == ["5.0"]
+    write(library, HELPERS.format(25.0))
+    assert python(user, cache).split() == ["25.0"]
     assert len(machine_code(cache)) == 2
 
 
@@ -296,8 +345,8 @@ def test_without_a_writable_cache_everything_works_and_nothing_is_written(tmp_pa
     user, below = write(tmp_path / "user.py", USER), tmp_path / "file" / "below"
     library = write(tmp_path / "library.py", HELPERS.format(1.0))
     assert python(user, below).split() == ["1.0"]
-    write(library, HELPERS.format(5.0))
-    assert python(user, below, HOME=str(below), DADAPT_CACHE="").split() == ["5.0"]
+    write(library, HELPERS.format(25.0))
+    assert python(user, below, HOME=str(below), DADAPT_CACHE="").split() == ["25.0"]
     assert machine_code(tmp_path) == set()
 
 
@@ -404,17 +453,3 @@ def counts(k, f, g2, g, x, x_next, vectors, scalars, hyper):
 def test_arguments_of_the_wrong_kind_are_refused_by_the_compiled_function():
     with pytest.raises(TypeError, match="No matching definition"):
         counts(0, 0.0, 0.0, np.zeros((2, 2)), *[np.zeros(2)] * 2, np.zeros((1, 2)), np.zeros(0), np.zeros(0))
-
-
-def test_the_process_that_compiles_computes_the_same_bits_as_those_that_load(tmp_path):
-    """A helper left out of line would be resolved to another module's copy in the process that compiled it."""
-    script = """
-        import dadapt_convex as dc, numpy as np, problems
-        A = np.random.default_rng(0).standard_normal((100, 7))
-        b = np.where(A[:, 0] > 0, 1.0, -1.0)
-        for loss in (problems.logistic, problems.hinge):
-            run = dc.solve(loss(A, b), "dadapt_dual_averaging", steps=300)
-            print([float(v).hex() for row in run.rows for key, v in row.items() if key != "seconds"])
-    """
-    compiling, loading = (python(textwrap.dedent(script), tmp_path) for _ in range(2))
-    assert compiling == loading

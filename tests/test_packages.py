@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import importlib
 import inspect
 import re
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -133,11 +135,17 @@ def test_methods_lists_the_files_and_nothing_else(monkeypatch):
 OPTIONAL = {"torch", "dadaptation"}  # imported where a user has them
 
 
+@functools.cache
+def distributions() -> Mapping[str, list[str]]:
+    """The distributions that provide each module here."""
+    return packages_distributions()
+
+
 def undeclared(sources: dict[str, str], declared: set[str]) -> set[str]:
     """The distributions, or modules of none, that the sources import and that are not declared; by their package."""
     modules = {m.split(".")[0] for package, source in sources.items() for m in imported(source, package)}
     modules -= {*sys.stdlib_module_names, *PACKAGES, *OPTIONAL}
-    providers = packages_distributions()
+    providers = distributions()
     return {m for m in modules if not {name.lower().replace("_", "-") for name in providers.get(m, [m])} & declared}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -12,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import one_in
 
 import dadapt_convex as dc
 import problems
@@ -50,8 +52,17 @@ PROBLEMS = {
     "max_abs": problems.max_abs(9),
     "python": problems.from_callable(lambda x: (np.abs(x).sum(), np.sign(x)), x0=np.linspace(-1, 2, 4), G=2.0),
 }
+
+
+def name_of(value):
+    return next((name for name, problem in PROBLEMS.items() if problem is value), str(value))
+
+
 each_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 each_method = pytest.mark.parametrize("method", METHODS)
+each = pytest.mark.parametrize(
+    ("method", "problem"), one_in(3, itertools.product(METHODS, PROBLEMS.values())), ids=name_of
+)
 
 
 def same(first, second):
@@ -72,14 +83,12 @@ def same(first, second):
 # The same numbers, however they are asked for
 
 
-@each_problem
-@each_method
+@each
 def test_a_run_is_deterministic(method, problem):
     same(run(problem, method), run(problem, method))
 
 
-@each_problem
-@each_method
+@each
 def test_checkpoints_change_nothing(method, problem):
     every = run(problem, method, checkpoints="all")
     for checkpoints in ("log", [7, 8, 31], [50]):
@@ -105,20 +114,19 @@ def max_abs_in_python(x):
     return abs(x[at]), g
 
 
+IN_PYTHON = [(problems.absolute_value(0.7), abs_in_python), (problems.max_abs(9), max_abs_in_python)]
+
+
 @pytest.mark.parametrize(
-    ("compiled", "function"),
-    [(problems.absolute_value(0.7), abs_in_python), (problems.max_abs(9), max_abs_in_python)],
-    ids=["abs", "max_abs"],
+    ("method", "compiled", "function"), one_in(3, ((m, *pair) for m in METHODS for pair in IN_PYTHON)), ids=name_of
 )
-@each_method
 def test_an_objective_in_python_gives_the_same_bits(method, compiled, function):
     python = problems.from_callable(function, x0=compiled.x0, G=compiled.G)
     expected = run(compiled, method, steps=500, checkpoints="all")
     same(expected, run(python, method, steps=500, checkpoints="all"))
 
 
-@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
-@each_method
+@pytest.mark.parametrize(("method", "sparse"), one_in(3, itertools.product(METHODS, [False, True])))
 def test_a_smooth_objective_in_python_agrees_over_500_steps(method, sparse):
     """1e-12: the order of summation differs, and on a smooth function the difference does not grow."""
     compiled = problems.logistic(scipy.sparse.csr_array(A) if sparse else A, B, l2=0.1)
@@ -151,8 +159,7 @@ def test_x0_of_any_real_type_is_taken(dtype):
     assert expected.x0.dtype == np.float64
 
 
-@each_problem
-@each_method
+@each
 def test_the_problem_is_not_modified(method, problem):
     before = problem.x0.copy()
     result = run(problem, method)
@@ -190,8 +197,7 @@ def iterates(problem, method, n):
     return np.array([run(problem, method, steps=k, checkpoints=[k], **N).x for k in range(1, n + 1)])
 
 
-@each_problem
-@each_method
+@each
 def test_the_trace_equals_a_recomputation_from_all_iterates(method, problem):
     """Every column of the driver; 1e-12 for sums of 30 terms in another order."""
     n = 30
@@ -237,8 +243,7 @@ def test_the_trace_equals_a_recomputation_from_all_iterates(method, problem):
         )
 
 
-@each_problem
-@each_method
+@each
 def test_points_returned_belong_to_the_last_row(method, problem):
     """F at the average comes from averaged margins: 1e-12 as above."""
     result = run(problem, method, steps=200)
