@@ -26,7 +26,7 @@ def _step(c: Case) -> Sides:
     return Sides(c.h, c.factor * c.hyper["eta"] / np.sqrt(c.S))
 
 
-@definition
+@definition()
 def _recursion(t: Steps) -> dict[str, Any]:
     S = t._S + dot(t.g, t.g)
     h = t.factor * t.hyper["eta"] / np.sqrt(S)

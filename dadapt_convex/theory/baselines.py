@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.theory.rounded import rounded
-from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, norm1, rest, unless_zero
+from dadapt_convex.theory.steps import Steps, d0, definition, dot, larger, norm, norm1, rest, unless_zero
 from dadapt_convex.theory.theorem import (
     DEFINITION,
     RATE,
@@ -101,14 +101,14 @@ def _s_not_zero(c: Case) -> Any:
     return c.s_norm1 > 0
 
 
-@definition
+@definition()
 def _sgd(t: Steps) -> dict[str, Any]:
     h = t.hyper["lr"] * t.factor
     m = t.hyper["momentum"] * t.m + t.g + t.hyper["weight_decay"] * t.x
     return {"m": m, "x_next": t.x - h * m, "weight": h, "f_first": np.where(t.k == 0, t.f, t.f_first)}
 
 
-@definition
+@definition()
 def _adagrad_steps(t: Steps) -> dict[str, Any]:
     g = t.g + t.hyper["weight_decay"] * t.x
     a2 = t.a2 + g**2
@@ -120,7 +120,7 @@ def _adagrad_steps(t: Steps) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@definition
+@definition()
 def _adam(t: Steps) -> dict[str, Any]:
     (beta1, beta2), w, rate = t.hyper["betas"], t.hyper["weight_decay"], t.hyper["lr"] * t.factor
     added, kept = (0.0, 1 - rate * w) if t.hyper["decouple"] else (w, 1.0)
@@ -131,7 +131,7 @@ def _adam(t: Steps) -> dict[str, Any]:
     return {"m": m, "v": v, "x_next": kept * t.x - move, "step_norm": norm(move), "weight": np.zeros_like(t.k)}
 
 
-@definition
+@definition(d=d0)
 def _algorithm_5(t: Steps) -> dict[str, Any]:
     """Algorithm 5 with rate, weight decay, bias correction and the released convention."""
     h, (beta1, beta2) = t.hyper, t.hyper["betas"]

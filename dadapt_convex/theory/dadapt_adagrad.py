@@ -30,7 +30,7 @@ import numpy as np
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.gradient_descent import factor_of
 from dadapt_convex.theory.rounded import rounded
-from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, norm1, rest, unless_zero
+from dadapt_convex.theory.steps import Steps, d0, definition, dot, larger, norm, norm1, rest, unless_zero
 from dadapt_convex.theory.theorem import (
     DEFINITION,
     NOT_APPLICABLE,
@@ -39,6 +39,7 @@ from dadapt_convex.theory.theorem import (
     Sides,
     Theorem,
     Unmet,
+    Values,
     d0_at_most_D_inf,
     gap_sides,
     has_weight,
@@ -52,6 +53,7 @@ from dadapt_convex.theory.theorem import (
 
 DM23 = "Defazio & Mishchenko 2023"
 OWN = "own"
+FIRST_A = 1e-3  # the released package starts a_k^2 at 1e-6
 # x_k = x_0 - A_k^-1 s_k, and g_k a subgradient of f, are all that (ada_I1) to (ada_I3) need
 PAPER = (hyper_is("convention", "paper"), hyper_is("momentum", 0.0), no_weight_decay)
 
@@ -125,7 +127,11 @@ def _definition_a(c: Case) -> Sides:
     return Sides(c.a_norm2, c.p * c.hyper["G_inf"] ** 2 + c.S)
 
 
-@definition
+def _first_a2(h: Values) -> Any:
+    return (FIRST_A if h["convention"] == "released" else h["G_inf"]) ** 2
+
+
+@definition(d=d0, a2=_first_a2)
 def _algorithm_3(t: Steps) -> dict[str, Any]:
     """Algorithm 3 with rate, momentum, weight decay and the released convention, and the sums of its analysis."""
     h, released = t.hyper, t.hyper["convention"] == "released"

@@ -19,7 +19,7 @@ import numpy as np
 
 from dadapt_convex.theory.dadaptation import per_s
 from dadapt_convex.theory.rounded import rounded
-from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, rest, unless_zero
+from dadapt_convex.theory.steps import Steps, d0, definition, dot, larger, norm, rest, unless_zero
 from dadapt_convex.theory.theorem import (
     DEFINITION,
     Case,
@@ -60,7 +60,7 @@ def _definition_d_hat(c: Case) -> Sides:
     return Sides(c.d_hat * c.s_norm, 2 * c.sum_lambda_gs)
 
 
-@definition
+@definition(d=d0)
 def _algorithm_4(t: Steps) -> dict[str, Any]:
     """Algorithm 4 with rate, weight decay and the released convention, and the sums of its analysis."""
     h = t.hyper

@@ -32,7 +32,7 @@ import numpy as np
 
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.rounded import plain
-from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, unless_zero
+from dadapt_convex.theory.steps import Steps, d0, definition, dot, larger, norm, unless_zero
 from dadapt_convex.theory.theorem import (
     DEFINITION,
     NOT_APPLICABLE,
@@ -209,7 +209,7 @@ def _definition_weights(c: Case) -> Sides:
     return Sides(c.weight_sum, c.d / c.d_over_sum_d)
 
 
-@definition
+@definition(d=d0)
 def _algorithm_1(t: Steps) -> dict[str, Any]:
     """Algorithm 1, with the sums of its analysis."""
     modified, first, g2 = t.hyper["step"] == MODIFIED, t.k == 0, dot(t.g, t.g)

@@ -102,14 +102,14 @@ def _averaging(t: Steps, gamma: Any, gamma_next: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@definition
+@definition()
 def _nesterov_step(t: Steps) -> dict[str, Any]:
     R, G = t.hyper["D"], t.hyper["G"]
     gamma, gamma_next = (R / (G * np.sqrt(2 * (t.k + i))) for i in (1, 2))
     return _averaging(t, gamma, gamma_next)
 
 
-@definition
+@definition()
 def _adagrad_step(t: Steps) -> dict[str, Any]:
     R, g2 = t.hyper["D"], dot(t.g, t.g)
     gamma = np.where(t.k == 0, R / np.sqrt(g2), t.gamma)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.theory.steps import Steps, definition, dot, larger, norm, unless_zero
+from dadapt_convex.theory.steps import Steps, d0, definition, dot, larger, norm, unless_zero
 from dadapt_convex.theory.theorem import (
     DEFINITION,
     RATE,
@@ -92,7 +92,7 @@ def _definition_d_hat(c: Case) -> Sides:
     return Sides(2 * c.d_hat * c.s_norm + c.sum_gamma_lambda2_g2, c.s_norm**2)
 
 
-@definition
+@definition(d=d0)
 def _algorithm_2(t: Steps) -> dict[str, Any]:
     """Algorithm 2, with the sums of its analysis."""
     G, g2 = t.hyper["G"], dot(t.g, t.g)

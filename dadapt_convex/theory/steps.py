@@ -2,7 +2,8 @@
 
 A file of this folder writes a method's iteration as a function of `Steps`, the iterations that a run kept whole, all
 at once: scalars are columns (T, 1), vectors are (T, p). It returns what x_{k+1}, the state and the weight must be, by
-name; `definition` makes a theorem's `steps` of it. Nothing of the compiled step is used.
+name; `definition` makes a theorem's `steps` of it, and is told where the state that it reads starts. Nothing of the
+compiled step is used.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Steps:
         self.factor = seen["hyper"][:, at, None] if at >= 0 else np.ones_like(self.k)
         self.after: dict[str, Vector] = {"x_next": seen["x_next"], "weight": seen["weight"][:, None]}
         self.before: dict[str, Rounded] = {}
+        self.read: set[str] = set()  # names of the state
         for i, name in enumerate(method.vectors):
             self.before[name] = Rounded(seen["vectors"][:, i])
             self.after[name] = seen["vectors_after"][:, i]
@@ -54,6 +56,7 @@ class Steps:
             raise AttributeError(name)
         if name not in self.before:
             raise Missing("the state", name, self.before)
+        self.read.add(name)
         return self.before[name]
 
 
@@ -90,23 +93,42 @@ def unless_zero(length: Any, estimate: Any, before: Any) -> Any:
     return Rounded(found.value, np.where(unknown, np.inf, found.error))
 
 
-def definition(recursion: Callable[[Steps], Mapping[str, Any]]) -> Callable[[Run], list[StepCheck]]:
-    """The check of a recursion: what it returns by name, against what the step left."""
+Recursion = Callable[[Steps], Mapping[str, Any]]
 
-    def steps(run: Run) -> list[StepCheck]:
-        if not len(run.transitions):
-            return []
-        seen = Steps(run)
-        with np.errstate(all="ignore"):
-            expected = recursion(seen)
-        found: list[StepCheck] = []
-        for name, value in expected.items():
-            if name not in seen.after:
-                raise Missing("the state", name, seen.after)
-            found.extend(_compared(name, seen.k, seen.after[name], rounded(value)))
-        return found
 
-    return steps
+def definition(**start: Callable[[Values], Any]) -> Callable[[Recursion], Callable[[Run], list[StepCheck]]]:
+    """The check of a recursion: what it returns by name, against what the step left.
+
+    start : by name, from the hyper-parameters, the state before k = 0, where it is not 0 (x0: where the run starts).
+    """
+
+    def of(recursion: Recursion) -> Callable[[Run], list[StepCheck]]:
+        def steps(run: Run) -> list[StepCheck]:
+            if not len(run.transitions):
+                return []
+            seen = Steps(run)
+            with np.errstate(all="ignore"):
+                expected = recursion(seen)
+            found: list[StepCheck] = []
+            for name, value in expected.items():
+                if name not in seen.after:
+                    raise Missing("the state", name, seen.after)
+                found.extend(_compared(name, seen.k, seen.after[name], rounded(value)))
+            first = seen.k[:, 0] == 0
+            starts = {"x0": lambda h: run.x0, **start}
+            for name in seen.read if first.any() else ():
+                value = rounded(starts[name](seen.hyper)) if name in starts else Rounded(0.0)
+                found.extend(_compared(f"{name} at the start", seen.k[first], seen.before[name].value[first], value))
+            return found
+
+        return steps
+
+    return of
+
+
+def d0(h: Values) -> Any:
+    """Where d starts."""
+    return h["d0"]
 
 
 def _compared(name: str, ks: Vector, found: Vector, expected: Rounded) -> list[StepCheck]:

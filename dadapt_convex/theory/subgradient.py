@@ -125,21 +125,21 @@ def _polyak_squares(c: Case) -> Sides:
     return Sides(lhs, c.D**2 * c.G**2 + c.k * delta**2)
 
 
-@definition
+@definition()
 def _subgradient_method(t: Steps) -> dict[str, Any]:
     R, G, N = t.hyper["D"], t.hyper["G"], t.hyper["N"]
     h = t.factor * R / G if N is None else t.factor * R / (G * np.sqrt(N))
     return {"h": h, "x_next": t.x - h * t.g, "weight": h}
 
 
-@definition
+@definition()
 def _decreasing_steps(t: Steps) -> dict[str, Any]:
     R, G, N = t.hyper["D"], t.hyper["G"], t.hyper["N"]
     h = t.factor * R * np.maximum(N - 1 - t.k, 0) / (G * np.power(N, 1.5))
     return {"h": h, "x_next": t.x - h * t.g, "weight": np.ones_like(t.k)}
 
 
-@definition
+@definition()
 def _polyak_steps(t: Steps) -> dict[str, Any]:
     gap, g2 = t.f - t.hyper["f_star"], dot(t.g, t.g)
     h = np.where(g2.value > 0, t.factor * gap / g2, 0.0)
