@@ -276,6 +276,28 @@ def test_a_fault_that_passes_quickly_is_seen(method, step, steps, p):
     assert found["verdict"] == VIOLATED, found["note"]
 
 
+@pytest.mark.parametrize(
+    ("method", "name"), [("dadapt_dual_averaging", "d"), ("dadapt_sgd", "x0"), ("polyak", "sum_h"), ("adam", "v")]
+)
+def test_a_state_that_starts_elsewhere_is_refuted(method, name):
+    right = dc.get_method(method)
+
+    def elsewhere(vectors, scalars, hyper):
+        if right.init is not None:
+            right.init(vectors, scalars, hyper)
+        state = (
+            vectors[right.vectors.index(name)] if name in right.vectors else scalars[right.scalars.index(name), None]
+        )
+        state += 1e-3
+
+    problem = problems.max_abs(4)
+    hyper = {"lr": 0.1} if method == "adam" else {}
+    run = dc.solve(problem, replace(right, init=elsewhere), steps=50, **hyper)
+    found = dc.check(run, problem.optimum()).set_index("theorem").loc[f"definition_{method}"]
+    assert found["verdict"] == VIOLATED
+    assert f"{name} at the start" in found["note"], found["note"]
+
+
 def test_runs_keep_all_of_a_short_run_and_one_iteration_of_each_part_of_a_long_one():
     problem = problems.max_abs(4)
     short, long = (dc.solve(problem, "sgd", steps=n, lr=0.1).transitions for n in (500, 20_000))

@@ -61,7 +61,7 @@ STATED: tuple[Theorem, ...] = (
         kind=DEFINITION,
         statement="S_k = S_{k-1} + ||g_k||^2, x_{k+1} = x_k - gamma_k eta g_k/sqrt(S_k), weight of x_k: gamma_k",
         source="Ward, Wu & Bottou 2019",
-        needs=("_S", "eta"),
+        needs=("_S", "eta", "h"),
         steps=_recursion,
         schedule="any",
         uses_optimum=False,

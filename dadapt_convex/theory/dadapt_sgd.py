@@ -146,6 +146,8 @@ STATED: tuple[Theorem, ...] = (
             "sum_lambda_gs",
             "weight_decay",
             "x0",
+            "d0",
+            "s_norm",
         ),
         steps=_algorithm_4,
         schedule="any",
