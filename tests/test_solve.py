@@ -55,7 +55,8 @@ PROBLEMS = {
 
 
 def name_of(value):
-    return next((name for name, problem in PROBLEMS.items() if problem is value), str(value))
+    listed = next((name for name, problem in PROBLEMS.items() if problem is value), None)
+    return listed or getattr(value, "name", None) or getattr(value, "__name__", None) or str(value)
 
 
 each_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
@@ -118,7 +119,9 @@ IN_PYTHON = [(problems.absolute_value(0.7), abs_in_python), (problems.max_abs(9)
 
 
 @pytest.mark.parametrize(
-    ("method", "compiled", "function"), one_in(3, ((m, *pair) for m in METHODS for pair in IN_PYTHON)), ids=name_of
+    ("method", "compiled", "function"),
+    one_in(3, ((m, *pair) for m in METHODS for pair in IN_PYTHON)),
+    ids=name_of,
 )
 def test_an_objective_in_python_gives_the_same_bits(method, compiled, function):
     python = problems.from_callable(function, x0=compiled.x0, G=compiled.G)
