@@ -180,6 +180,19 @@ def test_squares_that_overflow_decide_nothing(D):
         assert (found["worst_ratio"].isna() | (found["verdict"] != VIOLATED)).all()
 
 
+@pytest.mark.parametrize(
+    "problem", [problems.absolute_value(0.1), problems.norm2(20), problems.max_abs(20)], ids=lambda p: p.name
+)
+@pytest.mark.parametrize("method", ["dadapt_dual_averaging", "dadapt_gradient_descent"])
+def test_d0_against_D_is_decided_for_every_float(problem, method):
+    optimum = problem.optimum()
+    low, high = optimum.D_lo, optimum.D_hi
+    assert high in (low, math.nextafter(low, math.inf))
+    for d0 in (math.nextafter(low, 0.0), low, high, math.nextafter(high, math.inf)):
+        found = dc.check(dc.solve(problem, method, steps=100, d0=d0), optimum).set_index("theorem").loc["L1"]
+        assert found["verdict"] in ((VERIFIED, TIGHT) if d0 <= low else (NOT_APPLICABLE,)), (d0, found["note"])
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Wrong methods
 
