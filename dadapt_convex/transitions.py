@@ -80,6 +80,7 @@ class Transitions:
             begin += size
             if name.startswith("vectors"):
                 column = column.reshape(len(rows), vectors, p)
+                column.setflags(write=False)
             columns[name] = column[:, 0] if name in ("k", "f", "g2", "weight") else column
         self.columns = types.MappingProxyType(columns)
 
