@@ -51,6 +51,7 @@ from dadapt_convex.kept_code import KeptCode, can_be_written, compiled_folder
 from dadapt_convex.kept_code import cache_root as cache_root
 from dadapt_convex.kept_code import expanded as expanded
 from dadapt_convex.notice import notice as notice
+from dadapt_convex.notice import say as say
 from dadapt_convex.notice import say_once
 from dadapt_convex.portable import Portable, place_of, state_from, state_with
 

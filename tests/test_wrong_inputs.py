@@ -424,7 +424,8 @@ NUMERIC = {
 def test_a_number_is_a_number(words, value):
     if words == "size must be" and type(value) is int and value > 1:
         return  # a batch of all rows
-    with refused("returned f = nan" if words == "real number f" and value is NO_NUMBERS[-1] else words):
+    of_nan = {"real number f": "returned f = nan", "G must be": "G and G_inf must be positive"}
+    with refused(of_nan.get(words, words) if value is NO_NUMBERS[-1] else words):
         NUMERIC[words](value)
 
 

@@ -26,8 +26,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dadapt_convex.notice import say
-from dadapt_convex.oracle import cache_root
+from dadapt_convex.oracle import cache_root, say
 from problems.files import UNSEALED, is_sealed, replacing, seal_end, sweep
 
 MAP_ABOVE = 1_000_000  # bytes of an array: below, reading costs what mapping does

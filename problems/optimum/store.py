@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.notice import say
+from dadapt_convex.oracle import say
 from problems.data.cache import cache_dir, load_npz, save_npz
 from problems.optimum.extended import Floats
 from problems.problem import NUMBERS, LinearModel, Optimum
