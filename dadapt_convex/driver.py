@@ -46,8 +46,9 @@ W_X = 29  # sum w_i (||x0|| + ||x_i - x0||)
 W_ROUND = 30  # sum w_i ||g_i|| (||x0|| + ||x_i - x0||)
 S_SIZE = 31  # sum ||s_i||
 S_X = 32  # sum ||s_i|| (||x0|| + ||x_i - x0||)
-WHOLE = 33  # iterations kept whole so far
-N_TOTALS = 34
+X_SIZE = 33  # sum (||x0|| + ||x_i - x0||) of those with a weight
+WHOLE = 34  # iterations kept whole so far
+N_TOTALS = 35
 
 # what the loop returns
 GOES_ON, CONVERGED, NOT_FINITE, BAD_WEIGHT = 0, 1, 2, 3
@@ -71,6 +72,7 @@ def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, wg2: f
     totals[W_GX_SIZE] += w * (g_norm * x_dist)
     totals[W_X] += w * x_size
     totals[W_ROUND] += w * (g_norm * x_size)
+    totals[X_SIZE] += x_size
     totals[S_SIZE] += s_norm
     totals[S_X] += s_norm * x_size
     totals[X_DIST2_WEIGHED] = max(totals[X_DIST2_WEIGHED], x_dist2)

@@ -152,7 +152,7 @@ def solve(
         dry_run(problem, chosen, x0, chosen.encode(values), gamma)
     compiled = time.perf_counter()
     compile_for(problem, chosen, drawn)
-    momentum = min(_number_in(values, "momentum"), 1.0)
+    momentum = _number_in(values, "momentum")
     state = _State.start(problem, chosen, x0, chosen.encode(values), gamma, drawn, marks, decays, momentum)
     compile_seconds = time.perf_counter() - compiled
 
@@ -507,7 +507,8 @@ class _State:
             state.totals[driver.X0_NORM] = np.linalg.norm(x0)
         state.totals[driver.DECAYS] = float(decays)
         state.totals[driver.AVERAGES] = float(method.averages)
-        state.amplified = 1.0 / (1.0 - momentum) if momentum < 1.0 else math.inf
+        if trusted(method.step.python) and 0.0 <= momentum < 1.0:
+            state.amplified = 1.0 / (1.0 - momentum)
         if drawn is not None:
             state.loop = stochastic_loop(problem, method.step.argument, drawn, state)
             state.evaluation(state.kept.x[:0])  # compiles
@@ -758,11 +759,15 @@ class _State:
         with np.errstate(all="ignore"):
             x0, weight = t[driver.X0_NORM], np.float64(row["weight_sum"])
             of_f, of_dot = EPS * (p + self.z.size + 8), EPS * (p + 8)
-            G = np.float64(max(self.problem.G, row["g_max"]) if math.isfinite(self.problem.G) else row["g_max"])
+            # margins are rounded before they cancel; elsewhere the subgradients seen say how f varies
+            bounded = self.z.size > 0 and math.isfinite(self.problem.G)
+            G = np.float64(max(self.problem.G, row["g_max"]) if bounded else row["g_max"])
             x = np.sqrt(t[[driver.X_DIST2, driver.X_DIST2_BEST, driver.X_DIST2_MAX, driver.X_DIST2_WEIGHED]])
             x_size, x_best, x_largest, x_weighed = x0 + x
-            # every x_k is rounded, and so is every step from one to the next
-            moved = self.amplified * EPS * (4 * t[driver.W_ROUND] + 2 * t[driver.S_X])
+            # every x_k is rounded, and so is every step from one to the next; where x_{k+1} = x_k - h_k g_k the
+            # rounding r_j of a step stays in all later points, as <r_j, s_n - s_j>
+            stays = t[driver.X_SIZE] * row["sum_w_g"]
+            moved = self.amplified * EPS * (4 * t[driver.W_ROUND] + 2 * t[driver.S_X] + stays)
             moved_by_D = self.amplified * EPS * 2 * t[driver.S_SIZE]
             if weight > 0:
                 of_mean = of_f * (t[driver.W_F_SIZE] + G * t[driver.W_X]) / weight

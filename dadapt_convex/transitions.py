@@ -108,15 +108,16 @@ def kept_steps(steps: int, numbers: int, seed: str) -> Vector:
 
     Some in each decade, and one in each part of the run, where a method cannot know: of the same seed the same.
     """
-    count = 2 + int(PER_DECADE * math.log10(steps))
-    rng = np.random.default_rng([*seed.encode(), steps])
-    regular = np.geomspace(1, steps, count).astype(np.int64) - 1
-    parts = min(steps, max(PARTS, PART_NUMBERS // numbers))
-    ends = np.linspace(0, steps, parts + 1).astype(np.int64)
-    ks = np.unique(np.concatenate([[0, 1, 2, steps - 1], regular, rng.integers(ends[:-1], ends[1:])]))
-    ks = ks[(ks >= 0) & (ks < steps)]
-    room = max(2, KEPT_NUMBERS // numbers)
-    return ks if ks.size <= room else ks[np.unique(np.linspace(0, ks.size - 1, room).astype(np.int64))]
+    rng, room = np.random.default_rng([*seed.encode(), steps]), max(2, KEPT_NUMBERS // numbers)
+
+    def in_parts(parts: int) -> Any:
+        ends = np.linspace(0, steps, min(steps, parts) + 1).astype(np.int64)
+        return rng.integers(ends[:-1], ends[1:])
+
+    regular = np.geomspace(1, steps, 2 + int(PER_DECADE * math.log10(steps))).astype(np.int64) - 1
+    ks = np.concatenate([[0, 1, 2, steps - 1], regular, in_parts(max(PARTS, PART_NUMBERS // numbers))])
+    ks = np.unique(ks[ks < steps])
+    return ks if ks.size <= room else np.unique(np.concatenate([[0, steps - 1], in_parts(room - 2)]))
 
 
 @helper

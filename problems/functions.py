@@ -54,7 +54,8 @@ def from_callable(
     Parameters
     ----------
     f_and_g : callable (p,) float64 -> (float, (p,) array)
-        Convex f and a subgradient; gets a copy of the iterate.
+        Convex f and a subgradient; gets a copy of the iterate. Verdicts take f to be exact to p + 8 roundings of
+        |f| + ||g|| ||x||: a sum of many more terms needs math.fsum or NumPy's pairwise sum.
     x0 : (p,) array
         The starting point; finite. Copied.
     G, G_inf : float > 0, optional

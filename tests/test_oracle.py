@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exhaustive import EXHAUSTIVE
 
 import dadapt_convex as dc
 import problems
@@ -247,7 +248,7 @@ A, y = np.random.default_rng(0).standard_normal((150, 7)), np.resize(np.arange(6
 for loss in (problems.logistic, problems.hinge):
     run = dc.solve(loss(A, np.sign(A[:, 0])), "dadapt_dual_averaging", steps=300)
     bits[loss.__name__] = [v for row in run.rows for key, v in row.items() if key != "seconds"]
-for matrix in (A, scipy.sparse.csr_array(A)):
+for matrix in (A, scipy.sparse.csr_array(A))[: int(sys.argv[2])]:
     storage, problem = type(matrix).__name__, problems.multinomial_logistic(matrix, y)
     x = np.sin(np.arange(float(problem.p)))
     f, g, z = problem.value(x), problem.subgradient(x), problem.margins(x)
@@ -259,7 +260,7 @@ print(json.dumps(found))
 """
 
 
-STORED = ("ndarray", "csr_array")
+STORED = ("ndarray", "csr_array")[: 2 if EXHAUSTIVE else 1]
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ def compiling_and_loading(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     cache = tmp_path_factory.mktemp("compiled")
 
     def run() -> Process:
-        told, said = outputs(SOLVES, cache, str(cache))
+        told, said = outputs(SOLVES, cache, str(cache), str(len(STORED)))
         return Process(json.loads(told), said, {path: path.stat().st_mtime_ns for path in machine_code(cache)})
 
     return cache, run(), run()

@@ -105,7 +105,7 @@ def _s_not_zero(c: Case) -> Any:
 def _sgd(t: Steps) -> dict[str, Any]:
     h = t.hyper["lr"] * t.factor
     m = t.hyper["momentum"] * t.m + t.g + t.hyper["weight_decay"] * t.x
-    return {"m": m, "x_next": t.x - h * m, "weight": h, "f_first": np.where(t.k == 0, t.f, t.f_first)}
+    return {"m": m, "x_next": t.x - h * m, "weight": h, "f_first": t.after_the_first("f_first", t.f)}
 
 
 @definition()

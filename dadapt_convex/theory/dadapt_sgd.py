@@ -41,7 +41,7 @@ def _by_momentum(c: Case) -> Any:
 
 
 def _I1(c: Case) -> Sides:
-    return Sides(c.s_norm**2, 2 * c.sum_lambda_gs + c.sum_lambda2_g2)
+    return Sides(c.s_norm**2 - 2 * c.sum_lambda_gs, c.sum_lambda2_g2)  # of the terms, the last does not cancel
 
 
 def _I2(c: Case) -> Sides:

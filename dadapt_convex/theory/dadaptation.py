@@ -212,9 +212,9 @@ def _definition_weights(c: Case) -> Sides:
 @definition(d=d0)
 def _algorithm_1(t: Steps) -> dict[str, Any]:
     """Algorithm 1, with the sums of its analysis."""
-    modified, first, g2 = t.hyper["step"] == MODIFIED, t.k == 0, dot(t.g, t.g)
+    modified, g2 = t.hyper["step"] == MODIFIED, dot(t.g, t.g)
     G = t.hyper["G"] if modified else 0.0
-    gamma = np.where(first, 1 / G if modified else 1 / np.sqrt(g2), t.gamma)
+    gamma = t.after_the_first("gamma", 1 / G if modified else 1 / np.sqrt(g2))
     lam = t.d * t.factor
     s, S = t.s + lam * t.g, t._S + g2
     gamma_next = 1 / np.sqrt(G * G + S)

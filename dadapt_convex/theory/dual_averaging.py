@@ -112,7 +112,7 @@ def _nesterov_step(t: Steps) -> dict[str, Any]:
 @definition()
 def _adagrad_step(t: Steps) -> dict[str, Any]:
     R, g2 = t.hyper["D"], dot(t.g, t.g)
-    gamma = np.where(t.k == 0, R / np.sqrt(g2), t.gamma)
+    gamma = t.after_the_first("gamma", R / np.sqrt(g2))
     return {**_averaging(t, gamma, R / np.sqrt(t._S + g2)), "_S": t._S + g2}
 
 

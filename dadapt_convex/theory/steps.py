@@ -59,6 +59,13 @@ class Steps:
         self.read.add(name)
         return self.before[name]
 
+    def after_the_first(self, name: str, first: Any) -> Any:
+        """The state by name, and `first` in its place at k = 0, wherever it starts."""
+        read = set(self.read)
+        later = getattr(self, name)
+        self.read = read
+        return np.where(self.k == 0, first, later)
+
 
 def dot(u: Any, v: Any) -> Rounded:
     """<u, v> for each iteration, (T, 1)."""

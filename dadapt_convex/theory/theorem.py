@@ -62,7 +62,7 @@ ITERATES = ("average", "best", "last", "selected", "")
 FLOAT64 = "float64"
 
 # Two sides that differ by less than rounding are equal where rounding is at most this part of the right one; of an
-# equality, which claims nothing else, of the largest that a side has been.
+# equality, of the larger one. Where more is rounding, as when sums return to 0, an equality says nothing.
 TIGHT_WITHIN = 1e-9
 # What a side may round where it is computed from plain numbers.
 OWN_ROUNDING = 8 * EPS
@@ -73,7 +73,6 @@ NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist", "sum_w_g", 
 DECREASING = ("gamma", "h", "d_over_sum_d", "selected_ratio")
 # Estimates of the distance D.
 ESTIMATES = ("d", "d_hat")
-LENGTHS_OF_S = ("s_norm", "s_norm1")
 
 
 class Missing(LookupError):
@@ -319,11 +318,11 @@ class Numbers:
     @functools.cached_property
     def of_estimates(self) -> Vector | None:
         """What the rounding of iterates may do to an estimate of D, sum w_i <g_i, x_i - x0>/||s|| up to a factor."""
-        lengths = [self.columns[s] for s in LENGTHS_OF_S if s in self.columns]
-        if not (lengths and "moved" in self.errors and set(ESTIMATES) & set(self.columns)):
+        if not ("moved" in self.errors and set(ESTIMATES) & set(self.columns)):
             return None
+        length = self.columns["sum_w_g"]
         with np.errstate(all="ignore"):
-            return 2 * np.where(lengths[0] > 0, self.errors["moved"] / lengths[0], 0.0)
+            return 2 * np.where(length > 0, self.errors["moved"] / length, 0.0)
 
     def _gap(self) -> Vector:
         """Of stochastic runs, where the driver does not add up magnitudes."""
@@ -654,17 +653,18 @@ def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
         return Found(NOT_APPLICABLE, math.nan, 0, "it speaks of no checkpoint of this run")
     k, lost = cases[0].k[mask].astype(np.int64), cases[0].out_of_range[mask]
     holds, equal = np.ones(k.size, bool), np.ones(k.size, bool)
-    ratios, failing = [], []
+    ratios, failing, larger = [], [], []
     for case, spoken in zip(cases, masks, strict=True):
         lhs, rhs = (side[mask] for side in sides_of(theorem, case))
         seen, silent = _compare(theorem, lhs, rhs, unbounded=case.unbounded), ~spoken[mask]
         holds &= (seen.holds & ~lost) | silent
         equal &= ((seen.holds | seen.equal) & ~lost) | silent
         failing.append(seen.fails & ~lost & ~silent)
+        larger.append(lhs.value > rhs.value)
         ratios.append(seen.ratio)
     fails = np.all(failing, axis=0)
-    if all(f.any() for f in failing) and not fails.any():  # at each corner somewhere else
-        fails = np.any(failing, axis=0)
+    if theorem.relation == "=":  # to the same side at all corners: between others the two sides may meet
+        fails &= np.all(larger, axis=0) | ~np.any(larger, axis=0)
     count = f"{k.size} checkpoint{'s' * (k.size > 1)}" + ("" if mask.all() else f" of {mask.size}")
     if fails.any():
         ratio = _farthest(ratios, fails)
@@ -673,6 +673,10 @@ def _verdict(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
         return Found(VIOLATED, float(ratio[at]), int(k[at]), note)
     ratio = np.max(ratios, axis=0)
     open_ = ~(holds | equal)
+    alone = open_ & ~lost & np.isfinite(ratio) & ~np.any(failing, axis=0)
+    if theorem.relation == "=" and alone.any() and (alone == open_).all() and 2 * alone.sum() < k.size:
+        count += f", {int(alone.sum())} of them rounding alone"
+        ratio[alone], open_[alone] = math.nan, False
     at = int(np.nanargmax(ratio)) if np.isfinite(ratio).any() else 0
     worst = float(ratio[at]), int(k[at])
     if open_.any():
@@ -713,7 +717,7 @@ def _compare(theorem: Theorem, lhs: Rounded, rhs: Rounded, unbounded: bool) -> _
         within = known & (np.abs(left - right) <= a)
         ratio = _ratio(left, right)
         if theorem.relation == "=":
-            size = np.fmax.accumulate(np.maximum(np.abs(left), np.abs(right)))
+            size = np.maximum(np.abs(left), np.abs(right))
             equal = within & (a <= TIGHT_WITHIN * size)
             return _Compared(equal, known & ~within, equal, ratio)
         beyond = (np.isposinf(right) & np.isfinite(left) & np.isfinite(lhs.error)) if unbounded else False
@@ -932,7 +936,8 @@ def _d0_within(name: str, d0: float, lo: float, hi: float, optimum: OptimumInter
     if d0 <= lo:
         return None
     # the ends of a closed form are the number itself, or the two float64 numbers around it
-    if d0 > hi or (lo < hi and getattr(optimum, "kind", "") == "closed form"):
+    around = getattr(optimum, "kind", "") == "closed form" and lo < hi <= math.nextafter(lo, math.inf)
+    if d0 > hi or around:
         known = f"{name} = {hi!r}" if lo == hi else f"{name}, which lies between {lo!r} and {hi!r}"
         return Unmet(NOT_APPLICABLE, f"needs d0 <= {name}, and d0 = {d0!r} > {known}")
     return Unmet(UNDECIDED, f"d0 = {d0!r} may exceed {name}, known as [{lo!r}, {hi!r}]")
