@@ -180,6 +180,50 @@ def test_squares_that_overflow_decide_nothing(D):
         assert (found["worst_ratio"].isna() | (found["verdict"] != VIOLATED)).all()
 
 
+@pytest.mark.parametrize("method", ["sgd", "subgradient"])
+def test_roundings_of_early_steps_that_stay_in_x_violate_nothing(method):
+    """x stands still below half a unit in its last place, while the sum of the steps grows."""
+    problem = problems.absolute_value()
+    tiny = {"lr": 5e-17} if method == "sgd" else {"D": 5e-17, "G": 1.0, "N": 1}
+    run = dc.solve(problem, method, steps=1001, schedule="stagewise(1000, divide_by=5e-17)", **tiny)
+    found = dc.check(run, problem.optimum())
+    assert VIOLATED not in set(found["verdict"]), found.to_string()
+
+
+def test_an_equality_fails_to_one_side_at_all_corners_or_is_not_violated():
+    problem = problems.absolute_value()
+    run = dc.solve(problem, "subgradient", steps=50)
+    around = Interval(f_lo=-1e-3, f_hi=1e-3, D_lo=0.999, D_hi=1.001, x=np.zeros(1))
+    meets = claim("f - f* = |x|", lambda c: dc.Sides(c.f - c.f_star, c.f), relation="=")
+    misses = claim("f - f* = |x| + 1", lambda c: dc.Sides(c.f - c.f_star, c.f + 1.0), relation="=")
+    assert verdict(run, around, meets)["verdict"] == UNDECIDED
+    assert verdict(run, around, misses)["verdict"] == VIOLATED
+    signs = claim("f* <= 0 and f* >= 0", lambda c: dc.Sides(np.where(c.k % 2 == 0, c.f_star, -c.f_star), 0.0 * c.k))
+    assert verdict(run, around, signs)["verdict"] == UNDECIDED
+
+
+@dc.step
+def once_large(k, f, g2, g, x, x_next, vectors, scalars, hyper):
+    """Two numbers of the state that are equal and large at first, and differ by 1/1000 from then on."""
+    for i in range(x.size):
+        x_next[i] = x[i] - 1e-3 * g[i]
+    scalars[0], scalars[1] = (1e12, 1e12) if k == 0 else (1.0, 1.001)
+    return 1.0
+
+
+def test_an_equality_is_not_verified_by_what_was_large_once():
+    own = dc.Method(name="once_large", reference="", summary="", step=once_large, scalars=("q", "r"))
+    problem = problems.absolute_value()
+    same = claim("q = r", lambda c: dc.Sides(c.q, c.r), relation="=", uses_optimum=False)
+    assert verdict(dc.solve(problem, own, steps=200), problem.optimum(), same)["verdict"] == UNDECIDED
+
+
+def test_the_momentum_of_ones_own_method_has_no_say_in_the_allowance():
+    own = replace(EXCURSION, name="own", hyper=(dc.Real("momentum", "", default=1.0),))
+    problem = problems.absolute_value()
+    assert verdict(dc.solve(problem, own, steps=100), problem.optimum(), NO_GAP)["verdict"] == VIOLATED
+
+
 @pytest.mark.parametrize(
     "problem", [problems.absolute_value(0.1), problems.norm2(20), problems.max_abs(20)], ids=lambda p: p.name
 )
