@@ -35,6 +35,10 @@ from dadapt_convex.theory.theorem import (
 )
 
 NESTEROV = "Nesterov 2009"
+# What _averaging reads and compares.
+AVERAGED = (
+    "s", "x0", "gamma", "s_norm", "sum_dgamma_s2", "sum_gamma_g2", "sum_gamma_lambda2_g2", "sum_gamma_lambda_gs",
+)  # fmt: skip
 
 
 def _identity(c: Case) -> Sides:
@@ -237,18 +241,7 @@ STATED: tuple[Theorem, ...] = (
         statement="s_{k+1} = s_k + lambda_k g_k, gamma_{k+1} = R/(G sqrt(2 (k+2))), "
         "x_{k+1} = x_0 - gamma_{k+1} s_{k+1}, and x_k has the weight lambda_k",
         source=NESTEROV,
-        needs=(
-            "D",
-            "G",
-            "s",
-            "x0",
-            "gamma",
-            "s_norm",
-            "sum_dgamma_s2",
-            "sum_gamma_g2",
-            "sum_gamma_lambda2_g2",
-            "sum_gamma_lambda_gs",
-        ),
+        needs=("D", "G", *AVERAGED),
         steps=_nesterov_step,
         uses_optimum=False,
         schedule="any",
@@ -259,18 +252,7 @@ STATED: tuple[Theorem, ...] = (
         statement="s_{k+1} = s_k + lambda_k g_k, gamma_{k+1} = R/sqrt(S_k), x_{k+1} = x_0 - gamma_{k+1} s_{k+1}, and "
         "x_k has the weight lambda_k",
         source="Streeter & McMahan 2010",
-        needs=(
-            "D",
-            "_S",
-            "s",
-            "x0",
-            "gamma",
-            "s_norm",
-            "sum_dgamma_s2",
-            "sum_gamma_g2",
-            "sum_gamma_lambda2_g2",
-            "sum_gamma_lambda_gs",
-        ),
+        needs=("D", "_S", *AVERAGED),
         steps=_adagrad_step,
         uses_optimum=False,
         schedule="any",
