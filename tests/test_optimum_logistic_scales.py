@@ -194,6 +194,7 @@ def wide_problem(m: int, p: int, overlapping: bool) -> Any:
     return A, b if overlapping else np.where(A @ rng.normal(size=p) > 0, 1.0, -1.0)
 
 
+@pytest.mark.exhaustive
 def test_more_columns_than_eigenvectors_are_worth_are_enclosed_all_the_same() -> None:
     A, b = wide_problem(7000, 2050, overlapping=True)
     p = problems.logistic(A, b)
