@@ -106,7 +106,8 @@ def numbers(p: int, hyper: int, scalars: int, vectors: int) -> int:
 def kept_steps(steps: int, numbers: int, seed: str) -> Vector:
     """The k that are kept of 0 .. steps - 1, increasing; numbers: how many each of them holds.
 
-    Some in each decade, and one in each part of the run, where a method cannot know: of the same seed the same.
+    Some in each decade, and one in each part of the run, where a method cannot know: of the same seed the same. Where
+    these hold too many numbers, the first, the last, and one in each of fewer parts.
     """
     rng, room = np.random.default_rng([*seed.encode(), steps]), max(2, KEPT_NUMBERS // numbers)
 

@@ -123,7 +123,7 @@ def definition(**start: Callable[[Values], Any]) -> Callable[[Recursion], Callab
                 found.extend(_compared(name, seen.k, seen.after[name], rounded(value)))
             first = seen.k[:, 0] == 0
             starts = {"x0": lambda h: run.x0, **start}
-            for name in seen.read if first.any() else ():
+            for name in sorted(seen.read) if first.any() else ():
                 value = rounded(starts[name](seen.hyper)) if name in starts else Rounded(0.0)
                 found.extend(_compared(f"{name} at the start", seen.k[first], seen.before[name].value[first], value))
             return found

@@ -12,10 +12,14 @@ over the run, never from the author of a theorem. With a the sum of the bounds o
     else, with a <= TIGHT_WITHIN rhs   the two sides are equal to within rounding,
     else                               nothing is decided.
 
-VERIFIED: it holds at every checkpoint and corner. VIOLATED: it fails somewhere at all corners. TIGHT: the two sides
-are equal to within rounding somewhere, and it holds elsewhere. UNDECIDED: else. An equality is VERIFIED where its sides
-are equal to within rounding, as that is what it says. Nothing else is added, no gap is clipped. Rows whose squares
-leave the range of float64, SMALLEST to LARGEST, say nothing: there sums of squares are no longer within rounding.
+VERIFIED: it holds at every checkpoint and corner. VIOLATED: it fails at some checkpoint at all corners. TIGHT: the two
+sides are equal to within rounding somewhere, and it holds elsewhere. UNDECIDED: else. Nothing else is added, no gap is
+clipped. Rows whose squares leave the range of float64, SMALLEST to LARGEST, say nothing: there sums of squares are no
+longer within rounding.
+
+An equality is VERIFIED where its sides are equal to within rounding, as that is what it says, and VIOLATED where it
+fails to the same side at all corners: else its sides may meet between them. A checkpoint where rounding is more than
+TIGHT_WITHIN of both sides, as where a sum returns to 0, says nothing of it; half of them leave it UNDECIDED.
 
 A definition speaks of single iterations, which every run keeps at some k whatever its checkpoints are.
 
