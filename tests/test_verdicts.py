@@ -180,6 +180,22 @@ def test_squares_that_overflow_decide_nothing(D):
         assert (found["worst_ratio"].isna() | (found["verdict"] != VIOLATED)).all()
 
 
+@pytest.mark.parametrize("method", ["dadapt_dual_averaging", "subgradient"])
+def test_the_allowance_of_a_recursion_is_the_sum_that_its_derivation_has(method):
+    """From x_k, g_k and w_k, which a short run keeps all of: what the driver added up, in NumPy."""
+    run = dc.solve(problems.max_abs(3), method, steps=60, checkpoints=[60])
+    kept, errors = run.transitions.columns, run.errors[-1]
+    assert len(run.transitions) == 60
+    w = kept["weight"]
+    x = np.linalg.norm(run.x0) + np.linalg.norm(kept["x"] - run.x0, axis=1)
+    s = np.linalg.norm(np.cumsum(w[:, None] * kept["g"], axis=0), axis=1)
+    of_points, of_sums, stays = w @ (np.linalg.norm(kept["g"], axis=1) * x), s @ x, x.sum() * s[-1]
+    assert errors["moved"] == pytest.approx(EPS * (4 * of_points + 2 * of_sums + stays), rel=1e-12, abs=0)
+    assert errors["f_star"] - errors["f_mean"] == pytest.approx(errors["moved"] / w.sum(), rel=1e-6, abs=0)
+    assert errors["f_star_by_D"] == pytest.approx(2 * EPS * s.sum() / w.sum(), rel=1e-12, abs=0)
+    assert errors["sum_w_g"] == pytest.approx(EPS * ((3 + 8) * s[-1] + 2 * s.sum()), rel=1e-12, abs=0)
+
+
 @pytest.mark.parametrize("method", ["sgd", "subgradient"])
 def test_roundings_of_early_steps_that_stay_in_x_violate_nothing(method):
     """x stands still below half a unit in its last place, while the sum of the steps grows."""
