@@ -12,8 +12,8 @@ import scipy.sparse
 
 import problems
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.active_set import checked_minimiser
 from problems.optimum.dual import box
+from problems.optimum.piecewise_linear.active_set import checked_minimiser
 
 LOSSES = ["hinge", "least_absolute_deviation", "quantile"]
 

@@ -13,8 +13,9 @@ import pytest
 import scipy.sparse
 
 import problems
-from problems.optimum import ball, certified_optimum, complaints
-from problems.optimum.ball import certify_ball, inside, proved_ball
+from problems.optimum import certified_optimum, complaints
+from problems.optimum.ball import ball
+from problems.optimum.ball.ball import certify_ball, inside, proved_ball
 from problems.optimum.certify import one_index_type
 from problems.optimum.models import cvxpy_problem
 from problems.problem import Optimum

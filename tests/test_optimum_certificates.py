@@ -13,15 +13,15 @@ import scipy.sparse
 
 import problems
 from problems.optimum import certified_optimum, complaints
+from problems.optimum.arithmetic.columns import independent_columns
+from problems.optimum.arithmetic.extended import EPS64, Bounded, combination, distance, down, margins, up
+from problems.optimum.arithmetic.metric import metric, weighted_gram
 from problems.optimum.certify import one_index_type
-from problems.optimum.columns import independent_columns
 from problems.optimum.dual import Minorant, box, objective
-from problems.optimum.extended import EPS64, Bounded, combination, distance, down, margins, up
-from problems.optimum.logistic import split
-from problems.optimum.metric import metric, weighted_gram
 from problems.optimum.models import solve_reference
-from problems.optimum.separability import proved_separation, separation
-from problems.optimum.smooth import enclose, psi, slopes
+from problems.optimum.smooth.logistic import split
+from problems.optimum.smooth.separability import proved_separation, separation
+from problems.optimum.smooth.smooth import enclose, psi, slopes
 from problems.problem import Optimum
 
 LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile"]
@@ -434,7 +434,7 @@ def test_strong_convexity_needs_no_solver(loss: str, monkeypatch: pytest.MonkeyP
     p = problem(loss, l2=0.05)
     good = certified_optimum(p, cache=False)
     for name in ("interior_pair", "_reference_pair"):
-        monkeypatch.setattr(f"problems.optimum.piecewise.{name}", lambda _: None)
+        monkeypatch.setattr(f"problems.optimum.piecewise_linear.piecewise.{name}", lambda _: None)
     optimum = certified_optimum(p, cache=False)
     assert complaints(p, optimum) == []
     assert optimum.f_lo <= good.f_hi

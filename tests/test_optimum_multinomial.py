@@ -16,15 +16,24 @@ from flint import arb, arb_mat, ctx
 
 import problems
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.columns import independent_columns
+from problems.optimum.arithmetic.columns import independent_columns
+from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, row_forms, spanning_columns, vanishing
+from problems.optimum.arithmetic.rational import Rational
 from problems.optimum.models import solve_reference
-from problems.optimum.multinomial import invariant_directions, prove_multinomial
-from problems.optimum.multinomial_separability import _by_program, coordinates, split
-from problems.optimum.null_space import Forms, null_vector, positive, row_forms, spanning_columns, vanishing
-from problems.optimum.rational import Rational
-from problems.optimum.softmax import Rows, all_rows, differences, gradient, mean_loss, residual, restricted, softmax
-from problems.optimum.softmax_enclosure import _large, _small, enclose_rows, polished, smallest_eigenvalue
-from problems.optimum.softmax_newton import hessian, newton, probabilities, value
+from problems.optimum.smooth.multinomial import invariant_directions, prove_multinomial
+from problems.optimum.smooth.multinomial_separability import _by_program, coordinates, split
+from problems.optimum.smooth.softmax import (
+    Rows,
+    all_rows,
+    differences,
+    gradient,
+    mean_loss,
+    residual,
+    restricted,
+    softmax,
+)
+from problems.optimum.smooth.softmax_enclosure import _large, _small, enclose_rows, polished, smallest_eigenvalue
+from problems.optimum.smooth.softmax_newton import hessian, newton, probabilities, value
 
 KINDS = ["complete", "quasi", "overlapping"]
 
@@ -550,8 +559,8 @@ def test_the_check_calls_no_solver(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a solver was called")
 
     monkeypatch.setattr(scipy.optimize, "linprog", forbidden)
-    monkeypatch.setattr("problems.optimum.multinomial.newton", forbidden)
-    monkeypatch.setattr("problems.optimum.multinomial_separability.newton", forbidden)
+    monkeypatch.setattr("problems.optimum.smooth.multinomial.newton", forbidden)
+    monkeypatch.setattr("problems.optimum.smooth.multinomial_separability.newton", forbidden)
     for p, optimum in found:
         assert complaints(p, optimum) == []
 

@@ -14,10 +14,7 @@ from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.dual import box
-from problems.optimum.linear_program import least_distance, project
-from problems.optimum.polyhedron import _implied, checked_point, distances_below, distances_down, distances_up
-from problems.optimum.rational import (
+from problems.optimum.arithmetic.rational import (
     Rational,
     column_sums,
     independent,
@@ -28,7 +25,16 @@ from problems.optimum.rational import (
     rounded_up,
     solve,
 )
-from problems.optimum.vertex import Vertex, checked_vertex, exact_signs, optimal_vertex, residual_signs
+from problems.optimum.dual import box
+from problems.optimum.piecewise_linear.linear_program import least_distance, project
+from problems.optimum.piecewise_linear.polyhedron import (
+    _implied,
+    checked_point,
+    distances_below,
+    distances_down,
+    distances_up,
+)
+from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, exact_signs, optimal_vertex, residual_signs
 
 LOSSES = ["hinge", "least_absolute_deviation", "quantile"]
 # From subnormal to huge, with zeros; frexp and shifts have to agree on all of them.

@@ -13,11 +13,11 @@ import scipy.sparse
 from flint import arb, ctx
 
 import problems
-import problems.optimum.multinomial_repeated as repeated_rows
+import problems.optimum.smooth.multinomial_repeated as repeated_rows
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.multinomial_repeated import Repeated, entropy, exact_direction, repeated
-from problems.optimum.softmax import Rows, all_rows, mean_loss
-from problems.optimum.softmax_newton import DENSE_UNKNOWNS
+from problems.optimum.smooth.multinomial_repeated import Repeated, entropy, exact_direction, repeated
+from problems.optimum.smooth.softmax import Rows, all_rows, mean_loss
+from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS
 
 P, C = 800, 4
 assert P * C > DENSE_UNKNOWNS

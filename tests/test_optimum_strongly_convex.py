@@ -12,7 +12,7 @@ from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.rational import integers
+from problems.optimum.arithmetic.rational import integers
 from problems.problem import Optimum
 
 LOSSES = ("hinge", "least_absolute_deviation", "quantile")
@@ -96,7 +96,7 @@ def test_a_minimum_of_exactly_zero_passes_its_own_check(l2: float) -> None:
 
 def test_an_unsharp_D_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no active set is found, f can be known to rounding, and D not."""
-    monkeypatch.setattr("problems.optimum.piecewise.exact_minimiser", lambda *_: None)
+    monkeypatch.setattr("problems.optimum.piecewise_linear.piecewise.exact_minimiser", lambda *_: None)
     unsharp = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)

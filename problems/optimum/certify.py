@@ -13,7 +13,7 @@ from dadapt_convex.oracle import Vector, notice
 from problems.arrays import largest, largest_of_columns
 from problems.optimum import store
 from problems.optimum.dual import LOGISTIC
-from problems.optimum.softmax import MULTINOMIAL
+from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
 # Kinds of certificates that are proved in rational arithmetic: the same everywhere, to the last bit.
@@ -130,18 +130,18 @@ def with_room(optimum: Optimum) -> Optimum:
 
 def _prove(problem: Problem, model: LinearModel, whole: Optimum | None, radius: float) -> Optimum:
     if whole is not None:
-        from problems.optimum.ball import certify_ball
+        from problems.optimum.ball.ball import certify_ball
 
         return certify_ball(problem, model, radius, whole)
     if model.loss == LOGISTIC:
-        from problems.optimum.logistic import certify_logistic, certify_logistic_l2
+        from problems.optimum.smooth.logistic import certify_logistic, certify_logistic_l2
 
         return certify_logistic_l2(problem, model) if model.l2 > 0 else certify_logistic(problem, model)
     if model.loss == MULTINOMIAL:
-        from problems.optimum.multinomial import certify_multinomial
+        from problems.optimum.smooth.multinomial import certify_multinomial
 
         return certify_multinomial(problem, model)
-    from problems.optimum.piecewise import certify_piecewise, certify_piecewise_l2
+    from problems.optimum.piecewise_linear.piecewise import certify_piecewise, certify_piecewise_l2
 
     return certify_piecewise_l2(problem, model) if model.l2 > 0 else certify_piecewise(problem, model)
 

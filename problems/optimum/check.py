@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
-from problems.optimum.ball import inside, proved_ball, restricted, value_up
+from problems.optimum.arithmetic.extended import EPS64, TINY
+from problems.optimum.ball.ball import inside, proved_ball, restricted, value_up
 from problems.optimum.certify import EXACT, one_index_type
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import LOGISTIC, PIECEWISE_LINEAR, objective_up
-from problems.optimum.extended import EPS64, TINY
-from problems.optimum.logistic import prove_attained, prove_no_minimiser, strongly_convex_ball
-from problems.optimum.multinomial import prove_multinomial
-from problems.optimum.piecewise import dual_ball, prove_piecewise, prove_piecewise_l2
+from problems.optimum.piecewise_linear.piecewise import dual_ball, prove_piecewise, prove_piecewise_l2
 from problems.optimum.proof import Proof
-from problems.optimum.softmax import MULTINOMIAL
+from problems.optimum.smooth.logistic import prove_attained, prove_no_minimiser, strongly_convex_ball
+from problems.optimum.smooth.multinomial import prove_multinomial
+from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
 # What arrays of wrong shapes, indices out of range and missing entries lead to.

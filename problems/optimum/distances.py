@@ -8,8 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.extended import ABOVE, BELOW, EPS64, OUTWARD, Floats, distance, down, largest_difference, up
-from problems.optimum.linear_program import highs
+from problems.optimum.arithmetic.extended import (
+    ABOVE,
+    BELOW,
+    EPS64,
+    OUTWARD,
+    Floats,
+    distance,
+    down,
+    largest_difference,
+    up,
+)
+from problems.optimum.piecewise_linear.linear_program import highs
 from problems.problem import Optimum, Problem
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.extended import (
+from problems.optimum.arithmetic.extended import (
     ABOVE,
     EPS,
     OUTWARD,

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.optimum.arithmetic.extended import Floats, margins
 from problems.optimum.dual import LOGISTIC, box
-from problems.optimum.extended import Floats, margins
-from problems.optimum.smooth import slopes
-from problems.optimum.softmax import MULTINOMIAL, all_rows, differences, residual, softmax
+from problems.optimum.smooth.smooth import slopes
+from problems.optimum.smooth.softmax import MULTINOMIAL, all_rows, differences, residual, softmax
 from problems.problem import LinearModel
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dadapt_convex.oracle import say
 from problems.data.cache import cache_dir, load_npz, save_npz
-from problems.optimum.extended import Floats
+from problems.optimum.arithmetic.extended import Floats
 from problems.problem import NUMBERS, LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.

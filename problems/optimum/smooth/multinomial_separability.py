@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from problems.optimum.columns import independent_columns
-from problems.optimum.extended import EPS64, Floats
-from problems.optimum.linear_program import highs
-from problems.optimum.multinomial_repeated import direction, entropy_point, proved_direction, repeated
-from problems.optimum.null_space import Forms, null_vector, positive, spanning_columns
-from problems.optimum.softmax import Indices, Mask, Rows, differences, pairs, restricted
-from problems.optimum.softmax_newton import DENSE_UNKNOWNS, Newton, growth, newton, separates
+from problems.optimum.arithmetic.columns import independent_columns
+from problems.optimum.arithmetic.extended import EPS64, Floats
+from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, spanning_columns
+from problems.optimum.piecewise_linear.linear_program import highs
+from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
+from problems.optimum.smooth.softmax import Indices, Mask, Rows, differences, pairs, restricted
+from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, Newton, growth, newton, separates
 
 # Newton's method is resumed so often where it stopped before S was clear.
 RESUMES = 12

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.columns import independent_columns
-from problems.optimum.distances import distance_modulo, in_ball
-from problems.optimum.extended import (
+from problems.optimum.arithmetic.columns import independent_columns
+from problems.optimum.arithmetic.extended import (
     ABOVE,
     BELOW,
     EPS,
@@ -34,16 +33,17 @@ from problems.optimum.extended import (
     norm_up,
     up,
 )
-from problems.optimum.multinomial_repeated import entropy, repeated
-from problems.optimum.multinomial_separability import (
+from problems.optimum.distances import distance_modulo, in_ball
+from problems.optimum.proof import Proof
+from problems.optimum.smooth.multinomial_repeated import entropy, repeated
+from problems.optimum.smooth.multinomial_separability import (
     Split,
     coordinates,
     proved_separation,
     split,
     strictly_separates,
 )
-from problems.optimum.proof import Proof
-from problems.optimum.softmax import (
+from problems.optimum.smooth.softmax import (
     Indices,
     Mask,
     Rows,
@@ -57,8 +57,8 @@ from problems.optimum.softmax import (
     restricted,
     softmax,
 )
-from problems.optimum.softmax_enclosure import data_matrix, enclose_rows, polished
-from problems.optimum.softmax_newton import DENSE_UNKNOWNS, MAX_NEWTON, growth, newton
+from problems.optimum.smooth.softmax_enclosure import data_matrix, enclose_rows, polished
+from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, MAX_NEWTON, growth, newton
 from problems.problem import LinearModel, Optimum, Problem
 
 # Margins this large leave a pair's part of its row's loss below 3e-16.

@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.dual import LOGISTIC, Minorant, objective_up
-from problems.optimum.extended import (
+from problems.optimum.arithmetic.extended import (
     ABOVE,
     BELOW,
     EPS,
@@ -40,8 +39,9 @@ from problems.optimum.extended import (
     norm_up,
     up,
 )
+from problems.optimum.dual import LOGISTIC, Minorant, objective_up
 from problems.optimum.proof import Proof
-from problems.optimum.softmax import MULTINOMIAL
+from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
 # An interval so narrow, relative to max(1, f), needs no better.
@@ -55,7 +55,7 @@ def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrai
         candidates.append(within(problem, model, unconstrained, radius))
         if _narrow(candidates[0]):
             return candidates[0]
-    from problems.optimum.ball_points import piecewise_pairs, smooth_point
+    from problems.optimum.ball.ball_points import piecewise_pairs, smooth_point
 
     x0 = problem.x0
     if model.loss in SMOOTH:
@@ -148,14 +148,14 @@ def _tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
 
 def _logistic_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
     """The dual point of the slopes at x, rounded: its minorant is the tangent up to the square of the rounding."""
-    from problems.optimum.smooth import slopes
+    from problems.optimum.smooth.smooth import slopes
 
     return _from_dual(model, slopes(model.b, margins(model.A, x))[0].value.astype(np.float64), x0)
 
 
 def _multinomial_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
     """The tangent itself, with the errors of value and gradient."""
-    from problems.optimum.softmax import all_rows, differences, gradient, mean_loss, residual, softmax
+    from problems.optimum.smooth.softmax import all_rows, differences, gradient, mean_loss, residual, softmax
 
     rows = all_rows(model)
     W = np.asarray(x).reshape(-1, rows.C)
@@ -176,7 +176,7 @@ def value_up(model: LinearModel, x: Floats) -> float:
     """f(x) rounded up, for every linear model."""
     if model.loss != MULTINOMIAL:
         return objective_up(model, x)
-    from problems.optimum import multinomial
+    from problems.optimum.smooth import multinomial
 
     return multinomial.value_up(model, x)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.extended import Floats, Long
+from problems.optimum.arithmetic.extended import Floats, Long
 
 PRIME = 2**61 - 1
 LONG_RANGE = int(np.finfo(np.longdouble).maxexp) - 400  # binary exponents that leave room for products

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.descent import shortest
+from problems.optimum.arithmetic.extended import ABOVE, Floats, Long, up
+from problems.optimum.arithmetic.rational import Indices, Rational, integers, products, rounded_up
 from problems.optimum.dual import box
-from problems.optimum.extended import ABOVE, Floats, Long, up
-from problems.optimum.rational import Indices, Rational, integers, products, rounded_up
-from problems.optimum.vertex import Mask, blocks, dual_sums, exact_residuals, residual_signs
+from problems.optimum.piecewise_linear.descent import shortest
+from problems.optimum.piecewise_linear.vertex import Mask, blocks, dual_sums, exact_residuals, residual_signs
 from problems.problem import LinearModel
 
 # Corrections with exact residuals; each gains some 40 bits.

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.active_set import checked_minimiser, exact_minimiser
-from problems.optimum.coordinate_descent import descent_pair
-from problems.optimum.descent import MANY as MANY_AT_KINKS
-from problems.optimum.descent import QR_ENTRIES, Floating, State, descend, perturbed, settled
-from problems.optimum.descent import independent as span
+from problems.optimum.arithmetic.extended import ABOVE, Floats, down, rounded_margins, up
+from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers, rounded_down, rounded_up
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import Minorant, box, dual_value, objective, objective_up, snapped
-from problems.optimum.exact_gap import Gap, checked_gap, gap_certificate
-from problems.optimum.extended import ABOVE, Floats, down, rounded_margins, up
-from problems.optimum.linear_program import Pair, independent_rows, interior_pair, vertex_pair
-from problems.optimum.polyhedron import (
+from problems.optimum.piecewise_linear.active_set import checked_minimiser, exact_minimiser
+from problems.optimum.piecewise_linear.coordinate_descent import descent_pair
+from problems.optimum.piecewise_linear.descent import MANY as MANY_AT_KINKS
+from problems.optimum.piecewise_linear.descent import QR_ENTRIES, Floating, State, descend, perturbed, settled
+from problems.optimum.piecewise_linear.descent import independent as span
+from problems.optimum.piecewise_linear.exact_gap import Gap, checked_gap, gap_certificate
+from problems.optimum.piecewise_linear.linear_program import Pair, independent_rows, interior_pair, vertex_pair
+from problems.optimum.piecewise_linear.polyhedron import (
     NORMS,
     Nearest,
     checked_point,
@@ -30,9 +31,8 @@ from problems.optimum.polyhedron import (
     nearest,
     polished,
 )
+from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, dense, optimal_vertex
 from problems.optimum.proof import NOTHING, Proof
-from problems.optimum.rational import Indices, Rational, independent, integers, rounded_down, rounded_up
-from problems.optimum.vertex import Vertex, checked_vertex, dense, optimal_vertex
 from problems.problem import LinearModel, Optimum, Problem
 
 # Beyond so many entries no linear program is attempted: solvers take hours, and gigabytes.

@@ -29,11 +29,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.optimum.arithmetic.extended import EPS, EPS64, Floats, Long, rounded_margins, row_norms
+from problems.optimum.arithmetic.rational import Indices
 from problems.optimum.dual import box
-from problems.optimum.extended import EPS, EPS64, Floats, Long, rounded_margins, row_norms
-from problems.optimum.linear_program import scaled_rows
-from problems.optimum.rational import Indices
-from problems.optimum.vertex import Mask, Signs, dense
+from problems.optimum.piecewise_linear.linear_program import scaled_rows
+from problems.optimum.piecewise_linear.vertex import Mask, Signs, dense
 from problems.problem import LinearModel
 
 # So many steps of length 0 in a row are one too many.

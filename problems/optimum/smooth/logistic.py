@@ -8,17 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.columns import DENSE, Columns, independent_columns
+from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
+from problems.optimum.arithmetic.extended import (
+    ABOVE,
+    OUTWARD,
+    Floats,
+    distance,
+    down,
+    least_squares,
+    margins,
+    norm_up,
+    total,
+    up,
+)
+from problems.optimum.arithmetic.metric import LARGEST
+from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
 from problems.optimum.distances import distance_modulo, in_ball
 from problems.optimum.dual import LOGISTIC, Minorant, dual_value, losses, objective, objective_up
-from problems.optimum.exact_slopes import dual_point, feasible
-from problems.optimum.extended import ABOVE, OUTWARD, Floats, distance, down, least_squares, margins, norm_up, total, up
-from problems.optimum.metric import LARGEST
-from problems.optimum.null_space import row_forms, spanning_columns
-from problems.optimum.opposed import first_rows, opposed_rows, orthogonal_part
 from problems.optimum.proof import NOTHING, Proof
-from problems.optimum.separability import Mask, Separation, proved_separation, separation
-from problems.optimum.smooth import (
+from problems.optimum.smooth.exact_slopes import dual_point, feasible
+from problems.optimum.smooth.opposed import first_rows, opposed_rows, orthogonal_part
+from problems.optimum.smooth.separability import Mask, Separation, proved_separation, separation
+from problems.optimum.smooth.smooth import (
     MAX_NEWTON,
     Enclosure,
     Newton,
@@ -29,7 +40,7 @@ from problems.optimum.smooth import (
     refined,
     slopes,
 )
-from problems.optimum.tempered import polished, small, tempered_newton
+from problems.optimum.smooth.tempered import polished, small, tempered_newton
 from problems.problem import LinearModel, Optimum, Problem
 
 # Margins this large leave a row's loss below 3e-20, nothing in float64 beside any other.

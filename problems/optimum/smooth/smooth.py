@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.columns import DENSE
-from problems.optimum.extended import (
+from problems.optimum.arithmetic.columns import DENSE
+from problems.optimum.arithmetic.extended import (
     EPS,
     OUTWARD,
     TINY,
@@ -38,7 +38,7 @@ from problems.optimum.extended import (
     norm_up,
     transformed,
 )
-from problems.optimum.metric import Metric, metric, weighted_gram
+from problems.optimum.arithmetic.metric import Metric, metric, weighted_gram
 
 MAX_NEWTON = 300
 # f is known to 1e-16: a predicted decrease (half the squared Newton decrement) below this changes nothing.

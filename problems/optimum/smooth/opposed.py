@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.extended import Floats
+from problems.optimum.arithmetic.extended import Floats
 
 # Entries of a dense basis for the span of some rows.
 LARGEST = 5e7

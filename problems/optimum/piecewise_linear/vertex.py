@@ -28,9 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.dual import PIECEWISE_LINEAR, box
-from problems.optimum.extended import Bounded, Floats, rounded_margins
-from problems.optimum.rational import (
+from problems.optimum.arithmetic.extended import Bounded, Floats, rounded_margins
+from problems.optimum.arithmetic.rational import (
     Indices,
     Integers,
     Rational,
@@ -40,6 +39,7 @@ from problems.optimum.rational import (
     products,
     solve,
 )
+from problems.optimum.dual import PIECEWISE_LINEAR, box
 from problems.problem import LinearModel
 
 # Pivots that roundings of a solver may leave to do; each costs as much as a test.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.dual import box
-from problems.optimum.extended import Floats
 from problems.problem import LinearModel
 
 Pair = tuple[Floats, Floats]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.extended import Floats, margins, row_norms, transformed
-from problems.optimum.metric import CAREFUL, by_qr, metric, product
-from problems.optimum.smooth import combined, sigmoid, slopes
+from problems.optimum.arithmetic.extended import Floats, margins, row_norms, transformed
+from problems.optimum.arithmetic.metric import CAREFUL, by_qr, metric, product
+from problems.optimum.smooth.smooth import combined, sigmoid, slopes
 
 GROWTH = 8.0  # of tau; a few Newton steps then suffice each time
 STAGE, LAST = (30, 1e-6), (60, 1e-28)  # steps, and the decrement relative to f at which they stop

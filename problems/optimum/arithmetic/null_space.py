@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.extended import EPS, OUTWARD, Floats, margins
-from problems.optimum.rational import Rational, independent, integers
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, margins
+from problems.optimum.arithmetic.rational import Rational, independent, integers
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]

@@ -20,11 +20,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from problems.optimum.descent import State, Stationary, descend
+from problems.optimum.arithmetic.extended import TINY
+from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers, products, solve
 from problems.optimum.dual import PIECEWISE_LINEAR, box
-from problems.optimum.extended import TINY
-from problems.optimum.rational import Indices, Rational, independent, integers, products, solve
-from problems.optimum.vertex import Mask, dense, dual_sums, residual_signs
+from problems.optimum.piecewise_linear.descent import State, Stationary, descend
+from problems.optimum.piecewise_linear.vertex import Mask, dense, dual_sums, residual_signs
 from problems.problem import LinearModel
 
 # Beyond so many rows the exact system takes minutes.

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum import softmax_newton
-from problems.optimum.columns import DENSE
+from problems.optimum.arithmetic.columns import DENSE
+from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
+from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import LOGISTIC, box, slack, snapped
-from problems.optimum.extended import Floats, combination, distance, least_squares, margins
-from problems.optimum.linear_program import Pair
-from problems.optimum.metric import weighted_gram
-from problems.optimum.piecewise import LARGEST
-from problems.optimum.softmax import MULTINOMIAL, all_rows
+from problems.optimum.piecewise_linear.linear_program import Pair
+from problems.optimum.piecewise_linear.piecewise import LARGEST
+from problems.optimum.smooth import softmax_newton
+from problems.optimum.smooth.softmax import MULTINOMIAL, all_rows
 from problems.problem import LinearModel
 
 MAX_NEWTON = 300

@@ -11,9 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, Long, down, total
+from problems.optimum.arithmetic.rational import (
+    Indices,
+    Integers,
+    Rational,
+    independent,
+    integers,
+    long_of,
+    products,
+    solve,
+)
 from problems.optimum.dual import conjugates
-from problems.optimum.extended import EPS, OUTWARD, Bounded, Floats, Long, down, total
-from problems.optimum.rational import Indices, Integers, Rational, independent, integers, long_of, products, solve
 from problems.problem import LinearModel
 
 # Entries of A, and rank, up to which rational arithmetic takes about a second.

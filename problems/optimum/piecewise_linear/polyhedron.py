@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.extended import (
+from problems.optimum.arithmetic.extended import (
     ABOVE,
     EPS,
     Bounded,
@@ -34,9 +34,9 @@ from problems.optimum.extended import (
     total,
     up,
 )
-from problems.optimum.linear_program import highs, least_distance, project, scaled_rows
-from problems.optimum.rational import Indices, Rational, independent, integers
-from problems.optimum.vertex import Mask, Signs, Vertex, dense, is_basis, residual_signs, solved_point
+from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers
+from problems.optimum.piecewise_linear.linear_program import highs, least_distance, project, scaled_rows
+from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, is_basis, residual_signs, solved_point
 from problems.problem import LinearModel
 
 # Where no point with exact ties is found, x0 is projected on X* shrunk by this much: the inequalities then hold

@@ -18,7 +18,7 @@ import numpy as np
 
 from dadapt_convex.oracle import FASTMATH, Kernel
 from problems.optimum.dual import box
-from problems.optimum.linear_program import Pair
+from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.problem import LinearModel
 
 # Entries of data read, all passes together: some seconds.

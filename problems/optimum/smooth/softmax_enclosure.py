@@ -35,13 +35,13 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from problems.optimum.columns import DENSE
-from problems.optimum.extended import EPS64, OUTWARD, Bounded, Floats
-from problems.optimum.metric import Metric, metric
-from problems.optimum.null_space import Forms
-from problems.optimum.smooth import Enclosure, enclose_in, solve_spd
-from problems.optimum.softmax import Indices, Rows, Softmax, differences, gradient, residual, softmax
-from problems.optimum.softmax_newton import DENSE_UNKNOWNS, hessian
+from problems.optimum.arithmetic.columns import DENSE
+from problems.optimum.arithmetic.extended import EPS64, OUTWARD, Bounded, Floats
+from problems.optimum.arithmetic.metric import Metric, metric
+from problems.optimum.arithmetic.null_space import Forms
+from problems.optimum.smooth.smooth import Enclosure, enclose_in, solve_spd
+from problems.optimum.smooth.softmax import Indices, Rows, Softmax, differences, gradient, residual, softmax
+from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, hessian
 
 # Numbers in the rows of the small way: six times as many are held at once.
 SMALL = 12_000_000

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.columns import DENSE
-from problems.optimum.extended import EPS, EPS64, OUTWARD, Floats
+from problems.optimum.arithmetic.columns import DENSE
+from problems.optimum.arithmetic.extended import EPS, EPS64, OUTWARD, Floats
 
 # Up to so many columns a Cholesky factor of the Gram matrix serves, where eigenvectors would take minutes; B may have
 # so many entries (0.8 GB).

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.extended import Floats
-from problems.optimum.smooth import solve_spd
-from problems.optimum.softmax import Indices, Mask, Rows
+from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.smooth.smooth import solve_spd
+from problems.optimum.smooth.softmax import Indices, Mask, Rows
 
 MAX_NEWTON = 300
 # Up to so many unknowns the Hessian is formed; it takes 8 bytes times their square.

@@ -17,10 +17,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.extended import BELOW, EPS, EPS64, OUTWARD, Floats, Long, down, rounded_margins, row_norms, total
-from problems.optimum.opposed import distinct, equal_rows, orthogonal_part
-from problems.optimum.rational import independent, integers, long_of
-from problems.optimum.softmax import Indices, Mask, Rows
+from problems.optimum.arithmetic.extended import (
+    BELOW,
+    EPS,
+    EPS64,
+    OUTWARD,
+    Floats,
+    Long,
+    down,
+    rounded_margins,
+    row_norms,
+    total,
+)
+from problems.optimum.arithmetic.rational import independent, integers, long_of
+from problems.optimum.smooth.opposed import distinct, equal_rows, orthogonal_part
+from problems.optimum.smooth.softmax import Indices, Mask, Rows
 
 # V keeps so many bits of its entries, beside the largest.
 BITS = 40

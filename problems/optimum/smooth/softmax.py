@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.extended import ABOVE, EPS, OUTWARD, Bounded, Floats, combination, norm_up, total
+from problems.optimum.arithmetic.extended import ABOVE, EPS, OUTWARD, Bounded, Floats, combination, norm_up, total
 from problems.problem import LinearModel
 
 MULTINOMIAL = "multinomial_logistic"

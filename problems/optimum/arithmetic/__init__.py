@@ -1,0 +1,1 @@
+"""Extended precision, rational numbers and matrices: what every proof is computed with."""

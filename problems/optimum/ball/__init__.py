@@ -1,0 +1,1 @@
+"""Certificates of minima over a ball around x0."""

@@ -1,0 +1,1 @@
+"""Certificates of piecewise-linear losses: exact vertices, exact minimisers, duality gaps."""

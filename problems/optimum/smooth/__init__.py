@@ -1,0 +1,1 @@
+"""Certificates of smooth losses: logistic and multinomial logistic."""
