@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import inspect
 import itertools
 import math
 import numbers
 import types
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -143,3 +145,9 @@ def check_interval(optimum: Any) -> None:
     x = getattr(optimum, "x", None)
     if not (isinstance(x, np.ndarray) and x.dtype.kind in "iuf" and np.isfinite(x).all()):
         raise ValueError(f"x of the optimum must be an array of finite numbers, got {shown(x)}.")
+
+
+def nearest(name: Any, names: Iterable[str]) -> str:
+    """'did you mean ...? There are' for an error message, or '' where nothing is near."""
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if isinstance(name, str) else []
+    return f"did you mean {' or '.join(close)}? There are" if close else ""

@@ -7,12 +7,11 @@ averages, the best iterate, the trace. See methods/dadapt_dual_averaging.py for 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import keyword
 import math
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -25,6 +24,7 @@ from dadapt_convex.checks import (
     check_callable,
     check_distinct,
     check_name,
+    nearest,
     shown,
 )
 from dadapt_convex.oracle import Kernel, Vector
@@ -500,9 +500,3 @@ def get_method(name: str | Method) -> Method:
         raise ValueError(f"unknown method {shown(name)}; {hint or 'there are'} {', '.join(methods())}.")
     module = importlib.import_module(f"dadapt_convex.methods.{name}")
     return module.METHOD
-
-
-def nearest(name: Any, names: Iterable[str]) -> str:
-    """'did you mean ...? there are' for an error message, or '' where nothing is near."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if isinstance(name, str) else []
-    return f"did you mean {' or '.join(close)}? There are" if close else ""

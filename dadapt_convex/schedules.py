@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.checks import Fault, as_float, shown
+from dadapt_convex.checks import Fault, as_float, nearest, shown
 from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
 from dadapt_convex.transitions import place
@@ -299,8 +299,6 @@ def as_schedule(value: Any) -> Schedule:
 def _parsed(text: str) -> Schedule:
     match = TEXT.fullmatch(text)
     if match is None or match["name"] not in KINDS:
-        from dadapt_convex.method import nearest
-
         hint = nearest(text.partition("(")[0].strip(), KINDS) or "there are"
         raise ValueError(f"unknown schedule {shown(text)}; {hint} {', '.join(KINDS)}.")
     name, kind = match["name"], KINDS[match["name"]]

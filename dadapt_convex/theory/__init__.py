@@ -13,9 +13,9 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dadapt_convex.checks import check_distinct, shown
+from dadapt_convex.checks import check_distinct, nearest, shown
 from dadapt_convex.identity import refuse_other_optimum
-from dadapt_convex.method import Method, nearest
+from dadapt_convex.method import Method
 from dadapt_convex.run import OptimumInterval, Run
 from dadapt_convex.theory.rounded import Rounded, plain
 from dadapt_convex.theory.theorem import (

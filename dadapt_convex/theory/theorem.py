@@ -44,8 +44,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dadapt_convex import run as statuses
-from dadapt_convex.checks import as_float, as_int, as_tuple, check_callable, check_name, shown
-from dadapt_convex.method import COLUMNS, nearest
+from dadapt_convex.checks import as_float, as_int, as_tuple, check_callable, check_name, nearest, shown
+from dadapt_convex.method import COLUMNS
 from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
 from dadapt_convex.run import OptimumInterval, Run
