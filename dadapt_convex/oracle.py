@@ -133,8 +133,8 @@ class Oracle:
     kernel, value, batch: compiled functions of the signatures above; data: what they read; margins: the length of z;
     work: the number of rows -> how many numbers of scratch, aligned to 64 bytes, a batch of them needs.
     function: x -> (f, g) in plain Python, used when kernel is None; then margins is 0.
-    predict: x -> z, the margins alone, where that is cheaper than an evaluation; classes: what the labels are, None for
-    targets, 0 for signs, or the number of classes: margins then say what is predicted.
+    classes: what the labels are, None for targets, 0 for signs, or the number of classes: margins then say what is
+    predicted.
     """
 
     kernel: Kernel | None = None
@@ -144,7 +144,6 @@ class Oracle:
     data: Data | None = None
     margins: int = 0
     function: FunctionAndSubgradient | None = None
-    predict: Callable[[Vector], Vector] | None = None
     classes: int | None = None
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from dadapt_convex.oracle import (
     shown,
 )
 from problems.arrays import number, owned
-from problems.problem import Optimum, Problem
+from problems.problem import Optimum, Problem, within
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Given:
     optimum: Optimum
     x0: Vector
 
-    def __call__(self, problem: Problem) -> Optimum:
+    def __call__(self, problem: Problem, radius: float) -> Optimum:
         """The optimum; ValueError for another starting point, to which D does not belong."""
         if not np.array_equal(problem.x0, self.x0):
             raise ValueError(
                 f"the optimum of {problem.name} was given for another x0, and D is the distance from there; make the "
                 "problem again with from_callable(x0=..., optimum=...)."
             )
-        return self.optimum
+        return within(problem, self.optimum, radius)
 
 
 def from_callable(

@@ -17,7 +17,7 @@ import numpy as np
 from dadapt_convex.oracle import Kernel, Oracle, oracle, pack, shown
 from dadapt_convex.vector import dot
 from problems.arrays import at_least_1, check_size, number
-from problems.problem import Optimum, Problem
+from problems.problem import Optimum, Problem, within
 
 # Below TINY the reciprocal of a number may overflow; TINY_SHIFT, a power of two, lifts it exactly.
 TINY, TINY_SHIFT = 1e-290, 2.0**200
@@ -215,8 +215,8 @@ class ClosedForm:
     D: float = 0.0
     G: float = 1.0
 
-    def __call__(self, problem: Problem) -> Optimum:
-        """f*, D and D_inf: the number itself where float64 holds it, else the two next to it.
+    def __call__(self, problem: Problem, radius: float) -> Optimum:
+        """f*, D and D_inf: the number itself where float64 holds it, else the two next to it; see within.
 
         ||x0 + c (1, ..., 1)||^2 = ||x0||^2 + 2 c sum_i x0_i + D^2
         """
@@ -228,7 +228,7 @@ class ClosedForm:
             f_lo, f_hi = _enclosed(-c * self.G)
             D_lo, D_hi = _enclosed((sum(v * v for v in x0) + 2 * c * sum(x0) + arb(self.D) ** 2).sqrt())
             ends = [_enclosed(abs(arb(float(end)) + c)) for end in (problem.x0.min(), problem.x0.max())]
-        return Optimum(
+        optimum = Optimum(
             f_lo=f_lo,
             f_hi=f_hi,
             x=np.full(problem.p, 0.0 - self.D / math.sqrt(problem.p)),
@@ -239,6 +239,7 @@ class ClosedForm:
             certificate={"kind": "closed form"},
             D_estimate=D_hi,
         )
+        return within(problem, optimum, radius)
 
 
 def _enclosed(ball: Any) -> tuple[float, float]:

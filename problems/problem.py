@@ -26,6 +26,7 @@ from dadapt_convex.oracle import (
 from problems.arrays import at_least_1, number, owned, real
 
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")  # of an Optimum
+AT_X0 = "x0 is a minimiser"  # a note
 HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
 
 
@@ -172,8 +173,8 @@ class Problem:
         Rows of data, or pieces of a max function.
     model : LinearModel or None
         The data, for linear models.
-    find_optimum : callable (Problem) -> Optimum
-        Closed form, or the certified solver.
+    find_optimum : callable (Problem, radius) -> Optimum
+        Closed form, or the certified solver; radius as in optimum().
     bound_batches : callable (Problem, int) -> (float, float), optional
         See batch_bounds.
     facts : mapping
@@ -189,7 +190,7 @@ class Problem:
     G_note: str = ""
     G_exact: bool = False
     model: LinearModel | None = None
-    find_optimum: Callable[[Problem], Optimum] | None = None
+    find_optimum: Callable[[Problem, float], Optimum] | None = None
     bound_batches: Callable[[Problem, int], tuple[float, float]] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -275,44 +276,38 @@ class Problem:
         radius = number("radius", radius)
         if not radius > 0:
             raise ValueError(f"radius must be positive, got {radius!r}; it is that of a ball around x0.")
-        if radius == math.inf:
-            return self._optimum
-        if radius not in self._balls:
-            self._balls[radius] = self._stamped(self._optimum_in_ball(radius))
-        return self._balls[radius]
+        if radius not in self._optima:
+            self._optima[radius] = self._found(radius)
+        return self._optima[radius]
 
     @functools.cached_property
-    def _balls(self) -> dict[float, Optimum]:
+    def _optima(self) -> dict[float, Optimum]:
         return {}
 
-    def _optimum_in_ball(self, radius: float) -> Optimum:
-        if self.model is not None:
-            from problems.optimum import certified_optimum
-
-            return certified_optimum(self, radius=radius)
-        if not self._optimum.D_hi <= radius:
-            raise ValueError(
-                f"{self.name} is no linear model: its optimum over a ball is known where the ball holds a minimiser, "
-                f"radius >= {float(self._optimum.D_hi)!r}, got {radius!r}."
-            )
-        return replace(self._optimum, radius=radius)
-
-    @functools.cached_property
-    def _optimum(self) -> Optimum:
+    def _found(self, radius: float) -> Optimum:
         if self.find_optimum is None:
             raise ValueError(
                 f"{self.name} has no certified optimum; give from_callable(optimum=...) an Optimum, or pass "
                 f"D=..., f_star=... to the method."
             )
         begun = time.perf_counter()
-        optimum = self._stamped(self.find_optimum(self))
-        if optimum.D_hi == 0:
-            optimum = replace(optimum, notes=(*optimum.notes, "x0 is a minimiser"))
+        optimum = replace(self.find_optimum(self, radius), problem=self.name, identity=self.identity)
+        if optimum.D_hi == 0 and AT_X0 not in optimum.notes:
+            optimum = replace(optimum, notes=(*optimum.notes, AT_X0))
         return optimum if optimum.seconds else replace(optimum, seconds=time.perf_counter() - begun)
-
-    def _stamped(self, optimum: Optimum) -> Optimum:
-        return replace(optimum, problem=self.name, identity=self.identity)
 
     def renamed(self, name: str, **facts: Any) -> Problem:
         """The same problem under another name, with more facts recorded."""
         return replace(self, name=name, facts={**self.facts, **facts})
+
+
+def within(problem: Problem, optimum: Optimum, radius: float) -> Optimum:
+    """The optimum over the ball ||x - x0|| <= radius, which holds a minimiser; ValueError where it may hold none."""
+    if radius == math.inf:
+        return optimum
+    if not optimum.D_hi <= radius:
+        raise ValueError(
+            f"{problem.name} is no linear model: its optimum over a ball is known where the ball holds a minimiser, "
+            f"radius >= {float(optimum.D_hi)!r}, got {radius!r}."
+        )
+    return replace(optimum, radius=radius)

@@ -415,10 +415,10 @@ def test_without_an_optimum_the_cells_of_that_problem_fail_and_the_others_run(
 ) -> None:
     import problems
 
-    def broken(problem: problems.Problem) -> problems.Optimum:
+    def broken(problem: problems.Problem, radius: float) -> problems.Optimum:
         raise RuntimeError("no certificate")
 
-    monkeypatch.setattr("problems.optimum.certified_optimum", broken)
+    monkeypatch.setattr("problems.optimum.certify.certified_optimum", broken)
     assert run(*SMALL, "--out", tmp_path / "o") == 1
     assert "failed: polyak on hinge:iris: no certified optimum: RuntimeError: no certificate" in capsys.readouterr().out
     assert set(pd.read_parquet(tmp_path / "o" / "runs.parquet")["problem"]) == {"hard:abs"}

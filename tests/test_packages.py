@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import functools
+import graphlib
 import importlib
 import inspect
 import re
@@ -91,6 +92,40 @@ def test_imports_follow_the_arrows(path):
 )
 def test_an_import_against_an_arrow_is_noticed(package, source):
     assert wrong_arrows(source, package)
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Modules that import each other in a circle, the first one again at the end; imports inside functions count."""
+    arrows = {}
+    for module, source in sources.items():
+        names = imported(source, module)
+        # the longest name that is a file: the rest is an attribute
+        files = {name if name in sources else name.rpartition(".")[0] for name in names}
+        arrows[module] = files & sources.keys()
+    try:
+        graphlib.TopologicalSorter(arrows).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def module_name(path: Path) -> str:
+    return relative(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circle({module_name(path): path.read_text("utf-8") for path in SOURCES}) == []
+
+
+@pytest.mark.parametrize(
+    "back", ["from p.a import x", "import p.a as a", "def f():\n    from p import a", "from p import c"]
+)
+def test_a_circle_of_files_is_noticed(back):
+    sources = {"p": "", "p.a": "from p.b import y", "p.b": back, "p.c": "from p import a, d"}
+    found = circle(sources)
+    assert found[0] == found[-1]
+    assert {"p.a", "p.b"} <= set(found)
+    assert circle({**sources, "p.b": "from p import x\nimport p"}) == []
 
 
 @pytest.mark.parametrize(

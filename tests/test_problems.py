@@ -445,7 +445,7 @@ def test_the_optimum_is_looked_for_once():
     calls = itertools.count(1)
     known = problems.Optimum(f_lo=0.0, f_hi=0.0, x=np.zeros(1), D_lo=1.0, D_hi=1.0)
 
-    def find(problem):
+    def find(problem, radius):
         assert next(calls) == 1
         return known
 

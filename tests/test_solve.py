@@ -677,7 +677,7 @@ def test_D_is_the_upper_end_and_f_star_the_lower_end_of_what_is_known():
 
 
 def test_the_optimum_is_asked_for_only_where_it_is_needed():
-    def refuse(problem):
+    def refuse(problem, radius):
         raise AssertionError("the optimum was computed")
 
     problem = replace(problems.norm2(), find_optimum=refuse)

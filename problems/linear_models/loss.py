@@ -14,7 +14,7 @@ import numpy as np
 from dadapt_convex.oracle import Kernel, Oracle, Vector, pack, shown
 from problems.arrays import check_size, freeze_csr, largest, number, owned, real, real_csr
 from problems.data.dataset import Task, binary_labels
-from problems.problem import LinearModel, Problem
+from problems.problem import LinearModel, Optimum, Problem
 
 # Up to this many unknowns (or rows) the spectral norm comes from the Gram matrix; beyond, row norms alone.
 GRAM_SIZE = 2000
@@ -121,7 +121,6 @@ def linear_problem(
         margins=m * (classes or 1),
         batch=loss.batch,
         work=Work(loss.work, p, classes),
-        predict=Margins(matrix, classes),
         classes=None if loss.task == "regression" else classes,
     )
     model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept, classes=classes)
@@ -166,18 +165,6 @@ class BatchBounds:
 
 
 @dataclass(frozen=True)
-class Margins:
-    """x -> A x, or (A W).ravel() for C classes."""
-
-    A: Any
-    classes: int
-
-    def __call__(self, x: Vector) -> Vector:
-        """Row by row."""
-        return np.ascontiguousarray(self.A @ x.reshape(-1, self.classes or 1)).ravel()
-
-
-@dataclass(frozen=True)
 class Work:
     """How many numbers of scratch a batch of so many rows needs."""
 
@@ -190,10 +177,10 @@ class Work:
         return self.size(rows, self.p, self.classes)
 
 
-def _certified(problem: Problem) -> Any:
-    from problems.optimum import certified_optimum
+def _certified(problem: Problem, radius: float) -> Optimum:
+    from problems.optimum.certify import certified_optimum
 
-    return certified_optimum(problem)
+    return certified_optimum(problem, radius=radius)
 
 
 def _with_bounds(problem: Problem, slope: float, slope_inf: float) -> Problem:

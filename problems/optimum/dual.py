@@ -30,7 +30,6 @@ from problems.optimum.arithmetic.extended import (
     down,
     inner,
     margins,
-    norm_up,
     total,
     up,
 )
@@ -149,18 +148,3 @@ class Minorant:
         """A lower bound on <v, x> + c, tight to rounding."""
         product = inner(self.v, x)
         return down(product.value + self.c.value - (product.error + self.c.error) * OUTWARD)
-
-    def distance_below(self, x0: Any, f_hi: float, ord: int = 2) -> float:
-        """A lower bound on the distance from x0 to {f <= f_hi}, which holds X*.
-
-        <v, x> + c <= f(x) <= f_hi there, so <v, x0 - x> >= <v, x0> + c - f_hi, and |<v, d>| is at most
-        ||v||_2 ||d||_2 and at most ||v||_1 ||d||_inf. ord: 2 or 1, the norm of v.
-        """
-        rise = np.longdouble(self.below(x0)) - np.longdouble(f_hi)
-        if ord == 2:
-            slope = norm_up(self.v)
-        else:
-            slope = float(np.sum(np.abs(self.v.value).astype(np.float64) + self.v.error)) * OUTWARD
-        if rise <= 0 or slope == 0:
-            return 0.0
-        return down(rise / np.longdouble(slope))
