@@ -280,6 +280,8 @@ def no_init(vectors: Vector, scalars: Vector, hyper: Vector) -> None:
     """All state starts at zero."""
 
 
+# Norms of the distance from x0 to the minimisers.
+NORMS = ("euclidean", "maximum")
 # What the driver records for every method; see dadapt_convex.run.
 COLUMNS = frozenset(
     ("k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum")
@@ -318,6 +320,12 @@ class Method(Portable):
     averages : bool
         Whether the output is the weighted average; where not, it is the last iterate, and the weights serve the sums
         of the basic inequalities alone (f_mean, sum_w2_g2, ...).
+    title : str
+        The name in figures and tables; left out, the published name with blanks for underscores.
+    distance_norm : "euclidean" or "maximum"
+        The norm of the distance D that the method's theory speaks of, and that d estimates.
+    d_limit : float or None
+        What a theorem says of d at the end of a long run: at least this share of D.
     """
 
     name: str
@@ -331,6 +339,9 @@ class Method(Portable):
     claims: tuple[Any, ...] = ()
     select: str | None = None
     averages: bool = True
+    title: str = ""
+    distance_norm: str = "euclidean"
+    d_limit: float | None = None
     parameters: Mapping[str, Hyper] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -340,12 +351,27 @@ class Method(Portable):
         check_callable(f"{self.name}: init", self.init, "(vectors, scalars, hyper) -> None")
         if not isinstance(self.averages, bool):
             raise ValueError(f"{self.name}: averages must be True or False, got {shown(self.averages)}.")
+        self._check_presentation()
         self._check_hyper()
         self._check_state()
         object.__setattr__(self, "claims", as_tuple(f"{self.name}: claims", self.claims, "theorems or their names"))
         for claim in self.claims:
             if not isinstance(claim, str | Portable):
                 raise ValueError(f"{self.name}: a claim is a Theorem or the name of one, got {shown(claim)}.")
+
+    def _check_presentation(self) -> None:
+        """What figures and tables ask."""
+        if self.title == "":
+            object.__setattr__(self, "title", self.name.replace("_", " "))
+        check_name(f"{self.name}: title", self.title)
+        if self.distance_norm not in NORMS:
+            raise ValueError(
+                f"{self.name}: distance_norm must be one of {', '.join(NORMS)}, got {shown(self.distance_norm)}."
+            )
+        if self.d_limit is not None and not 0 < (as_float(self.d_limit) or 0) <= 1:
+            raise ValueError(
+                f"{self.name}: d_limit must be a share of D, above 0 and at most 1, got {shown(self.d_limit)}."
+            )
 
     def _check_hyper(self) -> None:
         """Distinct hyper-parameters, each in use for values of those before it."""

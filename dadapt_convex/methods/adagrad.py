@@ -50,6 +50,8 @@ def adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: A
 
 METHOD = Method(
     name="adagrad",
+    title="AdaGrad",
+    distance_norm="maximum",
     reference="Duchi, Hazan & Singer, JMLR 12, 2011",
     summary="AdaGrad with a rate for each coordinate, scaled by hand",
     hyper=(RATE, replace(EPS, default=1e-10), WEIGHT_DECAY, SCHEDULE),

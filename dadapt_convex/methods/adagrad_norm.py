@@ -41,6 +41,7 @@ def adagrad_norm(
 
 METHOD = Method(
     name="adagrad_norm",
+    title="AdaGrad-Norm",
     reference="Streeter & McMahan 2010; Ward, Wu & Bottou, ICML 2019",
     summary="the subgradient method with the step eta / sqrt(sum ||g||^2), eta = D by default",
     hyper=(ETA, SCHEDULE),

@@ -49,6 +49,7 @@ def adagrad_norm_dual_averaging(
 
 METHOD = Method(
     name="adagrad_norm_dual_averaging",
+    title="AdaGrad-Norm dual averaging",
     reference="Streeter & McMahan, arXiv:1002.4862, 2010, in dual averaging form",
     summary="dual averaging with the step D / sqrt(sum ||g||^2), given D",
     hyper=(D, SCHEDULE),

@@ -54,6 +54,7 @@ def adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any,
 
 METHOD = Method(
     name="adam",
+    title="Adam",
     reference="Kingma & Ba, ICLR 2015, Algorithm 1; AdamW: Loshchilov & Hutter, ICLR 2019",
     summary="Adam, at a rate tuned by hand",
     hyper=(RATE, BETAS, EPS, WEIGHT_DECAY, DECOUPLE, SCHEDULE),

@@ -98,6 +98,8 @@ def dadapt_adagrad(
 
 METHOD = Method(
     name="dadapt_adagrad",
+    title="D-Adapt AdaGrad",
+    distance_norm="maximum",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 3",
     summary="AdaGrad with D-Adaptation, a rate for each coordinate: learning-rate-free, given G_inf",
     hyper=(D0, LR, MOMENTUM, WEIGHT_DECAY, GROWTH_RATE, CONVENTION, G_INF, EPS, SCHEDULE),

@@ -102,6 +102,8 @@ def dadapt_adam(
 
 METHOD = Method(
     name="dadapt_adam",
+    title="D-Adapt Adam",
+    distance_norm="maximum",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 5",
     summary="Adam with D-Adaptation: no learning rate",
     hyper=(D0, LR, BETAS, EPS, WEIGHT_DECAY, DECOUPLE, GROWTH_RATE, BIAS_CORRECTION, CONVENTION, SCHEDULE),

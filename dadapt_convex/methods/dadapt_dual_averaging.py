@@ -76,6 +76,8 @@ def dadapt_dual_averaging(
 
 METHOD = Method(
     name="dadapt_dual_averaging",
+    title="D-Adapt dual averaging",
+    d_limit=1 / (1 + math.sqrt(3)),  # the theorem `limit`, where the iterates converge
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 1",
     summary="dual averaging with D-Adaptation: learning-rate-free, needs neither D nor G",
     hyper=(D0, OPTION, STEP, G, SCHEDULE),

@@ -65,6 +65,7 @@ def dadapt_gradient_descent(
 
 METHOD = Method(
     name="dadapt_gradient_descent",
+    title="D-Adapt gradient descent",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 2",
     summary="gradient descent with D-Adaptation: learning-rate-free, given G",
     hyper=(D0, G, _hyper.GROWTH_RATE, SCHEDULE),

@@ -80,6 +80,7 @@ def dadapt_sgd(
 
 METHOD = Method(
     name="dadapt_sgd",
+    title="D-Adapt SGD",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 4",
     summary="SGD with momentum and D-Adaptation: no learning rate",
     hyper=(D0, LR, MOMENTUM, WEIGHT_DECAY, GROWTH_RATE, CONVENTION, SCHEDULE),

@@ -39,6 +39,7 @@ def polyak(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: An
 
 METHOD = Method(
     name="polyak",
+    title="Polyak",
     reference="Polyak, USSR Comput. Math. Math. Phys. 9, 1969",
     summary="the subgradient method with the step (f(x) - f*) / ||g||^2, given f*",
     hyper=(F_STAR, SCHEDULE),

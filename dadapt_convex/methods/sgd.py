@@ -45,6 +45,7 @@ def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, 
 
 METHOD = Method(
     name="sgd",
+    title="SGD",
     reference="Polyak 1964, as in PyTorch",
     summary="stochastic gradient descent with momentum, at a rate tuned by hand",
     hyper=(RATE, replace(MOMENTUM, default=0.0), WEIGHT_DECAY, SCHEDULE),
