@@ -21,6 +21,10 @@ LONGEST_NAME = 200
 MANY_DIGITS = 40
 
 
+# Names that hold a misspelt one are suggested where it has so many characters; shorter ones stand in many names.
+HOLDS_FROM = 3
+
+
 class Fault(ValueError):
     """Code of the caller's own returned something else than it must: a run ends with this sentence as its message."""
 
@@ -40,6 +44,26 @@ def shown(value: Any, width: int = WIDTH) -> str:
     text = " ".join(text[: 10 * width].split())
     text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def nearest(name: Any, names: Iterable[str], most: int = 3, cutoff: float = 0.5) -> list[str]:
+    """The names that a misspelt one may stand for: those that begin with it or hold it, else those that resemble it.
+
+    Upper and lower case are not told apart. cutoff : the least resemblance, from 0 to 1, of difflib.
+    """
+    if not isinstance(name, str):
+        return []
+    folded, text = {known.lower(): known for known in names}, name.lower()
+    close = sorted((key for key in folded if text in key), key=lambda key: not key.startswith(text))
+    if len(text) < HOLDS_FROM or not close:
+        close = difflib.get_close_matches(text, folded, n=most, cutoff=cutoff)
+    return [folded[key] for key in close[:most]]
+
+
+def did_you_mean(name: Any, names: Iterable[str]) -> str:
+    """The question "did you mean a or b?" for messages; empty where no name is near."""
+    close = nearest(name, names)
+    return f"did you mean {' or '.join(close)}?" if close else ""
 
 
 def as_float(value: Any) -> float | None:
@@ -145,9 +169,3 @@ def check_interval(optimum: Any) -> None:
     x = getattr(optimum, "x", None)
     if not (isinstance(x, np.ndarray) and x.dtype.kind in "iuf" and np.isfinite(x).all()):
         raise ValueError(f"x of the optimum must be an array of finite numbers, got {shown(x)}.")
-
-
-def nearest(name: Any, names: Iterable[str]) -> str:
-    """'did you mean ...? There are' for an error message, or '' where nothing is near."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if isinstance(name, str) else []
-    return f"did you mean {' or '.join(close)}? There are" if close else ""

@@ -24,7 +24,7 @@ from dadapt_convex.checks import (
     check_callable,
     check_distinct,
     check_name,
-    nearest,
+    did_you_mean,
     shown,
 )
 from dadapt_convex.oracle import Kernel, Vector
@@ -444,9 +444,9 @@ class Method(Portable):
         """
         for name in given:
             if name not in self.parameters:
-                hint = nearest(name, self.parameters)
+                hint = did_you_mean(name, self.parameters)
                 raise ValueError(
-                    f"{self.name} has no hyper-parameter {shown(name)}; {hint or 'it has'} "
+                    f"{self.name} has no hyper-parameter {shown(name)}; {f'{hint} There are' if hint else 'it has'} "
                     f"{', '.join(self.parameters) or 'none'}."
                 )
         values: dict[str, Any] = {}
@@ -522,7 +522,9 @@ def get_method(name: str | Method) -> Method:
     if isinstance(name, str) and name in _registered:
         return _registered[name]
     if not (isinstance(name, str) and name in methods()):
-        hint = nearest(name, methods())
-        raise ValueError(f"unknown method {shown(name)}; {hint or 'there are'} {', '.join(methods())}.")
+        hint = did_you_mean(name, methods())
+        raise ValueError(
+            f"unknown method {shown(name)}; {f'{hint} There are' if hint else 'there are'} {', '.join(methods())}."
+        )
     module = importlib.import_module(f"dadapt_convex.methods.{name}")
     return module.METHOD

@@ -43,6 +43,7 @@ from dadapt_convex.checks import check_callable as check_callable
 from dadapt_convex.checks import check_function
 from dadapt_convex.checks import check_interval as check_interval
 from dadapt_convex.checks import check_name as check_name
+from dadapt_convex.checks import nearest as nearest
 from dadapt_convex.checks import shown as shown
 from dadapt_convex.identity import HALF as HALF
 from dadapt_convex.identity import code_bytes, digest, global_names, of_function

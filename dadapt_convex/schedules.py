@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.checks import Fault, as_float, nearest, shown
+from dadapt_convex.checks import Fault, as_float, did_you_mean, shown
 from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
 from dadapt_convex.transitions import place
@@ -299,8 +299,10 @@ def as_schedule(value: Any) -> Schedule:
 def _parsed(text: str) -> Schedule:
     match = TEXT.fullmatch(text)
     if match is None or match["name"] not in KINDS:
-        hint = nearest(text.partition("(")[0].strip(), KINDS) or "there are"
-        raise ValueError(f"unknown schedule {shown(text)}; {hint} {', '.join(KINDS)}.")
+        hint = did_you_mean(text.partition("(")[0].strip(), KINDS)
+        raise ValueError(
+            f"unknown schedule {shown(text)}; {f'{hint} There are' if hint else 'there are'} {', '.join(KINDS)}."
+        )
     name, kind = match["name"], KINDS[match["name"]]
     given: list[Any] = []
     named: dict[str, float] = {}

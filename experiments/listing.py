@@ -147,7 +147,7 @@ def _catalogue_rows(places: Mapping[str, str]) -> list[DataRow]:
 
 def _matching(rows: Sequence[DataRow], patterns: Sequence[str]) -> list[DataRow]:
     """Rows of sets of which a file, or a problem with one, matches any of the patterns."""
-    from problems.data.catalogue import nearest
+    from problems.data.catalogue import nearest_names
     from problems.linear_models.loss import losses
 
     names: list[list[str]] = []
@@ -159,7 +159,7 @@ def _matching(rows: Sequence[DataRow], patterns: Sequence[str]) -> list[DataRow]
     for pattern in patterns:
         found = {i for i, known in enumerate(names) if any(fnmatch.fnmatchcase(name, pattern) for name in known)}
         if not found:
-            near = nearest(pattern.strip("*?"), (name for known in names for name in known))
+            near = nearest_names(pattern.strip("*?"), (name for known in names for name in known))
             raise BadInput(f"no data set matches {pattern!r}{near}; list --problems shows them all.")
         wanted |= found
     return [row for i, row in enumerate(rows) if i in wanted or not patterns]

@@ -6,7 +6,6 @@ Nothing heavy is imported before the arguments are understood; --help imports th
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib.util
 import os
 import re
@@ -261,7 +260,9 @@ def _run(arguments: list[str]) -> int:
     _refuse_shadows()
     known = [*suites(), "list", "report", "certify"]
     if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
-        close = difflib.get_close_matches(arguments[0], known, n=3) or known
+        from dadapt_convex.checks import nearest
+
+        close = nearest(arguments[0], known) or known
         raise BadInput(f"there is no suite or command {arguments[0]!r}; the nearest: {', '.join(close)}.")
     try:
         given = build_parser().parse_args(arguments)

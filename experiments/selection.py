@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import math
 import re
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dadapt_convex.checks import nearest
 from dadapt_convex.method import Choice, Method, get_method, methods
 from experiments.suite import BadInput, Suite, with_steps
 
@@ -143,12 +143,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:
-    """A sentence for messages: the names that begin with or hold the text, or else look like it, or else a few."""
-    known, part = list(names), text.strip("*?")
-    holding = [name for name in known if part and part in name]
-    close = (
-        sorted(holding, key=lambda name: not name.startswith(part))
-        or difflib.get_close_matches(part, known, n=3, cutoff=0.3)
-        or known[:3]
-    )
+    """A sentence for messages: the nearest names, or else a few."""
+    known = list(names)
+    close = nearest(text.strip("*?"), known, cutoff=0.3) or known[:3]
     return f"the nearest {'are' if len(close) > 1 else 'is'} {', '.join(close)}."

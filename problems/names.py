@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from typing import Any
 
-from dadapt_convex.oracle import shown
+from dadapt_convex.oracle import nearest, shown
 from problems.hard_instances import HARD
 from problems.linear_models.loss import Loss, linear_problem, losses
 from problems.problem import Problem
@@ -185,12 +184,12 @@ def _did_you_mean(name: str, data_dir: Any) -> str:
     close = _with_data(data_name, data_dir)
     if close and colon:
         words = {full.partition(":")[0]: full for full in close}
-        near = difflib.get_close_matches(loss.partition("[")[0].lower(), words, n=1, cutoff=0.5)
+        near = nearest(loss.partition("[")[0], words, most=1)
         close = [words[word] for word in near] or close
     if not close:
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        close = nearest(name, known)
     if not (close or colon):
-        close = [n for near in difflib.get_close_matches(name, of_data, n=1) for n in _with_data(near, data_dir)]
+        close = [n for near in nearest(name, sorted(of_data), most=1, cutoff=0.6) for n in _with_data(near, data_dir)]
     return f" Did you mean {' or '.join(filter(None, [', '.join(close[:-1]), close[-1]]))}?" if close else ""
 
 

@@ -118,6 +118,7 @@ def test_full_disk_is_refused_before_work_starts(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "experiments.run", *SMALL, "--out", "out"],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # Python would keep what it could write of its own files
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert result.returncode == 2

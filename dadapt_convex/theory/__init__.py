@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dadapt_convex.checks import check_distinct, nearest, shown
+from dadapt_convex.checks import check_distinct, did_you_mean, shown
 from dadapt_convex.identity import refuse_other_optimum
 from dadapt_convex.method import Method
 from dadapt_convex.run import OptimumInterval, Run
@@ -106,8 +106,8 @@ def _theorem(claim: Theorem | str, who: str) -> Theorem:
     if isinstance(claim, Theorem):
         return claim
     if not (isinstance(claim, str) and claim in known):
-        hint = nearest(claim, known).removesuffix("There are")
-        raise ValueError(f"{who} an unknown theorem {shown(claim)}; {hint}dc.theorems() shows all.")
+        hint = did_you_mean(claim, known)
+        raise ValueError(f"{who} an unknown theorem {shown(claim)}; {hint}{' ' * bool(hint)}dc.theorems() shows all.")
     return known[claim]
 
 

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dadapt_convex import run as statuses
-from dadapt_convex.checks import as_float, as_int, as_tuple, check_callable, check_name, nearest, shown
+from dadapt_convex.checks import as_float, as_int, as_tuple, check_callable, check_name, did_you_mean, shown
 from dadapt_convex.method import COLUMNS
 from dadapt_convex.oracle import Vector
 from dadapt_convex.portable import Portable
@@ -85,10 +85,7 @@ class Missing(LookupError):
     def __init__(self, what: str, name: str, there: Any) -> None:
         self.what, self.name = what, name
         names = sorted(map(str, there))
-        hint = nearest(name, names)
-        super().__init__(
-            f"{what} {name!r}; {hint.removesuffix(' There are') if hint else 'there are ' + ', '.join(names)}"
-        )
+        super().__init__(f"{what} {name!r}; {did_you_mean(name, names) or 'there are ' + ', '.join(names)}")
 
 
 class NotKept(ValueError):

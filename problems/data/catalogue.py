@@ -21,7 +21,6 @@ trigrams, splice_site.
 from __future__ import annotations
 
 import csv
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, cast, get_args
 
+from dadapt_convex.oracle import nearest
 from problems.data.dataset import DataNotFound, Task
 
 SITE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets"
@@ -115,7 +115,7 @@ def find(name: str) -> Entry:
     entry = lookup(name)
     if entry is None:
         raise DataNotFound(
-            f"the catalogue of the LIBSVM site has no file {name!r}{nearest(name, catalogue())}; "
+            f"the catalogue of the LIBSVM site has no file {name!r}{nearest_names(name, catalogue())}; "
             "python -m experiments.run list --problems shows it."
         )
     return entry
@@ -133,14 +133,13 @@ def bare_name(file_name: str) -> str:
     return stem if suffix in COMPRESSED else file_name
 
 
-def nearest(name: str, names: Iterable[str], before: str = "") -> str:
+def nearest_names(name: str, names: Iterable[str], before: str = "") -> str:
     """The clause "; the nearest names are ..." for messages, `before` written before each; empty where none is near."""
-    folded = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), folded, n=3)
+    close = nearest(name, names, cutoff=0.6)
     if not close:
         return ""
     verb = "s are" if len(close) > 1 else " is"
-    return f"; the nearest name{verb} {', '.join(before + folded[key] for key in close)}"
+    return f"; the nearest name{verb} {', '.join(before + known for known in close)}"
 
 
 def bytes_text(size: int | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dadapt_convex.oracle import cache_root, expanded, shown
-from problems.data.catalogue import COMPRESSED, bare_name, catalogue, nearest
+from problems.data.catalogue import COMPRESSED, bare_name, catalogue, nearest_names
 from problems.data.dataset import DataNotFound
 from problems.data.embedded import EMBEDDED
 
@@ -54,12 +54,12 @@ def not_found(
     if is_path(name):
         folder, own = os.path.split(str(name))
         inside = {os.path.join(folder, file) for file in _names_in([_expanded(folder)])}
-        near = nearest(str(name), filter(serves, inside), before) or nearest(own, known, before)
+        near = nearest_names(str(name), filter(serves, inside), before) or nearest_names(own, known, before)
         return DataNotFound(
             f"no file {str(name)!r}, nor one with {', '.join(COMPRESSED)} added{near}; give the path of a LIBSVM file."
         )
     what = f"{refusal}, and there is no file" if refusal else "no data"
-    near = "" if refusal else nearest(str(name), known, before)
+    near = "" if refusal else nearest_names(str(name), known, before)
     return DataNotFound(
         f"{what} named {str(name)!r}; looked in {looked_in(data_dir)}{near}; "
         "give the folder that holds the file: --data-dir DIR (data_dir= in Python) "
