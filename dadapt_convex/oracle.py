@@ -54,7 +54,8 @@ from dadapt_convex.kept_code import expanded as expanded
 from dadapt_convex.notice import notice as notice
 from dadapt_convex.notice import say as say
 from dadapt_convex.notice import say_once
-from dadapt_convex.portable import Portable, place_of, state_from, state_with
+from dadapt_convex.portable import Portable as Portable
+from dadapt_convex.portable import place_of, state_from, state_with
 
 Vector = NDArray[np.float64]
 FunctionAndSubgradient = Callable[[Vector], tuple[float, Any]]

@@ -8,7 +8,8 @@ from typing import Any
 
 from dadapt_convex.oracle import nearest, shown
 from problems.hard_instances import HARD
-from problems.linear_models.loss import Loss, linear_problem, losses
+from problems.linear_models.linear_problem import linear_problem
+from problems.linear_models.loss import Loss, losses
 from problems.problem import Problem
 
 NAME = re.compile(r"(?P<loss>[a-z_]+)(?:\[(?P<parameters>[^\]]*)\])?:(?P<data>.+)")
@@ -35,14 +36,12 @@ def get(name: str, data_dir: Any = None) -> Problem:
     Parameters
     ----------
     name : str
-        The losses are logistic, multinomial, hinge, lad and quantile; the data set is an embedded one, a file or a
-        name of the catalogue of the LIBSVM site; the instances are abs, norm2, max_abs and drori_teboulle. names()
-        lists what is here. Every loss takes the parameters
+        Losses and instances are those that names() lists; the data set is an embedded one, a file or a name of the
+        catalogue of the LIBSVM site. Every loss takes the parameters
 
-        - intercept (default true) and l2 (default 0), as problems.logistic() does;
+        - of its constructor: intercept (default true), l2 (default 0), and its own, as quantile takes tau;
         - storage: dense, csr or auto (the default: as the data come);
-        - positive, for logistic and hinge on data of more than two classes: the label that becomes +1, the rest -1;
-        - tau in (0, 1), for quantile (default 0.5);
+        - positive, for a loss of two labels on data of more classes: the label that becomes +1, the rest -1;
 
         and an instance the parameters of its function, as in "hard[m=1001]:drori_teboulle".
     data_dir : path, optional
@@ -102,7 +101,8 @@ def _linear(loss: Loss, data_name: str, parameters: dict[str, Any], name: str, d
     if loss.task != "binary" and "positive" in parameters:
         why = "all classes" if loss.task == "multiclass" else "targets"
         raise ValueError(f"positive= is for losses with two labels, and {loss.short} takes {why}: {name!r}.")
-    accepted = {**COMMON, **(ONE_CLASS if loss.task == "binary" else {}), **loss.parameters}
+    own = {parameter: known.default for parameter, known in loss.parameters.items()}
+    accepted = {**COMMON, **(ONE_CLASS if loss.task == "binary" else {}), **own}
     _refuse_unknown(parameters, accepted, name)
     values = {**accepted, **parameters}
     storage, positive = values.pop("storage"), values.pop("positive", None)

@@ -24,6 +24,7 @@ from dadapt_convex.oracle import (
     state_with,
 )
 from problems.arrays import at_least_1, number, owned, real
+from problems.linear_models.loss import Loss
 
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")  # of an Optimum
 AT_X0 = "x0 is a minimiser"  # a note
@@ -96,26 +97,30 @@ class LinearModel:
     """f(x) = (1/m) sum_i loss(<a_i, x>, b_i) + l2/2 ||x||^2, in the form that certificates are made from.
 
     A : (m, p) float64 ndarray or scipy.sparse.csr_array, the intercept's column of ones last where there is one.
-    b : (m,) float64, labels -1/+1 for logistic and hinge, 0, ..., classes - 1 for multinomial_logistic, targets for
-        the others.
-    loss : "logistic", "hinge", "least_absolute_deviation", "quantile" or "multinomial_logistic"; tau: the quantile's
-        level.
+    b : (m,) float64, labels -1/+1 or 0, ..., classes - 1, or targets, by the task of the loss.
+    law : the loss, with its formula and its dual; parameters: the loss's own, by name.
     classes : C for multinomial_logistic, whose x is W.ravel() with W of shape (p, C), a column for each class, and
         whose margins are (A @ W).ravel(); 0 for the losses of one margin <a_i, x>.
     """
 
-    loss: str
+    law: Loss
     A: Any
     b: Vector
     l2: float = 0.0
-    tau: float = 0.5
+    parameters: Mapping[str, float] = field(default_factory=dict)
     intercept: bool = False
     classes: int = 0
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss."""
+        return self.law.name
 
     @functools.cached_property
     def identity(self) -> str:
         """A hash of the function: dense and CSR storage of the same numbers have the same."""
-        return digest(self.loss, float(self.l2), float(self.tau), self.classes, _hash_of_matrix(self.A), self.b + 0.0)
+        own = sorted(self.parameters.items())
+        return digest(self.loss, float(self.l2), own, self.classes, _hash_of_matrix(self.A), self.b + 0.0)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, A=_read_only(state["A"]), b=_read_only(state["b"]))

@@ -18,7 +18,8 @@ import scipy.special
 import problems
 from dadapt_convex.oracle import pack
 from problems.linear_models import logistic as logistic_file
-from problems.linear_models.loss import linear_problem, losses
+from problems.linear_models.linear_problem import linear_problem
+from problems.linear_models.loss import losses
 
 ROUNDING = 1e-13
 TAU = 0.9
@@ -377,7 +378,7 @@ def test_logistic_loss_is_accurate_to_a_few_units_in_the_last_place_margin_by_ma
     for z, value, derivative in zip(t, exact, slope, strict=True):
         problem_data = pack(dense=[[z]], b=[1.0], params=(0.0, 0.5))
         g, margin = np.zeros(1), np.zeros(1)
-        f = logistic_file.dense(np.ones(1), g, margin, problem_data)
+        f = logistic_file.LOSS.kernels.dense(np.ones(1), g, margin, problem_data)
         assert abs(f - value) <= 1e-15 * value
         if z != 0:
             assert abs(g[0] / z - derivative) <= 1.5e-15 * abs(derivative)

@@ -23,7 +23,8 @@ from dadapt_convex import run as statuses
 from dadapt_convex import stochastic_driver as driver
 from dadapt_convex.oracle import pack
 from dadapt_convex.stochastic_driver import Evaluation, Orders, aligned
-from problems.linear_models.loss import linear_problem, losses
+from problems.linear_models.linear_problem import linear_problem
+from problems.linear_models.loss import losses
 
 solve_module = importlib.import_module("dadapt_convex.solve")  # dc.solve is the function
 ROUNDING = 1e-13

@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse
 
 import problems
+from problems.linear_models.loss import losses
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import EPS64, Bounded, combination, distance, down, margins, up
@@ -468,8 +469,8 @@ def test_the_cache_tells_problems_apart() -> None:
     variants = [
         (model, p.x0),
         (replace(model, l2=1e-3), p.x0),
-        (replace(model, tau=0.25), p.x0),
-        (replace(model, loss="least_absolute_deviation"), p.x0),
+        (replace(model, parameters={"tau": 0.25}), p.x0),
+        (replace(model, law=losses()["lad"], parameters={}), p.x0),
         (replace(model, b=model.b + 1), p.x0),
         (replace(model, A=model.A * 2), p.x0),
         (model, p.x0 + 1),

@@ -16,7 +16,8 @@ import scipy.sparse
 import dadapt_convex as dc
 import problems
 from problems.hard_instances import HARD
-from problems.linear_models.loss import linear_problem, losses
+from problems.linear_models.linear_problem import linear_problem
+from problems.linear_models.loss import losses
 from problems.problem import Optimum
 
 RNG = np.random.default_rng(0)

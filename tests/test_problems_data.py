@@ -17,7 +17,8 @@ import scipy.sparse
 import dadapt_convex as dc
 import problems
 from problems.data import DownloadFailed, catalogue
-from problems.linear_models.loss import linear_problem, losses
+from problems.linear_models.linear_problem import linear_problem
+from problems.linear_models.loss import losses
 
 A = np.random.default_rng(0).standard_normal((6, 3))
 B = np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0])

@@ -38,9 +38,9 @@ def resolve(name: str | Path, task: Task, data_dir: str | Path | None = None, be
     ----------
     name : str or Path
         Name of an embedded set, file name or path.
-    task : "binary" (logistic, hinge), "multiclass" (multinomial) or "regression" (lad, quantile)
-        An embedded set then comes with targets -1 and +1, class labels, or reals. A file comes with its own
-        labels; `binary_labels` turns them into -1 and +1. To pick one class of an embedded set against the
+    task : "binary", "multiclass" or "regression"
+        That of the loss. An embedded set then comes with targets -1 and +1, class labels, or reals. A file comes with
+        its own labels; `binary_labels` turns them into -1 and +1. To pick one class of an embedded set against the
         rest, ask for "multiclass" and give its target to `binary_labels`.
     data_dir : str or Path, optional
         Folder to look in first (see `find_file`).

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.oracle import batch, helper, oracle, value
-from problems.linear_models.loss import Loss
-from problems.linear_models.passes import csr_pass, dense_pass, rows_work, some_rows, value_pass
+import numpy as np
+
+from dadapt_convex.oracle import helper
+from problems.linear_models.loss import Kink, Loss
+from problems.linear_models.passes import kernels
 
 
 @helper
@@ -18,38 +20,22 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
     return (0.0 if slack <= 0.0 else slack), 0.0  # NaN stays NaN
 
 
-@oracle
-def dense(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a dense matrix."""
-    return dense_pass(x, g, z, data, loss)
-
-
-@oracle
-def csr(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a CSR matrix."""
-    return csr_pass(x, g, z, data, loss)
-
-
-@batch
-def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
-    """Oracle for some rows of either."""
-    return some_rows(x, g, data, order, begin, end, work, loss)
-
-
-@value
-def from_margins(z: Any, x: Any, data: Any) -> float:
-    """f from z = A x."""
-    return value_pass(z, x, data, loss)
-
-
+KERNELS = kernels(loss)
 LOSS = Loss(
     name="hinge",
     short="hinge",
     task="binary",
-    slope=lambda tau: 1.0,
-    dense=dense,
-    csr=csr,
-    value=from_margins,
-    batch=rows,
-    work=rows_work,
+    title="Support vector machine: the mean hinge loss of a linear model with two labels.",
+    formula="max(0, 1 - b_i <a_i, x>)",
+    example="""
+    >>> p = problems.hinge([[0.0], [1.0], [2.0], [3.0]], [-1, 1, -1, 1])
+    >>> p.m, p.p, p.value(p.x0)
+    (4, 2, 1.0)
+    >>> optimum = p.optimum()
+    >>> round(optimum.f_lo, 4), round(optimum.f_hi, 4)
+    (0.6667, 0.6667)
+    """,
+    kernels=KERNELS,
+    # 1 - b z = -b (z - b)
+    kinks=lambda b: [Kink(at=b, low=np.where(b > 0, -1.0, 0.0), high=np.where(b > 0, 0.0, 1.0))],
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.oracle import batch, helper, oracle, value
-from problems.linear_models.loss import Loss
-from problems.linear_models.passes import csr_pass, dense_pass, rows_work, some_rows, value_pass
+from dadapt_convex.oracle import helper
+from problems.linear_models.loss import Kink, Loss
+from problems.linear_models.passes import kernels
 
 
 @helper
@@ -20,38 +20,21 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
     return abs(r), 0.0  # 0, or NaN
 
 
-@oracle
-def dense(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a dense matrix."""
-    return dense_pass(x, g, z, data, loss)
-
-
-@oracle
-def csr(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a CSR matrix."""
-    return csr_pass(x, g, z, data, loss)
-
-
-@batch
-def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
-    """Oracle for some rows of either."""
-    return some_rows(x, g, data, order, begin, end, work, loss)
-
-
-@value
-def from_margins(z: Any, x: Any, data: Any) -> float:
-    """f from z = A x."""
-    return value_pass(z, x, data, loss)
-
-
+KERNELS = kernels(loss)
 LOSS = Loss(
     name="least_absolute_deviation",
     short="lad",
     task="regression",
-    slope=lambda tau: 1.0,
-    dense=dense,
-    csr=csr,
-    value=from_margins,
-    batch=rows,
-    work=rows_work,
+    title="Least absolute deviation: the mean absolute residual of a linear model.",
+    formula="|<a_i, x> - b_i|",
+    example="""
+    >>> p = problems.least_absolute_deviation([[0.0], [1.0], [2.0]], [0.0, 1.0, 5.0])
+    >>> p.m, p.p, p.value(p.x0)
+    (3, 2, 2.0)
+    >>> optimum = p.optimum()
+    >>> optimum.f_lo, optimum.f_hi
+    (0.5, 0.5)
+    """,
+    kernels=KERNELS,
+    kinks=lambda b: [Kink(at=b, low=-1.0, high=1.0)],
 )

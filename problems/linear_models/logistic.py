@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.oracle import batch, helper, oracle, value
+from dadapt_convex.oracle import helper
 from problems.linear_models.elementary import exp_of_negative, log1p_and_reciprocal
 from problems.linear_models.loss import Loss
-from problems.linear_models.passes import csr_pass, dense_pass, rows_work, some_rows, value_pass
+from problems.linear_models.passes import kernels
 
 
 @helper
@@ -20,38 +20,21 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
     return log1p + (0.0 if positive else -u), -b * (e if positive else 1.0) * reciprocal
 
 
-@oracle
-def dense(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a dense matrix."""
-    return dense_pass(x, g, z, data, loss)
-
-
-@oracle
-def csr(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a CSR matrix."""
-    return csr_pass(x, g, z, data, loss)
-
-
-@batch
-def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
-    """Oracle for some rows of either."""
-    return some_rows(x, g, data, order, begin, end, work, loss)
-
-
-@value
-def from_margins(z: Any, x: Any, data: Any) -> float:
-    """f from z = A x."""
-    return value_pass(z, x, data, loss)
-
-
+KERNELS = kernels(loss)
 LOSS = Loss(
     name="logistic",
     short="logistic",
     task="binary",
-    slope=lambda tau: 1.0,
-    dense=dense,
-    csr=csr,
-    value=from_margins,
-    batch=rows,
-    work=rows_work,
+    title="Logistic regression: the mean logistic loss of a linear model with two labels.",
+    formula="log(1 + exp(-b_i <a_i, x>))",
+    example="""
+    >>> p = problems.logistic([[0.0], [1.0], [2.0], [3.0]], [-1, 1, -1, 1])
+    >>> p.m, p.p, round(p.value(p.x0), 4)
+    (4, 2, 0.6931)
+    >>> optimum = p.optimum()
+    >>> optimum.attained, round(optimum.f_lo, 4), round(optimum.f_hi, 4)
+    (True, 0.5869, 0.5869)
+    """,
+    kernels=KERNELS,
+    slopes=(1.0, 1.0),
 )

@@ -1,381 +1,129 @@
-"""What a loss file declares, and how a loss and data become a Problem."""
+"""The declaration of a loss: each file of this folder with a LOSS adds one, and everything else is made from it."""
 
 from __future__ import annotations
 
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dadapt_convex.oracle import Kernel, Oracle, Vector, pack, shown
-from problems.arrays import check_size, freeze_csr, largest, number, owned, real, real_csr
-from problems.data.dataset import Task, binary_labels
-from problems.problem import LinearModel, Optimum, Problem
-
-# Up to this many unknowns (or rows) the spectral norm comes from the Gram matrix; beyond, row norms alone.
-GRAM_SIZE = 2000
-# A computed norm may be too small by rounding: relative error of the Gram matrix of a million rows is 1e-10.
-ROUND_UP = 1.0 + 1e-9
-# Between these sizes of entries no sum of squares over- or underflows.
-SMALL, LARGE = 1e-100, 1e100
-ONE_AGAINST_THE_REST = "give numpy.equal(b, {label}) for one against the rest, or take problems.multinomial_logistic"
+from dadapt_convex.oracle import Kernel, Portable, Vector
+from problems.arrays import number
+from problems.data.dataset import Task
 
 
-@dataclass(frozen=True)
-class Loss:
-    """A convex loss of the margin z = <a, x> and the label or target b; for "multiclass", of C margins and a class.
+class Parameter(NamedTuple):
+    """A number that a loss takes by name: its default, its meaning, and the interval from low to high that it lies in.
 
-    short: as in "lad:diabetes"; task: "binary", "multiclass" or "regression", which decides what data fit.
-    slope: tau -> the largest |d loss / d z|, a Euclidean norm where z has C entries; slope_inf: their largest absolute
-    value, where that is another number. parameters: names and defaults beyond intercept and l2.
+    Both ends are excluded; low is allowed where `closed`.
     """
 
-    name: str
-    short: str
-    task: Task
-    slope: Callable[[float], float]
+    default: float
+    meaning: str
+    low: float = 0.0
+    high: float = math.inf
+    closed: bool = False
+
+    @property
+    def interval(self) -> str:
+        """As in "(0, 1)"."""
+        return f"{'[' if self.closed else '('}{self.low:g}, {self.high:g})"
+
+    def checked(self, name: str, value: Any) -> float:
+        """The value as a float; ValueError outside the interval."""
+        value = number(name, value)
+        if not (self.low < value < self.high or (self.closed and value == self.low)):
+            raise ValueError(f"{name} must be in {self.interval}, got {value!r}; it is {self.meaning}.")
+        return value
+
+
+class Kink(NamedTuple):
+    """The convex function max {u r - soft u^2 / 2 : low <= u <= high} of r = z - at, with low <= 0 <= high.
+
+    Its slope is low on the left and high on the right. With soft = 0 it is max(low r, high r); otherwise the slope
+    is r / soft in between. at, low, high: a number for each row, or one for all.
+    """
+
+    at: Any
+    low: Any
+    high: Any
+    soft: float = 0.0
+
+
+class Kernels(NamedTuple):
+    """The compiled functions of a loss, of the signatures in dadapt_convex.oracle.
+
+    work: (rows, p, classes) -> how many numbers of scratch a batch needs.
+    """
+
     dense: Kernel
     csr: Kernel
     value: Kernel
     batch: Kernel
     work: Callable[[int, int, int], int]
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    slope_inf: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Loss(Portable):
+    """A convex loss of the margin z = <a, x> and the label or target b; for "multiclass", of C margins and a class.
+
+    Attributes
+    ----------
+    name, short : str
+        Of its constructor, and as in "lad:diabetes".
+    task : str
+        "binary", "multiclass" or "regression", which decides what data fit.
+    title, formula, where, example : str
+        What the documentation of its constructor says: the first line, the loss of row i, what stands in it, and an
+        example after `import problems`.
+    kernels : Kernels
+        Made by passes.kernels from the formula (z, b, params) -> (value, slope), a compiled helper; params is l2, then
+        the loss's own parameters in the order below, then the number of classes.
+    parameters : mapping
+        The loss's own, by name.
+    kinks : callable (b, **parameters) -> kinks
+        The dual of a piecewise-linear or piecewise-quadratic loss: it is the sum of these kinks.
+    slopes : (float, float)
+        For other losses, the largest Euclidean norm and the largest absolute entry of the derivative in z.
+    """
+
+    name: str
+    short: str
+    task: Task
+    title: str
+    formula: str
+    example: str
+    kernels: Kernels
+    where: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    kinks: Callable[..., Sequence[Kink]] | None = None
+    slopes: tuple[float, float] = (math.inf, math.inf)
+
+    def _function(self) -> Any:
+        return self.kernels.dense.python
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, float]:
+        """The parameters by name, in their order, with defaults; TypeError for other names, ValueError for values."""
+        if other := given.keys() - self.parameters.keys():
+            raise TypeError(f"{self.name} takes no parameter {', '.join(map(repr, sorted(other)))}.")
+        return {name: own.checked(name, given.get(name, own.default)) for name, own in self.parameters.items()}
+
+    def largest_slopes(self, b: Vector, parameters: Mapping[str, float]) -> tuple[float, float]:
+        """Bounds on the Euclidean norm and on the entries of the derivative in z."""
+        if self.kinks is None:
+            return self.slopes
+        kinks = self.kinks(b, **parameters)
+        ends = sum(np.abs(k.low) for k in kinks), sum(np.abs(k.high) for k in kinks)
+        largest = max(float(np.max(end)) for end in ends)
+        return largest, largest
 
 
 def losses() -> dict[str, Loss]:
-    """All losses by short name: each file of this folder with a LOSS is one."""
+    """All losses by short name."""
     package = importlib.import_module("problems.linear_models")
     modules = (importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__))
     return {m.LOSS.short: m.LOSS for m in modules if isinstance(getattr(m, "LOSS", None), Loss)}
-
-
-def linear_problem(
-    loss: Loss,
-    A: Any,
-    b: Any,
-    *,
-    intercept: bool = True,
-    l2: float = 0.0,
-    tau: float = 0.5,
-    x0: Any = None,
-    name: str | None = None,
-    facts: Mapping[str, Any] | None = None,
-    copy: bool = True,
-) -> Problem:
-    """The mean of a loss over the rows of A, plus l2/2 ||x||^2.
-
-    Parameters
-    ----------
-    A : (m, p) ndarray, DataFrame or scipy.sparse matrix
-        Finite real numbers; copied. A column of ones is appended where intercept is True: the unknowns are then p + 1,
-        the intercept last, and l2 counts for it too.
-    b : (m,)
-        Finite targets, or labels: any two for logistic and hinge, of which the larger becomes +1 and the other -1; for
-        a multiclass loss any finite ones, which become the classes 0, ..., C - 1 in ascending order. facts["labels"]
-        says which label became which.
-    l2 : float >= 0
-        With l2 > 0 the function is not Lipschitz on the whole space; G then holds on a ball, see G_note.
-    x0 : (p,) or (p + 1,), optional
-        Default 0. For a multiclass loss the unknowns are W, (p, C) or (p + 1, C), row by row.
-    copy : bool
-        False where nobody changes the memory of A and b: mapped files of gigabytes are then used as they are.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not match; entries that are masked, missing, not finite or no real numbers; labels that are
-        all the same, or more than two where two are needed; an x0 so large that f is beyond float64.
-    """
-    b, labels = _labelled(_checked_targets(b, loss, copy), loss)
-    classes = len(labels) if loss.task == "multiclass" else 0
-    if not isinstance(intercept, bool | np.bool_):
-        raise ValueError(f"intercept must be True or False, got {shown(intercept)}.")
-    l2, tau = number("l2", l2), number("tau", tau)
-    if not 0 <= l2 < math.inf:
-        raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
-    if not 0 < tau < 1:
-        raise ValueError(f"tau must be in (0, 1), got {tau!r}; it is the level of the quantile.")
-    sparse = hasattr(A, "tocsr")
-    given = _checked_matrix(A, b.size, sparse)
-    check_size(name or loss.short, (given.shape[1] + bool(intercept)) * (classes or 1))
-    matrix = _own_matrix(given, A if copy else None, intercept)
-    m, p = matrix.shape
-    start = _checked_start(x0, p, classes)
-    _check_range(matrix, l2, start)
-    params = (l2, tau, classes)
-    if sparse:
-        data = pack(
-            csr=(matrix.data, matrix.indices.view(np.uint32), matrix.indptr.view(np.uint64)), b=b, params=params
-        )
-    else:
-        data = pack(dense=matrix, b=b, params=params)
-    oracle = Oracle(
-        kernel=loss.csr if sparse else loss.dense,
-        value=loss.value,
-        data=data,
-        margins=m * (classes or 1),
-        batch=loss.batch,
-        work=Work(loss.work, p, classes),
-        classes=None if loss.task == "regression" else classes,
-    )
-    model = LinearModel(loss=loss.name, A=matrix, b=data.b, l2=l2, tau=tau, intercept=intercept, classes=classes)
-    problem = Problem(
-        name=name or loss.short,
-        oracle=oracle,
-        x0=start,
-        G=math.inf,
-        G_inf=math.inf,
-        m=m,
-        model=model,
-        find_optimum=_certified,
-        facts={"storage": "csr" if sparse else "dense", **({"labels": labels} if labels else {}), **(facts or {})},
-    )
-    slope = loss.slope(tau)
-    slopes = slope, slope if loss.slope_inf is None else loss.slope_inf
-    return replace(_with_bounds(problem, *slopes), bound_batches=BatchBounds(*slopes))
-
-
-@dataclass(frozen=True)
-class BatchBounds:
-    """G and G_inf over mini-batches, of which the last of an epoch may be smaller.
-
-    Of n rows the mean loss has subgradients of norm at most slope times the mean of the n largest row norms, which is
-    largest for the smallest n; an entry is at most slope_inf times the largest entry.
-    """
-
-    slope: float
-    slope_inf: float
-
-    def __call__(self, problem: Problem, size: int) -> tuple[float, float]:
-        """As above, and l2 ||x|| where G holds; (G, G_inf) where a batch has all rows."""
-        assert problem.model is not None
-        if size >= problem.m:
-            return problem.G, problem.G_inf
-        A, decay, smallest = problem.model.A, _decay(problem), problem.m % size or size
-        sized, exponent = _sized(A)
-        longest = np.sort(_row_norms(sized))[-smallest:].mean()
-        G = self.slope * _restored(float(longest) * ROUND_UP, exponent)
-        G_inf = self.slope_inf * largest(A) * ROUND_UP
-        return G + decay, G_inf + decay
-
-
-@dataclass(frozen=True)
-class Work:
-    """How many numbers of scratch a batch of so many rows needs."""
-
-    size: Callable[[int, int, int], int]
-    p: int
-    classes: int
-
-    def __call__(self, rows: int) -> int:
-        """Entries."""
-        return self.size(rows, self.p, self.classes)
-
-
-def _certified(problem: Problem, radius: float) -> Optimum:
-    from problems.optimum.certify import certified_optimum
-
-    return certified_optimum(problem, radius=radius)
-
-
-def _with_bounds(problem: Problem, slope: float, slope_inf: float) -> Problem:
-    """Fill in G and G_inf.
-
-    ||g|| = ||A^T v|| / m with |v_i| <= slope: at most slope times the mean row norm, and at most slope times
-    ||A||_2 sqrt(m) / m. An entry of g is the mean of a_ij v_i: at most slope_inf times the mean of |a_ij|. With C
-    margins in a row, v_i is a vector and g = A^T V / m a matrix, and the same holds: ||a_i v_i^T||_F = ||a_i|| ||v_i||,
-    and ||A^T V||_F <= ||A||_2 ||V||_F with ||V||_F <= slope sqrt(m).
-
-    For l2 > 0: inf f >= 0 on all these losses gives l2/2 ||x*||^2 <= f(x0), so
-    D <= R = sqrt(2 f(x0) / l2) + ||x0||; the constant step D / (G sqrt(N)) keeps ||x_k - x*||^2 <= 2 D^2,
-    so the ball ||x - x0|| <= (1 + sqrt 2) R holds its iterates, and l2 ||x|| is bounded there.
-    """
-    assert problem.model is not None
-    A, l2 = problem.model.A, problem.model.l2
-    m, p = A.shape
-    sized, exponent = _sized(A)
-    by_rows = float(_row_norms(sized).mean())
-    by_norm = _spectral_norm(sized) / math.sqrt(m) if min(m, p) <= GRAM_SIZE else math.inf
-    G = slope * _restored(min(by_rows, by_norm) * ROUND_UP, exponent)
-    G_inf = slope_inf * _restored(float(np.asarray(abs(sized).mean(axis=0)).max()) * ROUND_UP, exponent)
-    G_inf = min(G_inf, G)  # to rounding, where one entry is all there is
-    note = "mean row norm" if by_rows <= by_norm else "||A||_2 / sqrt(m)"
-    note = f"upper bound, {note}" + (f" times {slope:g}" if slope != 1 else "")
-    if l2 > 0:
-        R, decay = _ball(problem), _decay(problem)
-        G += decay
-        G_inf += decay
-        note += f", plus l2 ||x|| on the ball ||x - x0|| <= {R:.4g}; with l2 > 0 f is not Lipschitz everywhere"
-    return replace(problem, G=G, G_inf=G_inf, G_note=note)
-
-
-def _ball(problem: Problem) -> float:
-    """The radius around x0 of the ball on which G holds where l2 > 0; see _with_bounds."""
-    assert problem.model is not None
-    start = _norm(problem.x0)
-    return (1 + math.sqrt(2)) * (math.sqrt(2 * problem.value(problem.x0) / problem.model.l2) + start)
-
-
-def _decay(problem: Problem) -> float:
-    """l2 times the largest ||x|| there."""
-    assert problem.model is not None
-    l2 = problem.model.l2
-    return l2 * (_ball(problem) + _norm(problem.x0)) if l2 > 0 else 0.0
-
-
-def _sized(A: Any) -> tuple[Any, int]:
-    """(A / 2^e, e) with a largest entry whose squares neither over- nor underflow; e = 0 for any usual A."""
-    size = largest(A)
-    if size == 0 or SMALL <= size <= LARGE:
-        return A, 0
-    exponent = math.frexp(size)[1]
-    half = exponent // 2  # 2^-e itself may be beyond float64
-    return A * 2.0**-half * 2.0 ** (half - exponent), exponent
-
-
-def _restored(bound: float, exponent: int) -> float:
-    """bound 2^e, rounded up; infinite beyond float64."""
-    with np.errstate(over="ignore", under="ignore"):
-        scaled = float(np.ldexp(bound, exponent))
-    return scaled if exponent == 0 or scaled == 0 else math.nextafter(scaled, math.inf)
-
-
-def _norm(x: Vector) -> float:
-    sized, exponent = _sized(x)
-    return _restored(float(np.linalg.norm(sized)), exponent)
-
-
-def _row_norms(A: Any) -> Vector:
-    """Of every row."""
-    return np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
-
-
-def _squared(A: Any) -> Any:
-    return A.multiply(A) if hasattr(A, "multiply") else np.square(A)
-
-
-def _spectral_norm(A: Any) -> float:
-    m, p = A.shape
-    gram = A.T @ A if p <= m else A @ A.T
-    gram = gram.toarray() if hasattr(gram, "toarray") else gram
-    return math.sqrt(max(0.0, float(np.linalg.eigvalsh(gram)[-1])))
-
-
-def _checked_targets(b: Any, loss: Loss, copy: bool) -> Vector:
-    what = "labels" if loss.task == "multiclass" else "b"
-    try:
-        b = owned(what, b) if copy else b
-    except ValueError as error:
-        hint = " Give the classes as numbers, as numpy.unique(labels, return_inverse=True)[1] does."
-        raise ValueError(f"{error}{hint if loss.task != 'regression' else ''}") from None
-    if b.ndim != 1 or b.size == 0:
-        raise ValueError(f"b must be a non-empty vector, got shape {b.shape}.")
-    if not np.all(np.isfinite(b)):
-        i = int(np.argmin(np.isfinite(b)))
-        raise ValueError(f"b must be finite, got {b[i]} in row {i}; remove such rows, or fill in numbers.")
-    return b
-
-
-def _labelled(b: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
-    """Two labels as -1 and +1, classes as 0, ..., C - 1, targets as they are; and which label became which."""
-    if loss.task == "regression":
-        return b, {}
-    if loss.task == "multiclass":
-        b, mapping = _classes(b, loss)
-    else:
-        b, mapping = binary_labels(b, "b", remedy=ONE_AGAINST_THE_REST)
-    b.setflags(write=False)
-    return b, mapping
-
-
-def _classes(labels: Vector, loss: Loss) -> tuple[Vector, dict[float, int]]:
-    """The classes 0, ..., C - 1 of the labels in ascending order, and which label became which."""
-    found, index = np.unique(labels, return_inverse=True)
-    if found.size == 1:
-        raise ValueError(
-            f"{loss.name} needs at least two classes, got only the label {found[0]:g} in all {labels.size} rows."
-        )
-    fractions = found[found != np.trunc(found)]
-    if found.size > 2 and fractions.size:  # as for files: two targets of any value are classes
-        raise ValueError(
-            f"{loss.name} takes class labels, got {found.size} distinct targets such as {fractions[0]:g}; number the "
-            "classes, or use a regression loss."
-        )
-    return index.astype(np.float64), {label: c for c, label in enumerate(found.tolist())}
-
-
-def _checked_start(x0: Any, p: int, classes: int) -> Vector:
-    """x0 as a read-only vector of p entries, or of p * classes from a matrix or a vector; default 0."""
-    size = p * (classes or 1)
-    start = np.zeros(size) if x0 is None else owned("x0", x0)
-    shapes = [(size,), (p, classes)] if classes else [(size,)]
-    if start.shape not in shapes:
-        entries = f"{size} entries" + (f", or a matrix {p} x {classes}" if classes else "")
-        raise ValueError(f"x0 must be a finite vector of {entries} (the intercept's last), got shape {start.shape}.")
-    if not np.all(np.isfinite(start)):
-        raise ValueError(
-            f"x0 must be a finite vector; it holds {np.count_nonzero(~np.isfinite(start))} NaN or infinite values."
-        )
-    start = start.ravel()
-    start.setflags(write=False)
-    return start
-
-
-def _checked_matrix(A: Any, m: int, sparse: bool) -> Any:
-    """A finite matrix of m rows, as CSR or an array, which may share memory with A."""
-    matrix = real_csr("A", A) if sparse else real("A", A)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"A must be a non-empty matrix, got shape {matrix.shape}.")
-    if matrix.shape[0] != m:
-        raise ValueError(f"A has {matrix.shape[0]} rows and b has {m} entries; they must match.")
-    finite = np.isfinite(matrix.data if sparse else matrix)
-    if not np.all(finite):
-        raise ValueError(
-            f"A must be finite; it holds {np.count_nonzero(~finite)} NaN or infinite values; remove such rows, or fill "
-            "in numbers."
-        )
-    return matrix
-
-
-def _own_matrix(matrix: Any, A: Any, intercept: bool) -> Any:
-    """The matrix as read-only float64, with a column of ones where there is an intercept.
-
-    One copy, or none where A is None: nobody changes the memory.
-    """
-    if hasattr(matrix, "tocsr"):
-        return freeze_csr(_append_ones(matrix) if intercept else matrix, A)
-    if intercept:
-        own = np.ones((matrix.shape[0], matrix.shape[1] + 1))
-        own[:, :-1] = matrix
-    else:
-        shared = A is not None and not isinstance(A, list | tuple)
-        own = np.array(matrix, dtype=np.float64, order="C", copy=True if shared else None)
-    own.setflags(write=False)
-    return own
-
-
-def _append_ones(matrix: Any) -> Any:
-    """A CSR matrix with a column of ones behind the others."""
-    import scipy.sparse
-
-    m, p = matrix.shape
-    ends = matrix.indptr[1:]
-    parts = np.insert(matrix.data, ends, 1.0), np.insert(matrix.indices, ends, p), matrix.indptr + np.arange(m + 1)
-    stacked: Any = scipy.sparse.csr_array(parts, shape=(m, p + 1))
-    stacked.indices, stacked.indptr = parts[1], parts[2]  # of their types, which scipy makes one
-    return stacked
-
-
-def _check_range(A: Any, l2: float, x0: Vector) -> None:
-    """ValueError where margins or the penalty at x0 are beyond float64."""
-    (m, p), a, x = A.shape, largest(A), largest(x0)
-    if x > 0 and not m * p * a * x + l2 * x0.size * x * x <= np.finfo(np.float64).max:
-        raise ValueError(
-            f"f(x0) is beyond float64: entries are as large as {a:.3g} in A and {x:.3g} in x0, and l2 is {l2:.3g}; "
-            "begin nearer to 0, or scale the data down."
-        )

@@ -1,10 +1,10 @@
 """Multinomial logistic loss: log sum_c exp(z_c) - z_y, for C margins z = W^T a and a class y in {0, ..., C - 1}.
 
-x holds W, (p, C), row by row; params[2] is C. The derivative in z is p - e_y with p = softmax(z), so
+x holds W, (p, C), row by row; params[1] is C. The derivative in z is p - e_y with p = softmax(z), so
 
     ||p - e_y||^2 = sum_{c != y} p_c^2 + (1 - p_y)^2 <= 2 (1 - p_y)^2 <= 2,    |(p - e_y)_c| <= 1,
 
-which are slope and slope_inf below; both are approached where another class is far ahead of y.
+which are the slopes below; both are approached where another class is far ahead of y.
 
 Rows are taken 16 at a time and laid out as columns, see tiles.py: loops over rows are then two vectors long, however
 few classes there are, and sums are added in one order. CSR rows stay rows: each of their elements touches C
@@ -21,7 +21,7 @@ import numpy as np
 from dadapt_convex.lanes import LANES, exponent, load, power_of_2, splat, store, where_equal, where_greater
 from dadapt_convex.oracle import batch, exact_helper, helper, oracle, value
 from problems.linear_models.elementary import LN2, exp_of_negative_lanes, log1p_and_reciprocal_lanes
-from problems.linear_models.loss import Loss
+from problems.linear_models.loss import Kernels, Loss
 from problems.linear_models.passes import regularised
 from problems.linear_models.tiles import (
     HALF,
@@ -124,7 +124,7 @@ def start(x: Any, g: Any, l2: float) -> None:
 @helper
 def dense_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
     """The mean over rows begin, ..., end - 1 of the order; its subgradient to g and the margins to z, unless empty."""
-    A, b, l2, C = data.dense, data.b, data.params[0], int(data.params[2])
+    A, b, l2, C = data.dense, data.b, data.params[0], int(data.params[1])
     p, columns, scale = A.shape[1], MARGINS + ROWS * rounded_up(C), 1.0 / (end - begin)
     if g.size > 0 and l2 > 0.0:
         start(x, g, l2)
@@ -199,7 +199,7 @@ def csr_products(values: Any, indices: Any, e: int, end: int, R: Any, at: int, C
 def csr_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
     """The same for CSR rows: all margins first, as rows of W and of the subgradient would share the cache."""
     values, indices, indptr, b = data.values, data.indices, data.indptr, data.b
-    l2, C, scale = data.params[0], int(data.params[2]), 1.0 / (end - begin)
+    l2, C, scale = data.params[0], int(data.params[1]), 1.0 / (end - begin)
     for i in range(begin, end):
         row = row_of(order, i)
         csr_margins(values, indices, np.int64(indptr[row]), np.int64(indptr[row + 1]), x, C, z, (i - begin) * C)
@@ -229,14 +229,14 @@ def scratch(p: int, C: int) -> int:
 @oracle
 def dense(x: Any, g: Any, z: Any, data: Any) -> float:
     """Oracle for a dense matrix."""
-    work = np.empty(scratch(data.dense.shape[1], int(data.params[2])))
+    work = np.empty(scratch(data.dense.shape[1], int(data.params[1])))
     return dense_pass(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, work)
 
 
 @oracle
 def csr(x: Any, g: Any, z: Any, data: Any) -> float:
     """Oracle for a CSR matrix."""
-    work = np.empty(scratch(0, int(data.params[2])))
+    work = np.empty(scratch(0, int(data.params[1])))
     return csr_pass(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, work)
 
 
@@ -245,7 +245,7 @@ def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any)
     """Oracle for some rows."""
     if data.dense.size > 0:
         return dense_pass(x, g, work[:0], data, order, begin, end, work)
-    C = int(data.params[2])
+    C = int(data.params[1])
     z = scratch(0, C)
     return csr_pass(x, g, work[z : z + (end - begin) * C], data, order, begin, end, work)
 
@@ -258,7 +258,7 @@ def rows_work(rows: int, p: int, C: int) -> int:
 @value
 def from_margins(z: Any, x: Any, data: Any) -> float:
     """f from z = (A W).ravel()."""
-    b, C = data.b, int(data.params[2])
+    b, C = data.b, int(data.params[1])
     m, work, order = b.size, np.empty(scratch(0, C)), np.empty(0, np.int64)
     work[CORRECT] = total = 0.0
     for first in range(0, m, ROWS):
@@ -268,15 +268,20 @@ def from_margins(z: Any, x: Any, data: Any) -> float:
     return regularised(total / m, x, data.params[0])
 
 
+KERNELS = Kernels(dense, csr, from_margins, rows, rows_work)
 LOSS = Loss(
     name="multinomial_logistic",
     short="multinomial",
     task="multiclass",
-    slope=lambda tau: math.sqrt(2.0),
-    slope_inf=1.0,
-    dense=dense,
-    csr=csr,
-    value=from_margins,
-    batch=rows,
-    work=rows_work,
+    title="Multinomial logistic regression: the mean cross-entropy of a linear model with C classes.",
+    formula="(log sum_c exp(<a_i, w_c>) - <a_i, w_(y_i)>)",
+    example="""
+    >>> p = problems.multinomial_logistic([[0.0], [1.0], [2.0], [3.0]], [7, 8, 9, 8])
+    >>> p.m, p.p, round(p.value(p.x0), 4)
+    (4, 6, 1.0986)
+    >>> p.facts["labels"]
+    {7.0: 0, 8.0: 1, 9.0: 2}
+    """,
+    kernels=KERNELS,
+    slopes=(math.sqrt(2.0), 1.0),
 )

@@ -1,8 +1,8 @@
 """One pass over the data: margins, loss and subgradient; dense and CSR, for any loss of a margin.
 
-A loss is a compiled function (z, b, params) -> (value, derivative in z) without branches. Each loss file binds it to
-these passes. params[0] is l2. Rows are taken BLOCK at a time: their margins, then the loss in one loop that
-vectorises, then their share of the subgradient while the rows are still in cache.
+A loss is a compiled function (z, b, params) -> (value, derivative in z), best without branches; params[0] is l2.
+Rows are taken BLOCK at a time: their margins, then the loss in one loop that vectorises, then their share of the
+subgradient while the rows are still in cache.
 
 A loop that both stores and sums must not be: the compiler guards it by a test of whether the arrays overlap, with
 margins, so that the order of summation, and with it the last bit of f, would depend on where the heap put them.
@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import helper
+from dadapt_convex.oracle import Helper, batch, helper, oracle, value
 from dadapt_convex.vector import dot
+from problems.linear_models.loss import Kernels
 from problems.linear_models.tiles import row_of
 
 BLOCK = 32
@@ -153,6 +154,36 @@ def value_pass(z: Any, x: Any, data: Any, loss: Any) -> float:
     b, params = data.b, data.params
     total = 0.0
     for i in range(z.size):
-        value, _ = loss(z[i], b[i], params)
-        total += value
+        phi, _ = loss(z[i], b[i], params)
+        total += phi
     return regularised(total / z.size, x, params[0])
+
+
+def kernels(loss: Helper) -> Kernels:
+    """The compiled functions of a loss, which its file holds by a name: they travel to other processes under that."""
+
+    def of_the_loss(function: Any) -> Any:
+        function.__module__, function.__qualname__ = loss.python.__module__, function.__name__
+        return function
+
+    @oracle
+    @of_the_loss
+    def dense(x: Any, g: Any, z: Any, data: Any) -> float:
+        return dense_pass(x, g, z, data, loss)
+
+    @oracle
+    @of_the_loss
+    def csr(x: Any, g: Any, z: Any, data: Any) -> float:
+        return csr_pass(x, g, z, data, loss)
+
+    @value
+    @of_the_loss
+    def from_margins(z: Any, x: Any, data: Any) -> float:
+        return value_pass(z, x, data, loss)
+
+    @batch
+    @of_the_loss
+    def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
+        return some_rows(x, g, data, order, begin, end, work, loss)
+
+    return Kernels(dense, csr, from_margins, rows, rows_work)

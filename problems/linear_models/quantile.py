@@ -1,4 +1,4 @@
-"""Quantile (pinball) loss: tau r for r >= 0, (tau - 1) r for r < 0, with r = b - z and params[1] = tau.
+"""Quantile (pinball) loss: tau r for r >= 0, (tau - 1) r for r < 0, with r = b - z.
 
 The slope 1 - tau is the float64 nearest to it, here and wherever an optimum is certified: for tau = 0.3, 0.7 as
 float64 rounds it, and not exactly 1 less the float64 called 0.3.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.oracle import batch, helper, oracle, value
-from problems.linear_models.loss import Loss
-from problems.linear_models.passes import csr_pass, dense_pass, rows_work, some_rows, value_pass
+from dadapt_convex.oracle import helper
+from problems.linear_models.loss import Kink, Loss, Parameter
+from problems.linear_models.passes import kernels
 
 
 @helper
@@ -24,39 +24,23 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
     return abs(r), 0.0  # 0, or NaN
 
 
-@oracle
-def dense(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a dense matrix."""
-    return dense_pass(x, g, z, data, loss)
-
-
-@oracle
-def csr(x: Any, g: Any, z: Any, data: Any) -> float:
-    """Oracle for a CSR matrix."""
-    return csr_pass(x, g, z, data, loss)
-
-
-@batch
-def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
-    """Oracle for some rows of either."""
-    return some_rows(x, g, data, order, begin, end, work, loss)
-
-
-@value
-def from_margins(z: Any, x: Any, data: Any) -> float:
-    """f from z = A x."""
-    return value_pass(z, x, data, loss)
-
-
+KERNELS = kernels(loss)
 LOSS = Loss(
     name="quantile",
     short="quantile",
     task="regression",
-    slope=lambda tau: max(tau, 1.0 - tau),
-    dense=dense,
-    csr=csr,
-    value=from_margins,
-    batch=rows,
-    work=rows_work,
-    parameters={"tau": 0.5},
+    title="Quantile regression: the mean pinball loss of a linear model.",
+    formula="max(tau r_i, (tau - 1) r_i)",
+    where="r_i = b_i - <a_i, x>",
+    example="""
+    >>> p = problems.quantile([[0.0], [1.0], [2.0]], [0.0, 1.0, 5.0], tau=0.75)
+    >>> p.m, p.p, p.value(p.x0)
+    (3, 2, 1.5)
+    >>> optimum = p.optimum()
+    >>> optimum.f_lo, optimum.f_hi
+    (0.125, 0.125)
+    """,
+    parameters={"tau": Parameter(0.5, "the level of the quantile", high=1.0)},
+    kernels=KERNELS,
+    kinks=lambda b, tau: [Kink(at=b, low=-tau, high=1.0 - tau)],
 )

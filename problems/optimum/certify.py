@@ -12,7 +12,7 @@ import numpy as np
 from dadapt_convex.oracle import Vector, notice
 from problems.arrays import largest, largest_of_columns
 from problems.optimum import store
-from problems.optimum.dual import LOGISTIC
+from problems.optimum.dual import LOGISTIC, kinked
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -143,7 +143,8 @@ def _prove(problem: Problem, model: LinearModel, whole: Optimum | None, radius: 
         return certify_multinomial(problem, model)
     from problems.optimum.piecewise_linear.piecewise import certify_piecewise, certify_piecewise_l2
 
-    return certify_piecewise_l2(problem, model) if model.l2 > 0 else certify_piecewise(problem, model)
+    rows = kinked(model)
+    return certify_piecewise_l2(problem, rows) if model.l2 > 0 else certify_piecewise(problem, rows)
 
 
 def one_index_type(model: LinearModel) -> LinearModel:

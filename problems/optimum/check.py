@@ -10,7 +10,7 @@ from problems.optimum.arithmetic.extended import EPS64, TINY
 from problems.optimum.ball.ball import inside, proved_ball, restricted, value_up
 from problems.optimum.certify import EXACT, one_index_type
 from problems.optimum.distances import in_ball
-from problems.optimum.dual import LOGISTIC, PIECEWISE_LINEAR, objective_up
+from problems.optimum.dual import LOGISTIC, kinked, objective_up
 from problems.optimum.piecewise_linear.piecewise import dual_ball, prove_piecewise, prove_piecewise_l2
 from problems.optimum.proof import Proof
 from problems.optimum.smooth.logistic import prove_attained, prove_no_minimiser, strongly_convex_ball
@@ -24,14 +24,15 @@ MALFORMED = (AttributeError, ArithmeticError, AssertionError, ImportError, Looku
 AGAIN, AGAIN_DISTANCE = 1e-13, 1e-9
 # Roundings of x and of f(x), each of half an ulp, beside the largest terms of the margins.
 ULPS = 2
+KINKS = "kinks"  # every loss that is made of them
 # (loss, whether l2 > 0): kinds of certificates that can prove something there, over the whole space.
 KINDS: dict[tuple[str, bool], tuple[str, ...]] = {
     (LOGISTIC, False): ("self-concordance", "exact slopes", "separable", "quasi-separable", "none"),
     (LOGISTIC, True): ("strong convexity",),
     (MULTINOMIAL, False): ("self-concordance", "separable", "quasi-separable", "none"),
     (MULTINOMIAL, True): ("strong convexity",),
-    **{(loss, False): ("exact vertex", "none") for loss in PIECEWISE_LINEAR},
-    **{(loss, True): ("exact minimiser", "strong convexity") for loss in PIECEWISE_LINEAR},
+    (KINKS, False): ("exact vertex", "none"),
+    (KINKS, True): ("exact minimiser", "strong convexity"),
 }
 
 
@@ -129,7 +130,7 @@ def proved(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
 
 
 def _proved_everywhere(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
-    if optimum.kind not in KINDS[model.loss, model.l2 > 0]:
+    if optimum.kind not in KINDS[model.loss if model.law.kinks is None else KINKS, model.l2 > 0]:
         raise ValueError(
             f"a certificate of kind {optimum.kind!r} proves nothing for {model.loss} with l2 = {model.l2!r}"
         )
@@ -137,6 +138,8 @@ def _proved_everywhere(problem: Problem, model: LinearModel, optimum: Optimum) -
         return prove_multinomial(problem, model, optimum)
     if optimum.kind == "none":
         return Proof(0.0, objective_up(model, optimum.x), attained=True if model.loss != LOGISTIC else None)
+    if model.law.kinks is not None:
+        model = kinked(model)
     if optimum.kind == "exact minimiser":
         return prove_piecewise_l2(model, problem.x0, optimum.certificate)
     if model.l2 > 0:

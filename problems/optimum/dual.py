@@ -5,17 +5,17 @@ every u in the box gives an affine minorant of the mean loss (weak duality, no c
 
     (1/m) sum_i phi_i(<a_i, x>) >= <v, x> + c,   v = A^T u / m,   c = -(1/m) sum_i phi_i*(u_i).
 
-    loss                       lo_i .. hi_i                      phi_i*(u)
-    hinge                      -1 .. 0 (b = 1), 0 .. 1 (b = -1)  u b_i
-    least_absolute_deviation   -1 .. 1                           u b_i
-    quantile                   -tau .. 1 - tau                   u b_i  (1 - tau rounded, as in the kernel)
-    logistic                   as hinge                          a log a + (1-a) log(1-a), a = |u|
+A kink (problems.linear_models.loss) has phi_i*(u) = u b_i + soft u^2 / 2; where soft = 0, phi_i(z) is
+max(lo_i r, hi_i r) with r = z - b_i. The logistic loss has the box -1 .. 0 (b = 1), 0 .. 1 (b = -1) and, with a = |u|,
+phi_i*(u) = a log a + (1 - a) log(1 - a).
 
-The first three are phi_i(z) = max(lo_i r, hi_i r) with r = z - b_i (for hinge, 1 - b z = -b (z - b)).
+A loss of k kinks is a mean of k m rows: A is repeated, and row i of kink j has k times its box. f does not change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,21 +38,60 @@ from problems.problem import LinearModel
 LOGISTIC = "logistic"
 # Entries of u closer to an end of the box than this are put on it: linear programs are solved to 1e-7 or so.
 SNAP = 1e-9
-PIECEWISE_LINEAR = ("hinge", "least_absolute_deviation", "quantile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kinked(LinearModel):
+    """A linear model whose row i has one kink at b_i, with a box of its own; soft is that of all kinks."""
+
+    lo: Floats
+    hi: Floats
+    soft: float = 0.0
+
+    def at(self, rows: Any) -> Kinked:
+        """The mean over these rows alone."""
+        return replace(self, A=self.A[rows], b=self.b[rows], lo=self.lo[rows], hi=self.hi[rows])
+
+
+def kinked(model: LinearModel) -> Kinked:
+    """A loss of kinks with one in each row."""
+    if isinstance(model, Kinked):
+        return model
+    if model.law.kinks is None:
+        raise ValueError(f"no dual form is known for the loss {model.loss!r}; it has no kinks.")
+    kinks = model.law.kinks(model.b, **model.parameters)
+    m, k = model.b.size, len(kinks)
+
+    def stacked(values: Sequence[Any]) -> Floats:
+        return np.concatenate([np.broadcast_to(np.asarray(v, dtype=np.float64), m) for v in values])
+
+    one: dict[str, Any] = {f.name: getattr(model, f.name) for f in fields(LinearModel)}
+    if k > 1:
+        one["A"] = _repeated(model.A, k)
+    lo, hi = stacked([kink.low for kink in kinks]), stacked([kink.high for kink in kinks])
+    one["b"] = stacked([kink.at for kink in kinks])
+    return Kinked(**one, lo=k * lo, hi=k * hi, soft=max(kink.soft for kink in kinks) / k)
+
+
+def _repeated(A: Any, k: int) -> Any:
+    if not hasattr(A, "tocsr"):
+        return np.vstack([A] * k)
+    import scipy.sparse
+
+    return scipy.sparse.csr_array(scipy.sparse.vstack([A] * k, format="csr"))
+
+
+def is_piecewise_linear(model: LinearModel) -> bool:
+    """Whether the loss is made of kinks, and none of them is soft."""
+    return model.law.kinks is not None and kinked(model).soft == 0
 
 
 def box(model: LinearModel) -> tuple[Floats, Floats]:
-    """(lo, hi), each (m,)."""
-    b = model.b
-    if model.loss in (LOGISTIC, "hinge"):
-        return np.where(b > 0, -1.0, 0.0), np.where(b > 0, 0.0, 1.0)
-    if model.loss == "least_absolute_deviation":
-        return np.full(b.size, -1.0), np.full(b.size, 1.0)
-    if model.loss == "quantile":
-        return np.full(b.size, -model.tau), np.full(b.size, 1.0 - model.tau)
-    raise ValueError(
-        f"no dual form is known for the loss {model.loss!r}; there are logistic, {', '.join(PIECEWISE_LINEAR)}."
-    )
+    """(lo, hi), each (m,); of the model with one kink in each row, where the loss has kinks."""
+    if model.loss == LOGISTIC:
+        return np.where(model.b > 0, -1.0, 0.0), np.where(model.b > 0, 0.0, 1.0)
+    form = kinked(model)
+    return form.lo, form.hi
 
 
 def slack(lo: Floats, hi: Floats, u: Floats) -> Floats:
@@ -66,24 +105,45 @@ def snapped(lo: Floats, hi: Floats, u: Floats, tolerance: float = SNAP) -> Float
     return np.where(u - lo < tolerance, lo, np.where(hi - u < tolerance, hi, u))
 
 
+def form(model: LinearModel) -> LinearModel:
+    """The model that losses, conjugates and the box are rows of."""
+    return model if model.loss == LOGISTIC else kinked(model)
+
+
 def losses(model: LinearModel, z: Bounded) -> Bounded:
-    """phi_i(z_i), row by row."""
-    b = model.b.astype(np.longdouble)
-    if model.loss == LOGISTIC:
-        value = np.logaddexp(np.longdouble(0), -b * z.value)
-        # the slope is at most 1 and at most exp(-b z) on the way from z to the exact margin
-        slope = np.exp(np.minimum(0.0, (-b * z.value).astype(np.float64) + z.error))
-        return Bounded(value, OUTWARD * (z.error * slope + 8 * EPS * value.astype(np.float64)))
-    lo, hi = box(model)
-    r = z.value - b
-    # exactly 0 where the loss is flat and the margin safely so; every slope is at most 1 in absolute value
-    error = z.error + EPS * np.abs(r).astype(np.float64)
+    """phi_i(z_i), row by row; z has a margin for each row of the form."""
+    return logistic_losses(model.b, z) if model.loss == LOGISTIC else _kinked_losses(kinked(model), z)
+
+
+def logistic_losses(b: Floats, z: Bounded) -> Bounded:
+    """log(1 + exp(-b_i z_i))."""
+    exponent = -b.astype(np.longdouble) * z.value
+    value = np.logaddexp(np.longdouble(0), exponent)
+    # the slope is at most 1 and at most exp(-b z) on the way from z to the exact margin
+    slope = np.exp(np.minimum(0.0, exponent.astype(np.float64) + z.error))
+    return Bounded(value, OUTWARD * (z.error * slope + 8 * EPS * value.astype(np.float64)))
+
+
+def _kinked_losses(model: Kinked, z: Bounded) -> Bounded:
+    lo, hi = model.lo, model.hi
+    r = z.value - model.b.astype(np.longdouble)
+    size = np.abs(r).astype(np.float64)
+    error = z.error + EPS * size
+    steep = np.maximum(1.0, np.maximum(-lo, hi))
+    if model.soft:
+        # any u in the box gives a lower bound; this one is off by a rounding, which counts by its square
+        u = np.clip(r / np.longdouble(model.soft), lo, hi)
+        value = u * (r - np.longdouble(model.soft) / 2 * u)
+        slope = np.minimum(steep, np.abs(u).astype(np.float64) + error / model.soft)
+        return Bounded(value, OUTWARD * (error * slope + 8 * EPS * np.abs(u).astype(np.float64) * size))
+    # exactly 0 where the loss is flat and the margin safely so
     flat = ((lo == 0) & (r < -error)) | ((hi == 0) & (r > error))
-    return Bounded(np.maximum(lo * r, hi * r), np.where(flat, 0.0, error + EPS * np.abs(r).astype(np.float64)))
+    return Bounded(np.maximum(lo * r, hi * r), np.where(flat, 0.0, steep * (error + EPS * size)))
 
 
 def objective(model: LinearModel, x: Any) -> Bounded:
     """f(x)."""
+    model = form(model)
     z = margins(model.A, x)
     phi = losses(model, z)
     mean = total(phi.value, phi.error)
@@ -111,10 +171,18 @@ def dual_value(model: LinearModel, minorant: Minorant) -> Any:
 def conjugates(model: LinearModel, u: Any) -> Bounded:
     """phi_i*(u_i), row by row; u must lie in the box."""
     u = np.asarray(u, dtype=np.longdouble)
-    if model.loss != LOGISTIC:
-        value = u * model.b.astype(np.longdouble)
+    if model.loss == LOGISTIC:
+        return negative_entropy(np.abs(u))
+    rows = kinked(model)
+    value = u * rows.b.astype(np.longdouble)
+    if not rows.soft:
         return Bounded(value, 2 * EPS * np.abs(value).astype(np.float64))
-    a = np.abs(u)
+    square = np.longdouble(rows.soft) / 2 * u * u
+    return Bounded(value + square, 4 * EPS * (np.abs(value) + square).astype(np.float64))
+
+
+def negative_entropy(a: Any) -> Bounded:
+    """a log a + (1 - a) log(1 - a) for 0 <= a <= 1, in long double: the conjugate of the logistic loss at |u| = a."""
     inside = (a > 0) & (a < 1)
     a = np.where(inside, a, 0.5)
     value = np.where(inside, a * np.log(a) + (1 - a) * np.log1p(-a), 0)
@@ -133,6 +201,7 @@ class Minorant:
     """
 
     def __init__(self, model: LinearModel, u: Any) -> None:
+        model = form(model)
         lo, hi = box(model)
         if np.shape(u) != lo.shape:
             raise ValueError(f"u must hold {lo.size} numbers, got shape {np.shape(u)}")

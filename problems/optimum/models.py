@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, margins
-from problems.optimum.dual import LOGISTIC, box
+from problems.optimum.dual import LOGISTIC, box, form, kinked
 from problems.optimum.smooth.smooth import slopes
 from problems.optimum.smooth.softmax import MULTINOMIAL, all_rows, differences, residual, softmax
 from problems.problem import LinearModel
@@ -34,10 +34,12 @@ class Reference(NamedTuple):
 def cvxpy_problem(model: LinearModel) -> tuple[Any, Any, list[Any]]:
     """(problem, x, constraints): minimise the mean loss plus l2/2 ||x||^2.
 
-    The piecewise-linear losses stand as t_i >= lo_i r_i, t_i >= hi_i r_i, whose multipliers are the dual point.
+    Kinks stand as t_i >= lo_i r_i, t_i >= hi_i r_i, whose multipliers are the dual point; a soft one is the least
+    max(lo_i v, hi_i v) + (r_i - v)^2 / (2 soft), and has v_i in place of r_i.
     """
     import cvxpy as cp
 
+    model = model if model.loss == MULTINOMIAL else form(model)
     m, p = model.A.shape
     x = cp.Variable((p, model.classes) if model.loss == MULTINOMIAL else p)
     z = model.A @ x
@@ -48,9 +50,13 @@ def cvxpy_problem(model: LinearModel) -> tuple[Any, Any, list[Any]]:
     elif model.loss == LOGISTIC:
         objective = cp.sum(cp.logistic(cp.multiply(-model.b, z))) / m
     else:
-        t = cp.Variable(m)
-        constraints = [t >= cp.multiply(side, z - model.b) for side in box(model)]
+        soft = kinked(model).soft
+        t, r = cp.Variable(m), z - model.b
+        v = cp.Variable(m) if soft else r
+        constraints = [t >= cp.multiply(side, v) for side in box(model)]
         objective = cp.sum(t) / m
+        if soft:
+            objective += cp.sum_squares(r - v) / (2 * soft * m)
     if model.l2 > 0:
         objective += model.l2 / 2 * cp.sum_squares(x)
     return cp.Problem(cp.Minimize(objective), constraints), x, constraints
@@ -79,6 +85,6 @@ def solve_reference(model: LinearModel) -> Reference | None:
     if model.loss == LOGISTIC:
         u = slopes(model.b, margins(model.A, point))[0].value.astype(np.float64)
     else:
-        weights = [np.asarray(c.dual_value) * model.b.size for c in constraints]
+        weights = [np.asarray(c.dual_value) * lo.size for c in constraints]
         u = np.clip(lo * weights[0] + hi * weights[1], lo, hi)
     return Reference(str(problem.status), problem.status == "optimal", float(problem.value), point, u)

@@ -16,7 +16,7 @@ from problems.optimum.arithmetic.extended import Floats
 from problems.problem import NUMBERS, LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.
-FORMAT = 7
+FORMAT = 8
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2
 TEXTS = ("problem", "identity")
@@ -24,7 +24,8 @@ TEXTS = ("problem", "identity")
 
 def key(model: LinearModel, x0: Floats, radius: float = math.inf) -> str:
     """SHA-256 of format, loss, parameters, data, starting point and radius."""
-    digest = hashlib.sha256(f"{FORMAT} {radius!r} {model.loss} {model.l2!r} {model.tau!r} {model.A.shape}".encode())
+    numbers = {"radius": radius, "l2": model.l2, **model.parameters}
+    digest = hashlib.sha256(f"{FORMAT} {model.loss} {numbers!r} {model.A.shape}".encode())
     A = model.A
     parts = [A.data, A.indices.astype(np.int64), A.indptr.astype(np.int64)] if hasattr(A, "tocsr") else [A]
     for array in (*parts, model.b, x0):

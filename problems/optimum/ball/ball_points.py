@@ -22,7 +22,7 @@ import numpy as np
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
 from problems.optimum.arithmetic.metric import weighted_gram
-from problems.optimum.dual import LOGISTIC, box, slack, snapped
+from problems.optimum.dual import LOGISTIC, box, kinked, slack, snapped
 from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.optimum.piecewise_linear.piecewise import LARGEST
 from problems.optimum.smooth import softmax_newton
@@ -238,6 +238,7 @@ def _step(
 
 def piecewise_pairs(model: LinearModel, x0: Floats, radius: float) -> list[Pair]:
     """Points of the ball and dual points in the box: x0, the solver's pair, and those of its active sets."""
+    model = kinked(model)
     lo, hi = box(model)
     r0 = margins(model.A, x0).value - model.b
     u = np.where(r0 > 0, hi, lo)

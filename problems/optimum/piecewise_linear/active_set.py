@@ -22,7 +22,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import TINY
 from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers, products, solve
-from problems.optimum.dual import PIECEWISE_LINEAR, box
+from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import State, Stationary, descend
 from problems.optimum.piecewise_linear.vertex import Mask, dense, dual_sums, residual_signs
 from problems.problem import LinearModel
@@ -81,7 +81,7 @@ def _stationary(model: LinearModel, rows: Indices, upper: Mask) -> Stationary | 
 def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimiser | None:
     """The minimiser, if these rows and ends of boxes are right."""
     lo, hi = box(model)
-    assert model.loss in PIECEWISE_LINEAR
+    assert is_piecewise_linear(model)
     if np.unique(rows).size < rows.size or rows.size > LARGEST or not model.l2 > 0:
         return None
     found = _solved(model, rows, upper)

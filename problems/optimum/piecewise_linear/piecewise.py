@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from problems.optimum.arithmetic.extended import ABOVE, Floats, down, rounded_margins, up
 from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers, rounded_down, rounded_up
 from problems.optimum.distances import in_ball
-from problems.optimum.dual import Minorant, box, dual_value, objective, objective_up, snapped
+from problems.optimum.dual import Minorant, box, dual_value, kinked, objective, objective_up, snapped
 from problems.optimum.piecewise_linear.active_set import checked_minimiser, exact_minimiser
 from problems.optimum.piecewise_linear.coordinate_descent import descent_pair
 from problems.optimum.piecewise_linear.descent import MANY as MANY_AT_KINKS
@@ -208,7 +207,7 @@ def _sampled_pair(model: LinearModel) -> Pair | None:
     if few < TALL * p or few >= m:
         return None
     rows = np.random.default_rng(0).permutation(m)[:few]
-    found = interior_pair(replace(model, A=model.A[rows], b=model.b[rows]))
+    found = interior_pair(kinked(model).at(rows))
     if found is None:
         return None
     lo, hi = box(model)

@@ -39,7 +39,7 @@ from problems.optimum.arithmetic.rational import (
     products,
     solve,
 )
-from problems.optimum.dual import PIECEWISE_LINEAR, box
+from problems.optimum.dual import box, is_piecewise_linear
 from problems.problem import LinearModel
 
 # Pivots that roundings of a solver may leave to do; each costs as much as a test.
@@ -130,7 +130,7 @@ def _pivoted(model: LinearModel, rows: Indices, columns: Indices, x: Floats, upp
 
 def checked_vertex(model: LinearModel, rows: Indices, columns: Indices, given: Floats, upper: Mask) -> Vertex | None:
     """The basis with what it proves, if it is one and optimal; no pivots."""
-    assert model.loss in PIECEWISE_LINEAR
+    assert is_piecewise_linear(model)
     if not is_basis(model, rows, columns, given):
         return None
     basis = _Basis.at(model, rows, columns, given, upper)

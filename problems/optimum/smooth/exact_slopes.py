@@ -22,8 +22,7 @@ from problems.optimum.arithmetic.rational import (
     products,
     solve,
 )
-from problems.optimum.dual import conjugates
-from problems.problem import LinearModel
+from problems.optimum.dual import negative_entropy
 
 # Entries of A, and rank, up to which rational arithmetic takes about a second.
 ENTRIES, RANK = 30_000, 40
@@ -73,7 +72,7 @@ def dual_point(A: Any, b: Floats, slopes: Floats, m: int) -> DualPoint | None:
         return None
     exact: Long = a.astype(np.longdouble)
     exact[rows] = [long_of(n, denominator) for n in sizes]
-    phi = _conjugates(b, np.clip(exact, 0, 1))
+    phi = _conjugates(np.clip(exact, 0, 1))
     s = total(phi.value, phi.error)
     f_lo = down((-s.value - np.longdouble(s.error)) / m)
     overlap = all(n > 0 for n in sizes) and (rows.size == len(scaled.rows[0]) or bool(np.all(a[others] > 0)))
@@ -118,10 +117,9 @@ def _holds(scaled: Integers, rows: Indices, found: Rational, rhs: list[int]) -> 
     return products(every, found.numerators) == [found.denominator * v for v in rhs]
 
 
-def _conjugates(b: Floats, a: Long) -> Bounded:
+def _conjugates(a: Long) -> Bounded:
     """phi*(u_i) for |u_i| = a_i in long double, each one rounding from the exact slope."""
-    model = LinearModel("logistic", np.zeros((b.size, 1)), b)
-    phi = conjugates(model, a)
+    phi = negative_entropy(a)
     inside = (a > 0) & (a < 1)
     safe = np.where(inside, a, 0.5)
     # the derivative log a - log(1 - a), times a rounding of a; of 1 - a, where a rounds to 1, EPS |log EPS| and more

@@ -24,7 +24,7 @@ from problems.optimum.arithmetic.extended import (
 from problems.optimum.arithmetic.metric import LARGEST
 from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
 from problems.optimum.distances import distance_modulo, in_ball
-from problems.optimum.dual import LOGISTIC, Minorant, dual_value, losses, objective, objective_up
+from problems.optimum.dual import Minorant, dual_value, logistic_losses, objective, objective_up
 from problems.optimum.proof import NOTHING, Proof
 from problems.optimum.smooth.exact_slopes import dual_point, feasible
 from problems.optimum.smooth.opposed import first_rows, opposed_rows, orthogonal_part
@@ -263,7 +263,7 @@ def proved_overlap(A: Any, b: Floats, m: int, x: Floats, u: Floats | None, colum
     """Bounds on the infimum of (1/m) sum phi over these rows: by self-concordance at x, and by u made exact."""
     columns = reaching_columns(A) if columns is None else columns
     z = margins(A, x)
-    phi = losses(LinearModel(LOGISTIC, A, b), z)
+    phi = logistic_losses(b, z)
     F = total(phi.value, phi.error)
     error = F.error * OUTWARD
     f_lo, attained = 0.0, None

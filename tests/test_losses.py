@@ -1,0 +1,190 @@
+"""The declaration of a loss: parameters, kinks beside the formula, kernels made from it, a loss of one's own."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import scipy.sparse
+
+import dadapt_convex as dc
+import problems
+from problems.linear_models.linear_problem import linear_problem
+from problems.linear_models.loss import Kink, Loss, Parameter, losses
+from problems.linear_models.passes import kernels
+from problems.optimum import complaints
+
+ROOT = Path(__file__).resolve().parents[1]
+MADE_OF_KINKS = [loss for loss in losses().values() if loss.kinks is not None]
+each_loss = pytest.mark.parametrize("loss", losses().values(), ids=lambda loss: loss.short)
+each_loss_of_kinks = pytest.mark.parametrize("loss", MADE_OF_KINKS, ids=lambda loss: loss.short)
+
+
+def formula(loss):
+    return inspect.getmodule(loss.kernels.dense.python).loss
+
+
+def settings(loss):
+    """Some values of the loss's parameters, each with the others at their defaults."""
+    defaults = loss.checked({})
+    for name, parameter in loss.parameters.items():
+        for share in (0.1, 0.5, 0.9):
+            low, high = parameter.low, min(parameter.high, parameter.low + 5.0)
+            yield {**defaults, name: low + share * (high - low)}
+    yield defaults
+
+
+def kink_value(kink, z):
+    """max {u r - soft u^2 / 2 : low <= u <= high}, over the ends and the point where the derivative is 0."""
+    r = z - kink.at
+    inner = np.clip(r / kink.soft, kink.low, kink.high) if kink.soft else kink.low
+    return max(u * r - kink.soft / 2 * u * u for u in (kink.low, kink.high, inner))
+
+
+@each_loss_of_kinks
+def test_the_kinks_are_the_formula(loss):
+    rng = np.random.default_rng(0)
+    targets = (-1.0, 1.0) if loss.task == "binary" else 3 * rng.standard_normal(5)
+    for parameters in settings(loss):
+        params = np.array([0.0, *parameters.values(), 0.0])
+        for b in targets:
+            kinks = [
+                Kink(*(np.broadcast_to(v, 1)[0] for v in kink[:3]), kink.soft)
+                for kink in loss.kinks(np.array([b]), **parameters)
+            ]
+            assert all(kink.low <= 0 <= kink.high for kink in kinks)
+            ends = [kink.at + kink.soft * end for kink in kinks for end in (kink.low, 0.0, kink.high)]
+            for z in [*ends, *(b + 6 * rng.standard_normal(50))]:
+                value, slope = formula(loss)(z, b, params)
+                expected = sum(kink_value(kink, z) for kink in kinks)
+                assert value == pytest.approx(expected, rel=1e-14, abs=1e-14)
+                for y in (z - 1.0, z - 1e-3, z + 1e-3, z + 1.0):  # the slope is one of the same function
+                    assert sum(kink_value(kink, y) for kink in kinks) >= expected + slope * (y - z) - 1e-13
+
+
+@each_loss_of_kinks
+def test_the_largest_slope_is_attained(loss):
+    for parameters in settings(loss):
+        b = np.array([-1.0, 1.0])
+        slope, slope_inf = loss.largest_slopes(b, parameters)
+        params = np.array([0.0, *parameters.values(), 0.0])
+        attained = max(abs(formula(loss)(z, y, params)[1]) for y in b for z in (-1e6, 1e6))
+        assert slope == slope_inf == attained
+
+
+def test_a_parameter_says_its_interval_and_its_meaning():
+    level = Parameter(0.5, "the level of the quantile", high=1.0)
+    width = Parameter(0.1, "a width", closed=True)
+    assert (level.interval, width.interval) == ("(0, 1)", "[0, inf)")
+    assert width.checked("epsilon", 0) == 0.0
+    for value in (0, 1, -1, math.nan):
+        with pytest.raises(ValueError, match=r"^tau must be in \(0, 1\), got .*; it is the level of the quantile\.$"):
+            level.checked("tau", value)
+    for value in (-1e-300, math.inf, math.nan):
+        with pytest.raises(ValueError, match=r"^epsilon must be in \[0, inf\), got "):
+            width.checked("epsilon", value)
+
+
+@each_loss
+def test_a_parameter_of_another_loss_is_refused(loss):
+    A, b = np.eye(3), [1.0, 2.0, 1.0]
+    with pytest.raises(TypeError, match=r"takes no parameter 'width'\.$"):
+        linear_problem(loss, A, b, width=1.0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'width'"):
+        getattr(problems, loss.name)(A, b, width=1.0)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        getattr(problems, loss.name)(A, b, 1.0)
+
+
+@each_loss
+def test_a_loss_and_its_kernels_travel_by_name(loss):
+    for value in (loss, *loss.kernels[:4]):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            assert pickle.loads(pickle.dumps(value, protocol)) is value
+
+
+USE = """
+import numpy as np, problems
+from problems.linear_models.loss import losses
+known = losses()
+p = problems.{constructor}(np.eye(3), [1.0, 2.0, 1.0])
+print([kernel.is_compiled() for kernel in known["{loss}"].kernels[:4]])
+for kernel in known["{loss}"].kernels[:4]:
+    kernel.compile()
+print(p.value(np.linspace(0.5, 1.5, p.p)).hex(), p.subgradient(np.linspace(0.5, 1.5, p.p)).tobytes().hex())
+"""
+
+
+def test_a_second_process_finds_the_compiled_kernels(tmp_path, monkeypatch):
+    """Of two losses: kernels made by one function are told apart by the formula."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    seen = {}
+    for loss in ("lad", "quantile"):
+        code = USE.format(loss=loss, constructor=losses()[loss].name)
+        first, second = (
+            subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+            for _ in range(2)
+        )
+        assert first.splitlines()[0] == str([False] * 4)
+        assert second.splitlines()[0] == str([True] * 4)
+        assert first.splitlines()[1] == second.splitlines()[1]
+        seen[loss] = first.splitlines()[1]
+    assert seen["lad"] != seen["quantile"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# A loss of one's own, declared in this file alone
+
+
+@dc.helper
+def late_or_early(z, b, params):
+    """Free within an hour of b; later costs `late` an hour, earlier 1/2."""
+    late = params[1]
+    if z > b + 1.0:
+        return late * (z - (b + 1.0)), late
+    if z < b - 1.0:
+        return 0.5 * ((b - 1.0) - z), -0.5
+    return 0.0, 0.0
+
+
+KERNELS = kernels(late_or_early)
+OWN = Loss(
+    name="late_or_early",
+    short="late",
+    task="regression",
+    title="Punctuality: what is late or early, on average.",
+    formula="max(0, late (r_i - 1), -(r_i + 1) / 2)",
+    example="",
+    parameters={"late": Parameter(2.0, "what an hour costs")},
+    kernels=KERNELS,
+    kinks=lambda b, late: [Kink(b + 1.0, 0.0, late), Kink(b - 1.0, -0.5, 0.0)],
+)
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_a_loss_of_ones_own_is_bounded_run_and_certified(l2, sparse):
+    rng = np.random.default_rng(5)
+    A, b = rng.standard_normal((40, 3)), 5 * rng.standard_normal(40)
+    p = linear_problem(OWN, scipy.sparse.csr_array(A) if sparse else A, b, l2=l2, late=3.0)
+    x = cp.Variable(4)
+    r = A @ x[:3] + x[3] - b
+    f = cp.sum(cp.maximum(0, 3 * (r - 1), -(r + 1) / 2)) / 40 + l2 / 2 * cp.sum_squares(x)
+    reference = cp.Problem(cp.Minimize(f)).solve(solver=cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11)
+    optimum = p.optimum()
+    assert optimum.f_hi - optimum.f_lo <= 4 * np.finfo(float).eps * optimum.f_hi
+    assert optimum.f_lo == pytest.approx(reference, rel=1e-8, abs=0)
+    assert complaints(p, optimum) == []
+    assert optimum.D_hi - optimum.D_lo <= 1e-9 * optimum.D_hi
+    run = dc.solve(p, "dadapt_dual_averaging", steps=100)
+    assert run.trace["f"].min() >= optimum.f_lo
+    if l2 == 0:
+        assert np.linalg.norm(p.subgradient(np.full(4, 1e6))) <= p.G
+    assert pickle.loads(pickle.dumps(p)).identity == p.identity
