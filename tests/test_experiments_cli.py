@@ -41,10 +41,10 @@ BAD = {
         "error: a problem is named loss:dataset or hard:instance, got 'iris'. Did you mean hinge:iris, logistic:iris "
         "or multinomial:iris?",
     ),
-    "data of the site without a loss": (["convex_suite", "--problems", "mpg"], "Did you mean lad:mpg or quantile:mpg?"),
+    "data of the site without a loss": (["convex_suite", "--problems", "mpg"], "lad:mpg or quantile:mpg?"),
     "data of two kinds without a loss": (
         ["convex_suite", "--problems", "diabetes"],
-        "hinge:diabetes, lad:diabetes, logistic:diabetes, multinomial:diabetes or quantile:diabetes?",
+        "lad:diabetes, logistic:diabetes, multinomial:diabetes or quantile:diabetes?",
     ),
     "an instance without hard": (["convex_suite", "--problems", "abs"], "Did you mean hard:abs?"),
     "unknown method": (["convex_suite", "--methods", "polyk"], "the nearest is polyak."),

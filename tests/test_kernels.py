@@ -22,7 +22,8 @@ from problems.linear_models.linear_problem import linear_problem
 from problems.linear_models.loss import losses
 
 ROUNDING = 1e-13
-TAU = 0.9
+TAU, EPSILON = 0.9, 0.4
+OWN = {"quantile": {"tau": TAU}, "svr": {"epsilon": EPSILON}}
 L2 = 0.37
 
 
@@ -44,6 +45,11 @@ def quantile(z, b):
     return np.maximum(TAU * r, (TAU - 1) * r), np.where(r > 0, -TAU, np.where(r < 0, 1 - TAU, 0.0))
 
 
+def svr(z, b):
+    r = z - b
+    return np.maximum(0, np.abs(r) - EPSILON), np.where(np.abs(r) > EPSILON, np.sign(r), 0.0)
+
+
 def multinomial(z, b):
     rows, y = np.arange(b.size), np.unique(b, return_inverse=True)[1]
     p = scipy.special.softmax(z, axis=1)
@@ -52,13 +58,14 @@ def multinomial(z, b):
 
 
 # loss -> value and slope in z, row by row; where the slope jumps
-FORMULAS = {"logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "multinomial": multinomial}
-KINK = {
-    "logistic": None,
-    "hinge": lambda b: 1 / b,
-    "lad": lambda b: b,
-    "quantile": lambda b: b,
-    "multinomial": None,
+FORMULAS = {
+    "logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "svr": svr, "multinomial": multinomial,
+}  # fmt: skip
+KINKS = {
+    "hinge": lambda b: [1 / b],
+    "lad": lambda b: [b],
+    "quantile": lambda b: [b],
+    "svr": lambda b: [b - EPSILON, b + EPSILON],
 }
 CLASSES = 5
 
@@ -93,9 +100,7 @@ def problem(loss, sparse, intercept=True, l2=0.0):
 
 
 def make(loss, A, b, **options):
-    if loss == "quantile":
-        options["tau"] = TAU
-    return linear_problem(losses()[loss], A, b, **options)
+    return linear_problem(losses()[loss], A, b, **options, **OWN.get(loss, {}))
 
 
 def by_numpy(loss, intercept, l2, x):
@@ -128,7 +133,8 @@ def points(p, n=20, seed=1, exponents=(-3, 3)):
 
 
 def test_every_loss_has_a_formula_here():
-    assert set(FORMULAS) == set(KINK) == set(losses())
+    assert set(FORMULAS) == set(losses())
+    assert set(KINKS) == {short for short, loss in losses().items() if loss.kinks is not None}
 
 
 @each_kernel
@@ -177,7 +183,7 @@ def test_subgradient_equals_central_differences_where_smooth(loss, sparse, inter
     while tried < 10:
         x, u = rng.standard_normal(kernel.p), rng.standard_normal(kernel.p)
         before, after = kernel.margins(x - h * u), kernel.margins(x + h * u)
-        if KINK[loss] is not None and np.any((before - KINK[loss](b)) * (after - KINK[loss](b)) < 0):
+        if any(np.any((before - kink) * (after - kink) < 0) for kink in KINKS.get(loss, lambda b: [])(b)):
             continue
         tried += 1
         difference = (kernel.value(x + h * u) - kernel.value(x - h * u)) / (2 * h)
@@ -219,18 +225,19 @@ def test_without_l2_the_norm_of_x_is_not_needed(loss):
 
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
-@pytest.mark.parametrize("loss", [loss for loss in losses() if KINK[loss] is not None])
+@pytest.mark.parametrize("loss", sorted(KINKS))
 def test_zero_is_taken_at_a_kink_and_the_slopes_beside_it(loss, sparse):
     """Rows are unit vectors, so that margins are exact."""
     b = np.array([1.0, -1.0, 1.0, -1.0]) if losses()[loss].task == "binary" else np.array([0.5, -2.0, 3.0, 0.0])
     eye = scipy.sparse.eye_array(4, format="csr") if sparse else np.eye(4)
     kernel = make(loss, eye, b, intercept=False)
-    kink = KINK[loss](b)
-    assert kernel.value(kink) == 0.0
-    assert np.array_equal(kernel.subgradient(kink), np.zeros(4))
-    for beside in (np.nextafter(kink, -np.inf), np.nextafter(kink, np.inf)):
+    kinks = KINKS[loss](b)
+    for kink in kinks:
+        assert kernel.value(kink) == 0.0
+        assert np.array_equal(kernel.subgradient(kink), np.zeros(4))
+    for beside in (np.nextafter(kinks[0], -np.inf), np.nextafter(kinks[-1], np.inf)):
         assert np.array_equal(kernel.subgradient(beside), FORMULAS[loss](beside, b)[1] / 4)
-    assert np.all(FORMULAS[loss](kink - 1, b)[1] != FORMULAS[loss](kink + 1, b)[1])  # there is a kink
+    assert np.all(FORMULAS[loss](kinks[0] - 1, b)[1] != FORMULAS[loss](kinks[-1] + 1, b)[1])  # there is a kink
 
 
 @pytest.mark.parametrize("margin", [1e4, 1e8, 1e300])

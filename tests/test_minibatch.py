@@ -28,7 +28,8 @@ from problems.linear_models.loss import losses
 
 solve_module = importlib.import_module("dadapt_convex.solve")  # dc.solve is the function
 ROUNDING = 1e-13
-TAU, L2, M = 0.9, 0.37, 61
+TAU, EPSILON, L2, M = 0.9, 0.4, 0.37, 61
+OWN = {"quantile": {"tau": TAU}, "svr": {"epsilon": EPSILON}}
 SIZES = (1, 3, 16, 17, M)
 STORAGE = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 
@@ -51,13 +52,20 @@ def quantile(z, b):
     return np.maximum(TAU * r, (TAU - 1) * r), np.where(r > 0, -TAU, np.where(r < 0, 1 - TAU, 0.0)), b * z > 0
 
 
+def svr(z, b):
+    r = z - b
+    return np.maximum(0, np.abs(r) - EPSILON), np.where(np.abs(r) > EPSILON, np.sign(r), 0.0), b * z > 0
+
+
 def multinomial(z, b):
     chosen = np.eye(z.shape[1])[b.astype(int)]
     values = scipy.special.logsumexp(z, axis=1) - np.sum(z * chosen, axis=1)
     return values, scipy.special.softmax(z, axis=1) - chosen, np.argmax(z, axis=1) == b
 
 
-FORMULAS = {"logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "multinomial": multinomial}
+FORMULAS = {
+    "logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "svr": svr, "multinomial": multinomial,
+}  # fmt: skip
 
 
 def make(loss, sparse, classes=2, p=7, m=M, l2=0.0, seed=0):
@@ -67,9 +75,8 @@ def make(loss, sparse, classes=2, p=7, m=M, l2=0.0, seed=0):
     A[0] = 0.0
     y = rng.permutation(np.arange(m) % classes)
     b = {"multiclass": y, "binary": 2.0 * y - 1, "regression": rng.standard_normal(m)}[losses()[loss].task]
-    options = {"tau": TAU} if loss == "quantile" else {}
     matrix = scipy.sparse.csr_array(A) if sparse else A
-    return linear_problem(losses()[loss], matrix, b, intercept=False, l2=l2, **options), A
+    return linear_problem(losses()[loss], matrix, b, intercept=False, l2=l2, **OWN.get(loss, {})), A
 
 
 def by_numpy(loss, problem, A, x, rows):

@@ -12,10 +12,10 @@ import scipy.sparse
 
 import problems
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.dual import box
+from problems.optimum.dual import box, kinked
 from problems.optimum.piecewise_linear.active_set import checked_minimiser
 
-LOSSES = ["hinge", "least_absolute_deviation", "quantile"]
+LOSSES = ["hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive"]
 
 
 def instance(loss: str, seed: int, *, l2: float = 0.05, sparse: bool = False, repeat: int = 1) -> Any:
@@ -58,11 +58,12 @@ def test_the_minimiser_is_exact(loss: str, seed: int, sparse: bool, repeat: int)
     optimum = certified_optimum(p, cache=False)
     assert optimum.kind == "exact minimiser"
     assert complaints(p, optimum) == []
-    upper = np.zeros(p.m, dtype=bool)
+    model = kinked(p.model)
+    upper = np.zeros(model.b.size, dtype=bool)
     upper[optimum.certificate["high"]] = True
-    found = checked_minimiser(p.model, optimum.certificate["rows"], upper)
+    found = checked_minimiser(model, optimum.certificate["rows"], upper)
     assert found is not None
-    f, minimal = exact_conditions(p.model, found.x.fractions())
+    f, minimal = exact_conditions(model, found.x.fractions())
     assert f == found.value
     assert minimal
     assert Fraction(optimum.f_lo) <= f <= Fraction(optimum.f_hi)
@@ -77,15 +78,16 @@ def test_other_active_sets_are_refused(loss: str) -> None:
     p = instance(loss, 0)
     optimum = certified_optimum(p, cache=False)
     rows, high = optimum.certificate["rows"], optimum.certificate["high"]
-    others = np.setdiff1d(np.arange(p.m), rows)
+    m = kinked(p.model).b.size
+    others = np.setdiff1d(np.arange(m), rows)
     for changed in (
         {"rows": rows[1:]},
         {"rows": np.append(rows, others[0])},
         {"rows": np.append(rows[1:], others[0])},
         {"rows": np.append(rows, rows[0])},
-        {"rows": rows + p.m},
+        {"rows": rows + m},
         {"high": np.setxor1d(high, others[:1])},
-        {"high": np.append(high, p.m)},
+        {"high": np.append(high, m)},
     ):
         assert complaints(p, replace(optimum, certificate={**optimum.certificate, **changed})), changed
 

@@ -37,25 +37,29 @@ def piecewise(loss: str, seed: int, kind: str) -> Any:
     A, b, x0 = data(seed, kind, "labels" if loss == "hinge" else "targets")
     if loss == "quantile":
         return problems.quantile(A, b, tau=0.3, x0=x0)
+    if loss == "epsilon_insensitive":
+        return problems.epsilon_insensitive(A, b, epsilon=0.75, x0=x0)
     return getattr(problems, loss)(A, b, x0=x0)
 
 
-def slopes(model: Any) -> list[tuple[Fraction, Fraction]]:
-    """The two slopes in z of each row's loss, written down independently of problems.optimum.dual."""
-    tau = Fraction(model.tau)
-    pairs = {
-        "hinge": lambda b: (Fraction(-1), Fraction(0)) if b > 0 else (Fraction(0), Fraction(1)),
-        "least_absolute_deviation": lambda b: (Fraction(-1), Fraction(1)),
-        "quantile": lambda b: (-tau, Fraction(1.0 - model.tau)),
+def kinks(model: Any) -> list[list[tuple[Fraction, Fraction, Fraction]]]:
+    """(place, slope before, slope behind) of each row's kinks, written down independently of problems.optimum.dual."""
+    tau, epsilon = model.parameters.get("tau", 0.5), model.parameters.get("epsilon", 0.0)
+    places = {
+        "hinge": lambda b: [(b, -1, 0) if b > 0 else (b, 0, 1)],
+        "least_absolute_deviation": lambda b: [(b, -1, 1)],
+        "quantile": lambda b: [(b, -tau, 1.0 - tau)],
+        "epsilon_insensitive": lambda b: [(b - epsilon, -1, 0), (b + epsilon, 0, 1)],
     }
-    return [pairs[model.loss](b) for b in model.b.tolist()]
+    rows = (places[model.loss](b) for b in model.b.tolist())
+    return [[tuple(map(Fraction, kink)) for kink in row] for row in rows]  # type: ignore[misc]
 
 
 def exact_value(model: Any, x: list[Fraction]) -> Fraction:
     total = Fraction(0)
-    for row, b, (lo, hi) in zip(model.A.tolist(), model.b.tolist(), slopes(model), strict=True):
-        r = sum((Fraction(a) * v for a, v in zip(row, x, strict=True)), Fraction(0)) - Fraction(b)
-        total += max(lo * r, hi * r)
+    for row, row_kinks in zip(model.A.tolist(), kinks(model), strict=True):
+        z = sum((Fraction(a) * v for a, v in zip(row, x, strict=True)), Fraction(0))
+        total += sum(max(lo * (z - place), hi * (z - place)) for place, lo, hi in row_kinks)
     return total / len(model.b)
 
 
@@ -77,8 +81,9 @@ def solve(A: list[list[Fraction]], b: list[Fraction]) -> list[Fraction] | None:
 
 def vertices(model: Any) -> tuple[Fraction, list[list[Fraction]]] | None:
     """(f*, optimal vertices) over all points where p kinks meet; None where there is no such point."""
-    A = [[Fraction(v) for v in row] for row in model.A.tolist()]
-    b = [Fraction(v) for v in model.b.tolist()]
+    rows_of_kinks = zip(model.A.tolist(), kinks(model), strict=True)
+    meeting = [([Fraction(v) for v in row], place) for row, places in rows_of_kinks for place, _, _ in places]
+    A, b = [row for row, _ in meeting], [place for _, place in meeting]
     found: list[tuple[Fraction, list[Fraction]]] = []
     for rows in itertools.combinations(range(len(A)), len(A[0])):
         x = solve([A[i] for i in rows], [b[i] for i in rows])
@@ -91,7 +96,7 @@ def vertices(model: Any) -> tuple[Fraction, list[list[Fraction]]] | None:
 
 
 @pytest.mark.parametrize("kind", ["integers", "reals"])
-@pytest.mark.parametrize("loss", ["hinge", "least_absolute_deviation", "quantile"])
+@pytest.mark.parametrize("loss", ["hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive"])
 @pytest.mark.parametrize("seed", one_in(4, SEEDS))
 def test_interval_holds_the_exact_optimum_of_piecewise_linear_losses(seed: int, loss: str, kind: str) -> None:
     p = piecewise(loss, seed, kind)

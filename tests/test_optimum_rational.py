@@ -25,7 +25,7 @@ from problems.optimum.arithmetic.rational import (
     rounded_up,
     solve,
 )
-from problems.optimum.dual import box
+from problems.optimum.dual import box, kinked
 from problems.optimum.piecewise_linear.linear_program import least_distance, project
 from problems.optimum.piecewise_linear.polyhedron import (
     _implied,
@@ -36,7 +36,7 @@ from problems.optimum.piecewise_linear.polyhedron import (
 )
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, exact_signs, optimal_vertex, residual_signs
 
-LOSSES = ["hinge", "least_absolute_deviation", "quantile"]
+LOSSES = ["hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive"]
 # From subnormal to huge, with zeros; frexp and shifts have to agree on all of them.
 SCALES = [0, 1, -40, 40, -1060, 900]
 
@@ -159,39 +159,41 @@ def dual_of(model: Any, vertex: Vertex) -> list[Fraction]:
 def test_pivots_lead_from_any_start_to_an_optimal_basis(loss: str, seed: int) -> None:
     """A start that knows nothing: x = 0 and any u; all the work is left to the pivots."""
     p = instance(loss, seed)
-    lo, hi = box(p.model)
+    model = kinked(p.model)
+    lo, hi = box(model)
     rng = np.random.default_rng(seed)
-    vertex = optimal_vertex(p.model, rng.normal(size=p.p), rng.choice([0.0, 1.0], p.m) * (hi - lo) + lo)
+    vertex = optimal_vertex(model, rng.normal(size=p.p), rng.choice([0.0, 1.0], lo.size) * (hi - lo) + lo)
     assert vertex is not None
-    u = dual_of(p.model, vertex)
-    A = [[Fraction(v) for v in row] for row in p.model.A.tolist()]
+    u = dual_of(model, vertex)
+    A = [[Fraction(v) for v in row] for row in model.A.tolist()]
     assert all(sum(c * row[j] for c, row in zip(u, A, strict=True)) == 0 for j in range(p.p))
     assert all(Fraction(a) <= v <= Fraction(c) for a, v, c in zip(lo, u, hi, strict=True))
     x = vertex.x.fractions()
-    r = [sum(a * v for a, v in zip(row, x, strict=True)) - Fraction(c) for row, c in zip(A, p.model.b, strict=True)]
+    r = [sum(a * v for a, v in zip(row, x, strict=True)) - Fraction(c) for row, c in zip(A, model.b, strict=True)]
     losses = [max(Fraction(a) * v, Fraction(c) * v) for a, v, c in zip(lo, r, hi, strict=True)]
     assert losses == [v * s for v, s in zip(u, r, strict=True)]
-    assert sum(losses) / p.m == vertex.value
+    assert sum(losses) / lo.size == vertex.value
     assert abs(float(vertex.value) - certified_optimum(p, cache=False).f_hi) <= 1e-15 * p.value(np.zeros(p.p))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_other_bases_are_refused(loss: str) -> None:
     p = instance(loss, 0)
-    certificate = certified_optimum(p, cache=False).certificate
-    upper = np.zeros(p.m, dtype=bool)
+    certificate, model = certified_optimum(p, cache=False).certificate, kinked(p.model)
+    m = model.b.size
+    upper = np.zeros(m, dtype=bool)
     upper[certificate["high"]] = True
     rows, columns, given = (certificate[name] for name in ("rows", "columns", "given"))
-    assert checked_vertex(p.model, rows, columns, given, upper) is not None
-    for other in np.setdiff1d(np.arange(p.m), rows):
+    assert checked_vertex(model, rows, columns, given, upper) is not None
+    for other in np.setdiff1d(np.arange(m), rows):
         changed = rows.copy()
         changed[0] = other
-        found = checked_vertex(p.model, changed, columns, given, upper)
-        assert found is None or found.value == checked_vertex(p.model, rows, columns, given, upper).value
-    for bad in (rows[:-1], rows[::-1] - 100, np.full_like(rows, rows[0]), rows + p.m):
-        assert checked_vertex(p.model, bad, columns, given, upper) is None
-    assert checked_vertex(p.model, rows, columns, given[:-1], upper) is None
-    assert checked_vertex(p.model, rows, columns, np.full_like(given, np.nan), upper) is None
+        found = checked_vertex(model, changed, columns, given, upper)
+        assert found is None or found.value == checked_vertex(model, rows, columns, given, upper).value
+    for bad in (rows[:-1], rows[::-1] - 100, np.full_like(rows, rows[0]), rows + m):
+        assert checked_vertex(model, bad, columns, given, upper) is None
+    assert checked_vertex(model, rows, columns, given[:-1], upper) is None
+    assert checked_vertex(model, rows, columns, np.full_like(given, np.nan), upper) is None
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -204,13 +206,13 @@ def test_distances_are_between_those_of_a_quadratic_program_and_a_point(loss: st
     p = instance(loss, seed, sparse)
     optimum = certified_optimum(p, cache=False)
     assert complaints(p, optimum) == []
-    model = p.model
+    model = kinked(p.model)
     lo, hi = box(model)
     for ord, low, high in ((2, optimum.D_lo, optimum.D_hi), ("inf", optimum.D_inf_lo, optimum.D_inf_hi)):
         assert low <= high <= low * (1 + 1e-8)
         x = cp.Variable(p.p)
         r = model.A @ x - model.b
-        f = cp.sum(cp.maximum(cp.multiply(lo, r), cp.multiply(hi, r))) / p.m
+        f = cp.sum(cp.maximum(cp.multiply(lo, r), cp.multiply(hi, r))) / lo.size
         task = cp.Problem(cp.Minimize(cp.norm(x - p.x0, ord)), [f <= optimum.f_hi * (1 + 1e-9) + 1e-12])
         task.solve(solver=cp.CLARABEL)
         assert task.value == pytest.approx(high, rel=1e-4)

@@ -12,7 +12,7 @@ import scipy.sparse
 
 import problems
 from problems.optimum import certified_optimum
-from problems.optimum.dual import box
+from problems.optimum.dual import box, kinked
 
 # A point of a program gives f >= f*; how near it comes is that program's accuracy.
 LIBLINEAR = 1e-9
@@ -75,12 +75,21 @@ def dense(A: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["hinge:iris", "hinge:breast_cancer", "hinge:digits", "lad:diabetes", "quantile[tau=0.9]:diabetes"]
+    "name",
+    [
+        "hinge:iris",
+        "hinge:breast_cancer",
+        "hinge:digits",
+        "lad:diabetes",
+        "quantile[tau=0.9]:diabetes",
+        "svr[epsilon=20]:diabetes",
+    ],
 )
 def test_linprog_on_the_primal_agrees(name: str) -> None:
     """The certificates come from the dual linear program; this is the primal, by interior points."""
     p = problems.get(name)
-    A, b, (lo, hi) = dense(p.model.A), p.model.b, box(p.model)
+    model = kinked(p.model)
+    A, b, (lo, hi) = dense(model.A), model.b, box(model)
     m, n = A.shape
     above = [scipy.sparse.hstack([side[:, None] * A, -scipy.sparse.eye_array(m)]) for side in (lo, hi)]
     result = scipy.optimize.linprog(

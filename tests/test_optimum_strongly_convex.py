@@ -15,7 +15,7 @@ from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.rational import integers
 from problems.problem import Optimum
 
-LOSSES = ("hinge", "least_absolute_deviation", "quantile")
+LOSSES = ("hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive")
 KINDS = ("normal", "integer", "scaled", "duplicates", "sparse", "rounded", "low rank")
 NOISES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-2, 1.0)
 
@@ -23,7 +23,7 @@ NOISES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-2, 1.0)
 def random_problem(seed: int) -> Any:
     """Rows that repeat, depend on each other, or differ by powers of ten; residuals that are zero, nearly, or not."""
     rng = np.random.default_rng(seed)
-    loss, kind = LOSSES[seed % 3], KINDS[seed % 7]
+    loss, kind = LOSSES[seed % 4], KINDS[seed % 7]
     m, p = int(rng.choice([20, 50, 100, 200])), int(rng.choice([2, 5, 10, 20]))
     A = rng.integers(-2, 3, (m, p)).astype(float) if kind == "integer" else rng.normal(size=(m, p))
     if kind == "scaled":
@@ -43,6 +43,8 @@ def random_problem(seed: int) -> Any:
     b = np.where(z > 0, 1.0, -1.0) if loss == "hinge" else z
     l2 = float(rng.choice([1.0, 1.0, 0.01, 1e-4, 100.0])) / m
     options: dict[str, Any] = {"tau": float(rng.choice([0.1, 0.5, 0.9]))} if loss == "quantile" else {}
+    if loss == "epsilon_insensitive":
+        options["epsilon"] = float(rng.choice([0.0, 0.1, 1.0]))
     data = scipy.sparse.csr_array(A) if kind == "sparse" else A
     return getattr(problems, loss)(data, b, l2=l2, x0=rng.normal(size=p + 1), **options)
 
