@@ -12,7 +12,7 @@ from dadapt_convex.oracle import Data, Kernel, Objective, Oracle, helper, oracle
 from dadapt_convex.run import Run
 from dadapt_convex.schedules import Schedule
 from dadapt_convex.solve import NotAvailable, solve
-from dadapt_convex.theory import Sides, Theorem, check, gap_bounds, gap_sides, theorems
+from dadapt_convex.theory import Sides, Theorem, check, gap_bounds, gap_sides, theorem, theorems
 
 __all__ = [
     "SCHEDULE",
@@ -41,6 +41,7 @@ __all__ = [
     "register",
     "solve",
     "step",
+    "theorem",
     "theorems",
     "value",
 ]

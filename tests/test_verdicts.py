@@ -542,18 +542,24 @@ def descent(k, f, g2, g, x, x_next, vectors, scalars, hyper):
     return 1e-2
 
 
+READS_NOTHING_OF_A_METHOD = (
+    "basic_inequality", "basic_inequality_comparator", "sgd_basic_inequality", "sgd_basic_inequality_comparator",
+    "regret", "regret_comparator", "replay",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("theorem", sorted(dc.theorems()))
 def test_a_method_of_ones_own_may_claim_any_theorem_or_is_told_what_it_needs(theorem):
     problem = problems.norm2(3)
     method = dc.Method(name="own", reference="", summary="", step=dc.step(descent), claims=(theorem,))
-    needs = dc.theorems()[theorem].needs
-    assert needs is not None, "a theorem of the library says what it needs"
-    if needs:
-        with pytest.raises(ValueError, match=f"own claims {theorem}, which needs {needs[0]}"):
-            dc.solve(problem, method, steps=50)
-    else:
+    if theorem in READS_NOTHING_OF_A_METHOD:
         found = dc.check(dc.solve(problem, method, steps=50), problem.optimum())
         assert set(found["verdict"]) <= {VERIFIED, TIGHT, NOT_APPLICABLE}, found.to_string()
+    else:
+        with pytest.raises(
+            ValueError, match=f"own claims {theorem}, which needs .*: no state or hyper-parameter of own"
+        ):
+            dc.solve(problem, method, steps=50)
 
 
 @pytest.mark.parametrize("noise", [{}, {"noise": "gaussian(0.1)"}])

@@ -21,7 +21,7 @@ import problems
 from dadapt_convex.method import OF_SOLVE
 from dadapt_convex.oracle import fingerprint
 from dadapt_convex.stochastic import Noise
-from dadapt_convex.theory.theorem import StepCheck
+from dadapt_convex.theory import StepCheck
 
 PROBLEM = problems.norm2(3)
 ROWS = problems.hinge(np.eye(4), [1, -1, 1, -1])
@@ -364,6 +364,7 @@ def test_an_init_that_is_no_function_of_python_may_fail_too():
         ({"uses_optimum": "no"}, ["uses_optimum", "'no'"]),
         ({"figure": 1}, ["figure", "1"]),
         ({"statement": None}, ["statement", "None"]),
+        ({"proof": None}, ["proof", "None"]),
     ),
 )
 def test_a_theorem_is_checked_when_it_is_made(wrong, words):

@@ -1,47 +1,34 @@
 """Theorems as objects; check(run, optimum) -> verdicts.
 
-A file of this folder with a tuple THEOREMS adds to the library. A theorem of one's own is passed to `check`, or
-stands among the claims of a method of one's own.
+The theorems stand in `library/`, a file for each family, read beside the papers. A theorem of one's own is passed to
+`check`, or stands among the claims of a method of one's own. How a theorem is made: statement.py; what it reads of a
+run: case.py; how it is judged: judge.py and compare.py.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 import math
-import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dadapt_convex.checks import check_distinct, did_you_mean, shown
+from dadapt_convex.checks import shown
 from dadapt_convex.identity import refuse_other_optimum
-from dadapt_convex.method import Method
 from dadapt_convex.run import OptimumInterval, Run
+from dadapt_convex.theory.case import Case, D_inf_interval
+from dadapt_convex.theory.claims import check_claims, claims, refuse_unreadable
+from dadapt_convex.theory.evaluate import sides_of, spoken_of
+from dadapt_convex.theory.judge import judge
+from dadapt_convex.theory.library import theorems
 from dadapt_convex.theory.rounded import Rounded, plain
-from dadapt_convex.theory.theorem import (
-    DEFINITION,
+from dadapt_convex.theory.statement import DEFINITION, LEMMA, RATE, Sides, StepCheck, Theorem, Unmet, gap_sides, theorem
+from dadapt_convex.theory.verdict import (
     FLOAT64,
-    LEMMA,
     NOT_APPLICABLE,
-    RATE,
-    READ_OF_CASE,
     TIGHT,
     UNDECIDED,
     VERIFIED,
     VIOLATED,
-    Case,
-    D_inf_interval,
-    Library,
-    Sides,
-    Theorem,
-    Unmet,
     Verdict,
-    bounds_frame,
-    check_needs,
-    gap_sides,
-    judge,
-    sides_of,
-    spoken_of,
 )
 
 if TYPE_CHECKING:
@@ -60,55 +47,18 @@ __all__ = [
     "Case",
     "Rounded",
     "Sides",
+    "StepCheck",
     "Theorem",
     "Unmet",
     "Verdict",
     "check",
+    "check_claims",
+    "claims",
     "gap_bounds",
     "gap_sides",
+    "theorem",
     "theorems",
 ]
-
-
-@functools.cache
-def theorems() -> dict[str, Theorem]:
-    """All built-in theorems by name; shown at a prompt it is a table of their statements."""
-    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
-    found = [t for m in modules for t in getattr(m, "THEOREMS", ())]
-    return Library((t.name, t) for t in found)
-
-
-def claims(method: Method, extra: Iterable[Theorem | str] = ()) -> list[Theorem]:
-    """The theorems that speak of a method's runs: its claims, then those that are about it, then `extra`."""
-    named = [_theorem(claim, f"{method.name} claims") for claim in method.claims]
-    about = [t for t in theorems().values() if {method.name, "*"} & {*t.about} and t not in named]
-    found: list[Theorem] = []
-    for theorem in (*named, *about, *(_theorem(claim, "check() was given") for claim in extra)):
-        if not any(theorem is other for other in found):
-            found.append(theorem)
-    check_distinct(f"the theorems about {method.name}", tuple(theorem.name for theorem in found))
-    return found
-
-
-def check_claims(method: Method, extra: Iterable[Theorem | str] = ()) -> None:
-    """ValueError for a claim that names no theorem, or one that needs what the method does not have."""
-    if hidden := sorted(set(method.scalars) & READ_OF_CASE):
-        raise ValueError(
-            f"{method.name}: theorems read {', '.join(hidden)} of a case, which is no scalar of the method; rename it."
-        )
-    for theorem in claims(method, extra):
-        check_needs(theorem, [*method.scalars, *method.vectors], method.parameters, method.name)
-
-
-def _theorem(claim: Theorem | str, who: str) -> Theorem:
-    """The theorem itself, or the one of this name; ValueError with the nearest names where there is none."""
-    known = theorems()
-    if isinstance(claim, Theorem):
-        return claim
-    if not (isinstance(claim, str) and claim in known):
-        hint = did_you_mean(claim, known)
-        raise ValueError(f"{who} an unknown theorem {shown(claim)}; {hint}{' ' * bool(hint)}dc.theorems() shows all.")
-    return known[claim]
 
 
 def _given(theorems: Any) -> list[Any]:
@@ -145,7 +95,7 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
         somewhere at all corners, beyond rounding. UNDECIDED: none of these. NOT_APPLICABLE: an assumption is not met;
         the note names it. With stochastic gradients bounds are always NOT_APPLICABLE: the note and worst_ratio say how
         often and how far the statement was exceeded at the favourable corner, k where most; definitions have verdicts.
-        dadapt_convex/theory/theorem.py states all this exactly.
+        dadapt_convex/theory/judge.py states all this exactly.
 
     Raises
     ------
@@ -159,8 +109,10 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
     given = _given(theorems)
     if optimum is not None:
         refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
-    check_claims(run.method, given)
-    verdicts = [judge(theorem, run, optimum) for theorem in claims(run.method, given)]
+    check_claims(run.method)
+    for extra in given:
+        refuse_unreadable(extra, run.method)
+    verdicts = [judge(claim, run, optimum) for claim in claims(run.method, given)]
     return pd.DataFrame(verdicts, columns=list(Verdict._fields))
 
 
@@ -178,20 +130,22 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
     ValueError
         As check().
     """
+    import pandas as pd
+
     _check_run(run)
     refuse_other_optimum(optimum, run.problem, run.identity, run.x0.size)
     D, D_inf = (hi if math.isfinite(hi) else lo for lo, hi in (
         (optimum.D_lo, optimum.D_hi), D_inf_interval(run, optimum)
     ))  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for theorem in claims(run.method):
-        if not theorem.figure or judge(theorem, run, optimum).verdict == NOT_APPLICABLE:
+    for claim in claims(run.method):
+        if not claim.figure or judge(claim, run, optimum).verdict == NOT_APPLICABLE:
             continue
-        mask = spoken_of(theorem, Case(run, optimum.f_hi, D, optimum, D_inf, exact=True))
+        mask = spoken_of(claim, Case(run, optimum.f_hi, D, optimum, D_inf, exact=True))
         case = Case(run, optimum.f_hi, D, optimum, D_inf)
-        bound = plain(sides_of(theorem, case)[1])
+        bound = plain(sides_of(claim, case)[1])
         rows.extend(
-            {"theorem": theorem.name, "iterate": theorem.iterate, "k": int(k), "bound": float(b)}
+            {"theorem": claim.name, "iterate": claim.iterate, "k": int(k), "bound": float(b)}
             for k, b in zip(case.k[mask], bound[mask], strict=True)
         )
-    return bounds_frame(rows)
+    return pd.DataFrame(rows, columns=["theorem", "iterate", "k", "bound"])

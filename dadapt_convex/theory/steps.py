@@ -1,14 +1,14 @@
 """Definitions: single iterations held against the papers' recursions, written once more in plain NumPy.
 
-A file of this folder writes a method's iteration as a function of `Steps`, the iterations that a run kept whole, all
+A file of the library writes a method's iteration as a function of `Steps`, the iterations that a run kept whole, all
 at once: scalars are columns (T, 1), vectors are (T, p). It returns what x_{k+1}, the state and the weight must be, by
-name; `definition` makes a theorem's `steps` of it, and is told where the state that it reads starts. Nothing of the
-compiled step is used.
+name; `definition` makes a theorem of it, and is told where the state that it reads starts. Nothing of the compiled step
+is used.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 from dadapt_convex.run import Run
+from dadapt_convex.theory.case import Missing, Values
 from dadapt_convex.theory.rounded import EPS, Rounded, rounded
-from dadapt_convex.theory.theorem import Missing, StepCheck, Values
-from dadapt_convex.transitions import place, replay_error, replayed, within_range
+from dadapt_convex.theory.statement import DEFINITION, StepCheck, Theorem, proof_of
 
 # The compiled step sums in another order, divides by multiplying, and fuses; each costs no more than one evaluation.
 ORDERS = 4.0
@@ -103,39 +103,66 @@ def unless_zero(length: Any, estimate: Any, before: Any) -> Any:
 Recursion = Callable[[Steps], Mapping[str, Any]]
 
 
-def definition(**start: Callable[[Values], Any]) -> Callable[[Recursion], Callable[[Run], list[StepCheck]]]:
-    """The check of a recursion: what it returns by name, against what the step left.
+def definition(
+    statement: str, *, source: str, schedule: str = "any", **start: Callable[[Values], Any]
+) -> Callable[[Recursion], Theorem]:
+    """Make a definition of a recursion: what it returns by name is held against what the step left.
 
-    start : by name, from the hyper-parameters, the state before k = 0, where it is not 0 (x0: where the run starts).
+    Parameters
+    ----------
+    statement, source, schedule : str
+        As of Theorem; its name is the function's.
+    **start
+        By name, from the hyper-parameters: the state before k = 0, where it is not 0 (x0: where the run starts).
     """
 
-    def of(recursion: Recursion) -> Callable[[Run], list[StepCheck]]:
+    def make(recursion: Recursion) -> Theorem:
+        @functools.wraps(recursion)
         def steps(run: Run) -> list[StepCheck]:
             if not len(run.transitions):
                 return []
             seen = Steps(run)
             with np.errstate(all="ignore"):
                 expected = recursion(seen)
-            found: list[StepCheck] = []
-            for name, value in expected.items():
-                if name not in seen.after:
-                    raise Missing("the state", name, seen.after)
-                found.extend(_compared(name, seen.k, seen.after[name], rounded(value)))
-            first = seen.k[:, 0] == 0
-            starts = {"x0": lambda h: run.x0, **start}
-            for name in sorted(seen.read) if first.any() else ():
-                value = rounded(starts[name](seen.hyper)) if name in starts else Rounded(0.0)
-                found.extend(_compared(f"{name} at the start", seen.k[first], seen.before[name].value[first], value))
-            return found
+            return [*_left(seen, expected), *_started(seen, {"x0": lambda h: run.x0, **start})]
 
-        return steps
+        return Theorem(
+            name=recursion.__name__,
+            statement=statement,
+            source=source,
+            kind=DEFINITION,
+            steps=steps,
+            schedule=schedule,
+            uses_optimum=False,
+            proof=proof_of(recursion),
+        )
 
-    return of
+    return make
 
 
 def d0(h: Values) -> Any:
     """Where d starts."""
     return h["d0"]
+
+
+def _left(seen: Steps, expected: Mapping[str, Any]) -> list[StepCheck]:
+    """What the step left, by name, against what the recursion makes of the state before."""
+    found: list[StepCheck] = []
+    for name, value in expected.items():
+        if name not in seen.after:
+            raise Missing("the state", name, seen.after)
+        found.extend(_compared(name, seen.k, seen.after[name], rounded(value)))
+    return found
+
+
+def _started(seen: Steps, starts: Mapping[str, Callable[[Values], Any]]) -> list[StepCheck]:
+    """The state that the recursion reads, where it starts."""
+    found: list[StepCheck] = []
+    first = seen.k[:, 0] == 0
+    for name in sorted(seen.read) if first.any() else ():
+        value = rounded(starts[name](seen.hyper)) if name in starts else Rounded(0.0)
+        found.extend(_compared(f"{name} at the start", seen.k[first], seen.before[name].value[first], value))
+    return found
 
 
 def _compared(name: str, ks: Vector, found: Vector, expected: Rounded) -> list[StepCheck]:
@@ -151,19 +178,3 @@ def _compared(name: str, ks: Vector, found: Vector, expected: Rounded) -> list[S
     rows = np.arange(len(found))
     at = zip(ks[:, 0], found[rows, worst], value[rows, worst], off[rows, worst], strict=True)
     return [StepCheck(int(k), name, float(a), float(b), float(c)) for k, a, b, c in at]
-
-
-def replay(run: Run) -> list[StepCheck]:
-    """The compiled step against its plain Python function, at some of the kept iterations."""
-    found = []
-    step = run.method.step.python
-    for t in replayed(run.transitions):
-        try:
-            off = replay_error(step, t) if within_range(t) else math.nan
-        except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(
-                f"the step of {run.method.name} fails as plain Python: {what} ({place(error, step)})."
-            ) from None
-        found.append(StepCheck(t.k, "the distance to plain Python in units of rounding", off, 1.0, off))
-    return found
