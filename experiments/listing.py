@@ -1,4 +1,7 @@
-"""`list`: suites, problems, methods, data sets in plain tables. Imports NumPy at most, so that it answers at once."""
+"""`list`: suites, problems, methods and data sets in plain tables, theorems in Markdown.
+
+It imports NumPy at most, so that it answers at once.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +105,33 @@ def show_data(patterns: Sequence[str] = (), data_dir: Path | None = None) -> Non
     print("\n".join(_wrapped(CLOSING, _width())))
     for label, folder in folders.items():
         print(f"{INDENT}{label}: {shown(str(folder))}")
+
+
+def show_theorems(patterns: Sequence[str] = ()) -> None:
+    """Print the page of all theorems, or the entries of some.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Names or patterns with * and ?; none for the whole page.
+
+    Raises
+    ------
+    BadInput
+        A pattern matches nothing.
+    """
+    _start_no_threads()
+    import dadapt_convex as dc
+    from dadapt_convex.checks import did_you_mean
+    from dadapt_convex.theory.page import page
+
+    names = list(dc.theorems())
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            near = did_you_mean(pattern.strip("*?"), names)
+            raise BadInput(f"no theorem matches {pattern!r}; {near or 'list --theorems shows them all.'}")
+    wanted = [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+    print(page(wanted if patterns else None), end="")
 
 
 def _start_no_threads() -> None:

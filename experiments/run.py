@@ -153,9 +153,12 @@ def build_parser() -> Parser:
     for suite in suites().values():
         one = commands.add_parser(suite.name, help=suite.summary, description=suite.summary, allow_abbrev=False)
         add_options(one, suite)
-    what = "show suites, problems and methods; with --problems the data sets, and which are here"
+    what = "show suites, problems and methods; with --problems the data sets; with --theorems statements and proofs"
     listing = commands.add_parser("list", help=what, description=what, allow_abbrev=False)
-    listing.add_argument("--problems", nargs="*", metavar="PATTERN",
+    kinds = listing.add_mutually_exclusive_group()
+    kinds.add_argument("--theorems", nargs="*", metavar="PATTERN",
+        help="statements and proofs, in Markdown: all, or names and patterns with * and ?")  # fmt: skip
+    kinds.add_argument("--problems", nargs="*", metavar="PATTERN",
         help="embedded sets and the catalogue of the LIBSVM site: all, or names and patterns with * and ?")  # fmt: skip
     listing.add_argument("--data-dir", type=directory, metavar="DIR",
         help="where data files are looked for first; then $DADAPT_DATA, then the cache")  # fmt: skip
@@ -275,10 +278,12 @@ def _run(arguments: list[str]) -> int:
 
         if given.data_dir is not None and not given.data_dir.is_dir():
             raise BadInput(f"--data-dir {given.data_dir} is no directory.")
-        if given.problems is None:
-            listing.show(given.data_dir)
-        else:
+        if given.theorems is not None:
+            listing.show_theorems(given.theorems)
+        elif given.problems is not None:
             listing.show_data(given.problems, given.data_dir)
+        else:
+            listing.show(given.data_dir)
         return OK
     if given.command == "certify":
         from experiments.certify import certify

@@ -70,6 +70,8 @@ BAD = {
     "a report of nothing": (["report", "data"], "no finished results"),
     "list with an option": (["list", "--quick"], "--quick"),
     "list of data that match nothing": (["list", "--problems", "lad:mpq*"], "the nearest names are lad:mpg"),
+    "list of theorems that match nothing": (["list", "--theorems", "D4"], "no theorem matches 'D4'; did you mean D3"),
+    "list of two kinds": (["list", "--theorems", "--problems"], "not allowed with argument"),
     "list of a folder that does not exist": (["list", "--data-dir", "nowhere"], "nowhere is no directory"),
     "data that are not here, offline": (
         ["convex_suite", "--problems", "hinge:a8a"],
@@ -142,7 +144,13 @@ def test_a_directory_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("argv", "expected"), [("--help", "convex_suite"), ("list", "convex_suite"), ("list --problems", "mpg_scale")]
+    ("argv", "expected"),
+    [
+        ("--help", "convex_suite"),
+        ("list", "convex_suite"),
+        ("list --problems", "mpg_scale"),
+        ("list --theorems", "### D3"),
+    ],
 )
 def test_help_and_list_import_nothing_heavy(argv: str, expected: str) -> None:
     code = (
@@ -226,6 +234,17 @@ def test_list_problems_takes_patterns_of_data_and_of_problems(
     assert listed("hinge:diabetes") == listed("logistic:diabetes") == ["diabetes"]  # LIBSVM's
     assert listed("lad:diabetes") == ["diabetes"]  # the embedded one
     assert len(listed("diabetes")) == 2
+
+
+def test_list_theorems_is_the_page_in_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--theorems"]) == 0
+    assert capsys.readouterr().out == (Path(__file__).parents[1] / "docs" / "theorems.md").read_text("utf-8")
+
+
+def test_list_theorems_takes_patterns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--theorems", "D3*", "gd_D1"]) == 0
+    shown = [line.removeprefix("### ") for line in capsys.readouterr().out.splitlines() if line.startswith("#")]
+    assert shown == ["D3", "D3_best", "D3_any_d0", "D3_a_priori", "D3_selected", "gd_D1"]
 
 
 def test_list_shows_the_files_of_a_data_folder(

@@ -2,7 +2,7 @@
 
     s_{k+1} = s_k + lambda_k g_k,    x_{k+1} = x_0 - gamma_{k+1} s_{k+1}
 
-The sums are those of identity (I1) and inequalities (I2), (I3) in dadapt_convex/theory/dual_averaging.py.
+The sums are those of theorems I1, I2 and I3.
 """
 
 from __future__ import annotations

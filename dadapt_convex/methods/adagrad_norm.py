@@ -6,7 +6,7 @@
     Output sum gamma_k x_k / sum gamma_k
 
 Guarantee with gamma = 1: sum_k (f(x_k) - f*) <= ([D^2 + eta^2 (1 + ln(S_n / S_0))] / (2 eta) + eta) sqrt(S_n);
-derived in dadapt_convex/theory/adagrad_norm.py. The logarithm stays as long as the iterates are not kept in a ball.
+theorem adagrad_norm_rate. The logarithm stays as long as the iterates are not kept in a ball.
 
 [1] M. Streeter, H. B. McMahan. Less regret via online conditioning. arXiv:1002.4862, 2010.
 [2] R. Ward, X. Wu, L. Bottou. AdaGrad stepsizes: sharp convergence over nonconvex landscapes. ICML 2019.

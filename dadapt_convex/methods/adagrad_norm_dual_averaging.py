@@ -8,7 +8,7 @@
     Output sum lambda_k x_k / sum lambda_k
 
 Guarantee with lambda = 1: sum_k (f(x_k) - f*) <= 1.5 D sqrt(S_n) + D G^2 / (2 ||g_0||), S_n = sum_{k<=n} ||g_k||^2;
-derived in dadapt_convex/theory/dual_averaging.py. It is Algorithm 1 of D-Adaptation with d_0 = D.
+theorem adagrad_norm_dual_averaging_rate. It is Algorithm 1 of D-Adaptation with d_0 = D.
 
 [1] M. Streeter, H. B. McMahan. Less regret via online conditioning. arXiv:1002.4862, 2010.
 """

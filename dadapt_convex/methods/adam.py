@@ -9,8 +9,7 @@
                   (1 - lr gamma_k w) x_k - ...                        with decoupled weight decay
     Output x_{n+1}
 
-The learning rate is tuned by hand. No theorem bounds the gap; that of a single step is bounded, see (adam_step) in
-dadapt_convex/theory/baselines.py.
+The learning rate is tuned by hand. No theorem bounds the gap; that of a single step is bounded, see theorem adam_step.
 
 [1] D. P. Kingma, J. Ba. Adam: a method for stochastic optimization. ICLR 2015, arXiv:1412.6980, Algorithm 1.
 [2] I. Loshchilov, F. Hutter. Decoupled weight decay regularization. ICLR 2019, arXiv:1711.05101.

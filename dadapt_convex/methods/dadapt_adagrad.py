@@ -21,7 +21,7 @@ package's sums go wrong where s returns to zero; here they do not.
 
 Guarantee (paper, w = beta = 0): for every d_0 <= D_inf, the distance to X* in the maximum norm, and |g_k| <= G_inf,
 d_k <= D_inf and f(output) - f* <= (1 + sqrt 3) D_inf d_{n+1} ||a_{n+1}||_1 / sum lambda_k, the paper's
-O(p G_inf D_inf / sqrt(n + 1)); see dadapt_convex/theory/dadapt_adagrad.py.
+O(p G_inf D_inf / sqrt(n + 1)); see theorem ada_D3_a_priori.
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """

@@ -20,7 +20,7 @@ regression (tests/reference/RELEASED.md): either sign. A step with gamma_k = 0 i
 and r decay.
 
 No theorem bounds d or the gap: a heuristic that Algorithm 3 motivates. That of a single step is bounded, see
-dadapt_convex/theory/baselines.py.
+theorem dadapt_adam_step.
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """

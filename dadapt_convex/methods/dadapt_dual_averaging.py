@@ -13,7 +13,7 @@
     Output sum lambda_k x_k / sum lambda_k
 
 Guarantee without a schedule: for every d_0 <= D = dist(x_0, X*) and ||g_k|| <= G, f(output) - f* = O(D G /
-sqrt(n + 1)), and at every n the bound (D3) of dadapt_convex/theory/dadaptation.py.
+sqrt(n + 1)), and at every n the bound of theorem D3.
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """

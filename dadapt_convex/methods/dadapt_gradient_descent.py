@@ -13,8 +13,8 @@
 It is dual averaging with the step 1 (the column gamma of the trace): x_{k+1} = x_0 - s_{k+1}.
 
 Guarantee: for every d_0 <= D = dist(x_0, X*), d_k <= D and f(output) - f* <= D (d_{n+1} / sum lambda_k) times
-max(1 + sqrt(1 + L), (1 + L)/2), L = ln(n + 2): the paper's O(D G log(n + 2) / sqrt(n + 1)); see
-dadapt_convex/theory/gradient_descent.py.
+max(1 + sqrt(1 + L), (1 + L)/2), L = ln(n + 2): the paper's O(D G log(n + 2) / sqrt(n + 1)); see theorem
+gd_rate.
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """

@@ -15,7 +15,7 @@ convention="released", the authors' package: G without the weight decay. The two
 package's default momentum is 0.
 
 The factor 2 breaks d_hat <= D: on |x| with momentum 0, d rises to 1.114 D. For momentum 0 d_hat <= 2 D stays true; with
-momentum 0.9 d comes to stand at up to 6 times D. See dadapt_convex/theory/dadapt_sgd.py.
+momentum 0.9 d comes to stand at up to 6 times D. See theorem sgd_d_hat.
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """

@@ -9,8 +9,8 @@
 The learning rate is tuned by hand; momentum is 0 by default, where it is the subgradient method.
 
 Guarantee for the deterministic oracle and w = 0: with momentum 0, sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2
-||g_k||^2, h_k = lr gamma_k; with any momentum and a constant rate the bound (momentum) of
-dadapt_convex/theory/baselines.py.
+||g_k||^2, h_k = lr gamma_k; with any momentum and a constant rate the bound of theorem
+sgd_momentum.
 
 B. T. Polyak. Some methods of speeding up the convergence of iteration methods. USSR Comput. Math. Math. Phys. 4, 1964.
 """

@@ -8,7 +8,7 @@
 
 Guarantee, for dist(x_0, X*) <= D: f(output) - f* <= D G / sqrt(n + 1) with the constant step, which no method
 can improve (tight); D G (1 + H_{n+1}) / (2 sum_{k<=n} 1 / sqrt(k + 1)) with the other, H the harmonic number;
-both derived in dadapt_convex/theory/subgradient.py.
+see theorems subgradient_rate and subgradient_inverse_sqrt_rate.
 
 N. Z. Shor. Minimization Methods for Non-Differentiable Functions. Springer, 1985.
 """

@@ -82,7 +82,7 @@ def _body(module: ModuleType) -> str:
 
 
 def _entry(theorem: Theorem, claimed: dict[str, list[str]]) -> str:
-    statement = textwrap.indent(_filled(theorem.statement), "    ")
+    statement = textwrap.indent("\n".join(map(_filled, re.split("(?<=;) ", theorem.statement))), "    ")
     proof = theorem.proof if theorem.kind == DEFINITION or not theorem.proof else f"*Proof.* {theorem.proof}"
     paragraphs = (f"### {theorem.name}", statement, _filled(" ".join(_facts(theorem, claimed))), proof)
     return "\n\n".join(filter(None, paragraphs)) + "\n"
@@ -94,7 +94,7 @@ def _facts(theorem: Theorem, claimed: dict[str, list[str]]) -> Iterator[str]:
     if theorem.schedule != "any":
         assumed.append(f"`schedule = {theorem.schedule}`")
     if assumed:
-        yield f"Assumes {', '.join(assumed)}."
+        yield f"Assumes {'; '.join(assumed)}."
     if theorem.rows is not None:
         yield f"Checkpoints: {_meaning(theorem.rows)}."
     yield f"Claimed by {'every method' if '*' in theorem.about else ', '.join(claimed.get(theorem.name, []))}."

@@ -24,7 +24,7 @@ def of_the_best(theorem: Theorem) -> Theorem:
     return replace(
         theorem,
         name=f"{theorem.name}_best",
-        statement=f"min_k f(x_k) in place of the average: {theorem.statement}",
+        statement=f"{theorem.statement}; with min_k f(x_k) in place of the average",
         sides=sides,
         iterate="best",
         figure=False,
@@ -45,7 +45,7 @@ def for_the_best_point(theorem: Theorem) -> Theorem:
     return replace(
         theorem,
         name=f"{theorem.name}_comparator",
-        statement=f"u, the best iterate of the run if that is not x0, in place of a minimiser: {theorem.statement}",
+        statement=f"{theorem.statement}; with u, the best iterate of the run, in place of a minimiser",
         sides=sides,
         rows=_both(moved_to_a_better_point, theorem.rows),
         uses_optimum=False,

@@ -5,7 +5,7 @@
     x_{k+1} = x_0 - A_{k+1}^-1 s_{k+1}
 
 `D_inf` is the distance of `x_0` from the minimisers in the maximum norm, and `x*` the minimiser at that distance. Inner
-products and norms with the index k are those of `A_k^-1`; four numbers have names:
+products and norms with the index k are those of `A_k^-1`; five numbers have names:
 
     q = sum lambda_k^2 ||g_k||_k^2,    C = sum lambda_k <g_k, s_k>_k
     w = ||s_{n+1}||_{n+1}^2,           T = ||a_{n+1}||_1
@@ -229,7 +229,7 @@ def ada_D3(c: Case) -> Sides:
         u^2 <= 2 d u + kappa d^2                                        ada_D1
         d <= D_inf                                                      ada_L1
 
-    Maximised over u and `D_inf` as in `D3`.
+    The maximum over u and `D_inf` is that of `D3`.
     """
     return gap_sides(c, c.D_inf * c.a_norm1 * c.d / c.weight_sum * factor_of(_kappa(c)))
 

@@ -229,7 +229,7 @@ def factor_of(kappa: Any) -> Any:
     source=OWN, kind=RATE, iterate="average", assumptions=(d0_at_most_D,), figure=True,
 )  # fmt: skip
 def D3(c: Case) -> Sides:
-    """Maximise the right-hand side of `I3` under the constraint that `D1` is made of. With its d, gamma, y and q:
+    """Maximise the right-hand side of `I3` under the constraint that `D1` is made of, in the letters of its proof:
 
         sum d_k gap_k <= (D y + q/2 - y^2/2)/gamma                      I3
         y^2 <= 2 d y + q

@@ -104,7 +104,8 @@ def gd_D3(c: Case) -> Sides:
         y^2 <= 2 d y + q                                                gd_D1
         d <= D                                                          L1
 
-    Maximised over y and D there. The schedule enters q alone. On `|x|` it is attained as `d_0` tends to 0.
+    The maximum over y and D is that of `D3`, and the schedule enters q alone. On `|x|` the bound is attained as `d_0`
+    tends to 0.
     """
     return gap_sides(c, c.D * c.d / c.weight_sum * factor_of(_kappa(c)))
 
