@@ -33,6 +33,23 @@ class _Ones:
     x = np.ones(1)
 
 
+class _Asked(dict[str, Any]):
+    """Numbers by name; Missing for a name that is not there."""
+
+    what = ""
+
+    def __missing__(self, name: str) -> Any:
+        raise Missing(self.what, name, self)
+
+
+class _Hyper(_Asked):
+    what = "the hyper-parameter"
+
+
+class _Row(_Asked):
+    what = "the trace column"
+
+
 def absent(theorem: Theorem, method: Method) -> list[Missing]:
     """What a theorem reads, or declares to need, and a method does not have: an error for each name, none raised."""
     there = {*method.scalars, *method.vectors, *method.parameters, *COLUMNS}
@@ -65,7 +82,7 @@ def _absent_with(theorem: Theorem, method: Method, values: dict[str, Any]) -> di
     found: dict[str, Missing] = {}
     while True:
         run = _made_up(method, {**dict.fromkeys(found, 1.0), **values}, tuple(found))
-        error = next(filter(None, (_missing(call, run) for call in _calls(theorem, run))), None)
+        error = next(filter(None, (_missing(call) for call in _calls(theorem, run))), None)
         if error is None or error.name in found:
             return found
         found[error.name] = error
@@ -84,15 +101,13 @@ def _calls(theorem: Theorem, run: Run) -> Iterator[Callable[[], Any]]:
         yield functools.partial(theorem.steps, run)
 
 
-def _missing(call: Callable[[], Any], run: Run) -> Missing | None:
+def _missing(call: Callable[[], Any]) -> Missing | None:
     """What a call asks for in vain."""
     try:
         with np.errstate(all="ignore"):
             call()
     except Missing as error:
         return error
-    except KeyError as error:  # run.hyper["name"] in an assumption
-        return Missing("the hyper-parameter", str(error.args[0]) if error.args else "", run.hyper)
     except Exception:  # of made-up numbers anything may be raised; of a run it is told in a sentence
         return None
     return None
@@ -109,9 +124,12 @@ def _made_up(method: Method, hyper: dict[str, Any], more: tuple[str, ...]) -> Ru
     extended: Any = types.SimpleNamespace(
         name=method.name, scalars=scalars, vectors=method.vectors, scheduled=method.scheduled, averages=method.averages
     )
-    return Run(
-        problem="", method=extended, hyper=hyper, given={}, steps=ROWS, k=ROWS, columns=columns,
-        rows=[{**dict.fromkeys(columns, 1.0), "k": i + 1.0} for i in k], errors=[], x0=x, x=x, x_next=x, x_avg=x,
-        x_best=x, x_selected=x, status=COMPLETED, message="", G=1.0, transitions=Transitions(iterations, *shape),
-        seconds=0.0, compile_seconds=0.0,
+    row = dict.fromkeys(columns, 1.0)
+    run = Run(
+        problem="", method=extended, hyper={}, given={}, steps=ROWS, k=ROWS, columns=columns, rows=[], errors=[], x0=x,
+        x=x, x_next=x, x_avg=x, x_best=x, x_selected=x, status=COMPLETED, message="", G=1.0,
+        transitions=Transitions(iterations, *shape), seconds=0.0, compile_seconds=0.0,
     )  # fmt: skip
+    object.__setattr__(run, "hyper", _Hyper(hyper))
+    object.__setattr__(run, "rows", tuple(_Row(row, k=i + 1.0) for i in k))
+    return run

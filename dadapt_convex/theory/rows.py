@@ -35,9 +35,9 @@ def has_weight(c: Case) -> Any:
     return c.weight_sum > 0
 
 
-def moved_to_a_better_point(c: Case) -> Any:
-    """some `x_k` has a positive weight, and the best iterate of the run is not `x_0`."""
-    return has_weight(c) & (c.comparator_distance > 0)
+def best_is_not_x0(c: Case) -> Any:
+    """the best iterate of the run is not `x_0`."""
+    return np.broadcast_to(c.comparator_distance > 0, c.k.shape)
 
 
 def s_not_zero(c: Case) -> Any:

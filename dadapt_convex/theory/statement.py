@@ -119,50 +119,60 @@ class Theorem(Portable):
 
     def __post_init__(self) -> None:
         check_name("a theorem's name", self.name)
-        for what, of in (("assumptions", "functions (run, optimum) -> Unmet or None"), ("about", NAMES),
-                         ("needs", NAMES)):  # fmt: skip
-            object.__setattr__(self, what, as_tuple(f"theorem {self.name}: {what}", getattr(self, what), of))
-        for what in ("uses_optimum", "comparator", "figure"):
-            if not isinstance(getattr(self, what), bool):
-                raise ValueError(
-                    f"theorem {self.name}: {what} must be True or False, got {shown(getattr(self, what))}."
-                )
+        self._check_texts()
+        self._check_names()
+        self._check_functions()
+
+    def _check_texts(self) -> None:
+        """Texts, those of a few options, and what is True or False."""
         for what in ("statement", "source", "schedule", "proof"):
             if not isinstance(getattr(self, what), str):
                 raise ValueError(f"theorem {self.name}: {what} must be a text, got {shown(getattr(self, what))}.")
-        for assumption in self.assumptions:
-            check_callable(f"theorem {self.name}: an assumption", assumption, "(run, optimum) -> Unmet or None")
-        if self.rows is not None:
-            check_callable(f"theorem {self.name}: rows", self.rows, "of a Case that returns a mask")
         for what, options in (("kind", KINDS), ("iterate", ITERATES), ("relation", ("<=", "="))):
             value = getattr(self, what)
             if not (isinstance(value, str) and value in options):
                 raise ValueError(
                     f"theorem {self.name}: {what} must be one of {', '.join(map(repr, options))}, got {shown(value)}."
                 )
+        for what in ("uses_optimum", "comparator", "figure"):
+            if not isinstance(getattr(self, what), bool):
+                raise ValueError(
+                    f"theorem {self.name}: {what} must be True or False, got {shown(getattr(self, what))}."
+                )
         if self.schedule != "any":
             try:
                 object.__setattr__(self, "schedule", str(as_schedule(self.schedule)))  # as runs record it
             except ValueError as error:
                 raise ValueError(f"theorem {self.name}: schedule must be 'any' or a schedule: {error}") from None
+
+    def _check_names(self) -> None:
+        """Tuples of names."""
+        for what in ("needs", "about"):
+            names = as_tuple(f"theorem {self.name}: {what}", getattr(self, what), "names")
+            if wrong := [name for name in names if not isinstance(name, str)]:
+                raise ValueError(f"theorem {self.name}: {what} must be a tuple of names, got {shown(wrong[0])} in it.")
+            object.__setattr__(self, what, names)
+
+    def _check_functions(self) -> None:
+        """Assumptions, rows, and either sides or steps."""
+        of = "functions (run, optimum) -> Unmet or None"
+        object.__setattr__(self, "assumptions", as_tuple(f"theorem {self.name}: assumptions", self.assumptions, of))
+        for assumption in self.assumptions:
+            check_callable(f"theorem {self.name}: an assumption", assumption, "(run, optimum) -> Unmet or None")
+        if self.rows is not None:
+            check_callable(f"theorem {self.name}: rows", self.rows, "of a Case that returns a mask")
         if self.sides is None and self.steps is not None:
             check_callable(f"theorem {self.name}: steps", self.steps, "of a Run that returns StepChecks")
         else:
             check_callable(f"theorem {self.name}: sides", self.sides, "of a Case that returns dc.Sides(lhs, rhs)")
         if self.sides is not None and self.steps is not None:
             raise ValueError(f"theorem {self.name} has sides and steps; leave one of them out.")
-        for what in ("needs", "about"):
-            if wrong := [name for name in getattr(self, what) if not isinstance(name, str)]:
-                raise ValueError(f"theorem {self.name}: {what} must be a tuple of names, got {shown(wrong[0])} in it.")
 
     def _function(self) -> Any:
         return self.sides or self.steps
 
     def __repr__(self) -> str:
         return f"<Theorem {self.name}: {self.statement} [{self.source}]>"
-
-
-NAMES = "names"
 
 
 def theorem(statement: str, *, source: str, **more: Any) -> Callable[[Inequality], Theorem]:

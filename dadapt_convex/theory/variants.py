@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dadapt_convex.theory.case import Case
-from dadapt_convex.theory.rows import moved_to_a_better_point
+from dadapt_convex.theory.rows import best_is_not_x0
 from dadapt_convex.theory.statement import Sides, Theorem
 
 
@@ -47,20 +47,18 @@ def for_the_best_point(theorem: Theorem) -> Theorem:
         name=f"{theorem.name}_comparator",
         statement=f"{theorem.statement}; with u, the best iterate of the run, in place of a minimiser",
         sides=sides,
-        rows=_both(moved_to_a_better_point, theorem.rows),
+        rows=_both(best_is_not_x0, theorem.rows) if theorem.rows else best_is_not_x0,
         uses_optimum=False,
         comparator=False,
         proof=f"The proof of `{theorem.name}` reads of `x*` only `gap_k <= <g_k, x_k - x*>`, which holds for every u.",
     )
 
 
-def _both(rows: Callable[[Case], Any], more: Callable[[Case], Any] | None) -> Callable[[Case], Any]:
-    """Checkpoints in both masks."""
-    if more is None:
-        return rows
+def _both(first: Callable[[Case], Any], second: Callable[[Case], Any]) -> Callable[[Case], Any]:
+    """The checkpoints in both masks."""
 
-    @functools.wraps(rows)
     def both(c: Case) -> Any:
-        return rows(c) & more(c)
+        return first(c) & second(c)
 
+    both.__doc__ = f"{first.__doc__} and {second.__doc__}".replace(". and", ", and")
     return both
