@@ -44,8 +44,9 @@ class _said_of:
 def unreadable(theorem: Theorem, error: Missing, method: Method) -> ValueError:
     """The sentence about a theorem that reads what runs of a method do not have."""
     hint = str(error).partition(";")[2]
+    end = "" if hint.endswith("?") else "."
     return ValueError(
-        f"theorem {theorem.name} reads {error.what} {error.name!r}, which runs of {method.name} do not have;{hint}."
+        f"theorem {theorem.name} reads {error.what} {error.name!r}, which runs of {method.name} do not have;{hint}{end}"
     )
 
 
