@@ -73,7 +73,7 @@ def _title(family: ModuleType) -> str:
 
 
 def _heading(family: ModuleType) -> str:
-    return f"## {_title(family)}\n\n{_body(family)}\n"
+    return "\n\n".join(filter(None, (f"## {_title(family)}", _body(family)))) + "\n"
 
 
 def _body(module: ModuleType) -> str:

@@ -48,7 +48,8 @@ def adam_step(c: Case) -> Sides:
         |sum beta1^{n-i} g_i| <= sqrt(sum_{j<=n} (beta1^2/beta2)^j) sqrt(sum beta2^{n-i} g_i^2)     Cauchy-Schwarz
         |m_{n+1}|/sqrt(v_{n+1}) <= (1 - beta1)/sqrt(1 - beta2) sqrt(sum_{j<=n} (beta1^2/beta2)^j)
 
-    The bias correction multiplies it by `sqrt(1 - beta2^{n+1})/(1 - beta1^{n+1})`.
+    The bias correction multiplies it by `sqrt(1 - beta2^{n+1})/(1 - beta1^{n+1})`, and p coordinates of this size make
+    a step of `sqrt(p)` times as much.
     """
     beta1, beta2 = map(rounded, c.hyper["betas"])
     correction = np.sqrt(1 - beta2**c.k) / (1 - beta1**c.k)

@@ -9,7 +9,7 @@ The theorems hold for every `lambda_k >= 0`. The factor 2 in Algorithm 4's estim
 `d_hat <= D`: on `|x|` without momentum it rises to 1.114 D. With momentum, M is what carries d beyond 2 D.
 
 Source: [DM23] A. Defazio, K. Mishchenko, Learning-rate-free learning by D-Adaptation, ICML 2023, arXiv:2301.07733,
-Algorithm 4, of which the paper proves nothing; the theorems are own.
+Algorithm 4. The paper proves nothing about it; the theorems are own.
 """
 
 from __future__ import annotations

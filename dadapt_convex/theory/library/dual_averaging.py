@@ -77,7 +77,7 @@ def I2(c: Case) -> Sides:
         sum lambda_k g_k = s_{n+1}
         x_k - x_0 = -gamma_k s_k
 
-    Both sides are checked at the computed iterates: -C is the driver's sum of `w_k <g_k, x_k - x_0>`.
+    Both sides are checked at the computed iterates: `-C` is the driver's sum of `w_k <g_k, x_k - x_0>`.
     """
     return Sides(c.gap_at_iterates, (c.D * c.s_norm + c.sum_w_gx) / c.weight_sum)
 
