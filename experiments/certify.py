@@ -77,6 +77,7 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
 
 def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | None) -> Outcome:
     from problems.data import DataNotFound
+    from problems.optimum import complaints
     from problems.optimum.check import in_words
 
     begun = time.perf_counter()
@@ -97,7 +98,7 @@ def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | No
             found.append(f"the certificate speaks of a ball of radius {optimum.radius!r} alone")
         stated = replace(optimum, **{number: float(row[number]) for number in NUMBERS})
         with no_solver():
-            found.extend(proof_complaints(problem, stated))
+            found.extend(complaints(problem, stated))
     except DataNotFound as error:
         hint = "" if data_dir is not None else "give the folder that has them, --data-dir DIR; "
         found.append(f"the data are not here: {hint}{' '.join(str(error).split())}")
@@ -148,20 +149,6 @@ def _differences(row: Any, optimum: Optimum) -> list[str]:
     if attained is not optimum.attained:
         found.append(f"attained = {attained} in {store.PROBLEMS}, {optimum.attained} beside the certificate")
     return found
-
-
-def proof_complaints(problem: Problem, stated: Optimum) -> list[str]:
-    """What is stated and not proved; a closed form is computed anew."""
-    from problems.optimum.check import complaints
-
-    if problem.model is not None:
-        return complaints(problem, stated)
-    exact = problem.optimum()
-    return [
-        f"{number} = {getattr(stated, number)!r}, the closed form is {getattr(exact, number)!r}"
-        for number in (*NUMBERS, "attained")
-        if getattr(stated, number) != getattr(exact, number)
-    ]
 
 
 @contextlib.contextmanager

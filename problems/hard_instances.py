@@ -17,6 +17,7 @@ import numpy as np
 from dadapt_convex.oracle import Kernel, Oracle, oracle, pack, shown
 from dadapt_convex.vector import dot
 from problems.arrays import at_least_1, check_size, number
+from problems.optimum.closed_form import ClosedForm
 from problems.problem import Optimum, Problem, within
 
 # Below TINY the reciprocal of a number may overflow; TINY_SHIFT, a power of two, lifts it exactly.
@@ -209,7 +210,7 @@ HARD: dict[str, Callable[..., Problem]] = {
 
 
 @dataclass(frozen=True)
-class ClosedForm:
+class Formula:
     """f* = -G c at the only minimiser -c (1, ..., 1), c = D / sqrt(p); at the origin with D = 0."""
 
     D: float = 0.0
@@ -236,7 +237,7 @@ class ClosedForm:
             D_hi=D_hi,
             D_inf_lo=max(low for low, _ in ends),
             D_inf_hi=max(high for _, high in ends),
-            certificate={"kind": "closed form"},
+            certificate=ClosedForm(),
             D_estimate=D_hi,
         )
         return within(problem, optimum, radius)
@@ -266,7 +267,7 @@ def _hard(name: str, kernel: Kernel, x0: Any, *, G: float, m: int, params: tuple
         m=m,
         G_note="exact",
         G_exact=True,
-        find_optimum=ClosedForm(*params),
+        find_optimum=Formula(*params),
         facts={"storage": "none", "source": "closed form"},
     )
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,6 +31,14 @@ AT_X0 = "x0 is a minimiser"  # a note
 HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
 
 
+class Kind(Protocol):
+    """A certificate, of which no more than the word for it is needed here."""
+
+    @property
+    def kind(self) -> str:
+        """As in tables."""
+
+
 @dataclass(frozen=True)
 class Optimum:
     """What is known, with proof, about the minimum.
@@ -47,8 +55,9 @@ class Optimum:
         The same in the maximum norm.
     attained : bool or None
         Whether a minimiser exists; None where neither was proved.
-    certificate : mapping
-        "kind" (a word) and what a checker needs.
+    certificate : Certificate or None
+        From it every number is proved again, see problems/optimum/certificate.py; None for an optimum that is known
+        otherwise.
     seconds : float
         Time it took; 0 from a closed form.
     D_estimate : float
@@ -72,7 +81,7 @@ class Optimum:
     D_inf_lo: float = 0.0
     D_inf_hi: float = math.inf
     attained: bool | None = True
-    certificate: Mapping[str, Any] = field(default_factory=dict)
+    certificate: Kind | None = None
     seconds: float = 0.0
     D_estimate: float = math.inf
     notes: tuple[str, ...] = ()
@@ -89,7 +98,7 @@ class Optimum:
     @property
     def kind(self) -> str:
         """The kind of certificate, in a word."""
-        return str(self.certificate.get("kind", "none"))
+        return "none" if self.certificate is None else self.certificate.kind
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def test_damaged_missing_and_foreign_certificates_are_refused(copy: Path, capsys
     assert f"{store.certificate_path(copy, 'hinge:iris')} is missing; give the suite's command again" in said
     assert "hard_abs.npz is damaged or was changed; give the suite's command again" in said
     assert "is of version 0" in said
-    assert "is malformed: it has no entry 'rows'" in said
+    assert "holds no certificate: it has no entry 'rows'" in said
     assert_in_words(said)
 
 

@@ -14,9 +14,8 @@ import scipy.sparse
 
 import problems
 from problems.optimum import certified_optimum, complaints
-from problems.optimum.ball import ball
-from problems.optimum.ball.ball import certify_ball, inside, proved_ball
-from problems.optimum.certify import one_index_type
+from problems.optimum.ball.ball import Ball, certify_ball, inside
+from problems.optimum.certify import with_one_index_type
 from problems.optimum.models import cvxpy_problem
 from problems.problem import Optimum
 
@@ -147,17 +146,24 @@ def test_multinomial_loss_over_a_ball(l2: float, sparse: bool) -> None:
     data = scipy.sparse.csr_array(A) if sparse else A
     p = problems.multinomial_logistic(data, rng.integers(0, 3, size=30), l2=l2, x0=rng.normal(size=12))
     assert p.model is not None
-    model = one_index_type(p.model)
+    model = with_one_index_type(p).model
+    assert model is not None
     nothing = Optimum(0.0, math.inf, np.full(12, 1e9), 0.0, math.inf)
     for radius in (1e-6, 0.7):
         optimum = certify_ball(p, model, radius, nothing)
         assert inside(optimum.x, p.x0, radius)
         assert optimum.f_hi - optimum.f_lo <= WIDTH * optimum.f_hi
-        assert proved_ball(p, model, optimum).f_lo == optimum.f_lo
+        assert isinstance(optimum.certificate, Ball)
+        assert optimum.certificate.prove(p).f_lo == optimum.f_lo
         assert abs(p.value(optimum.x) - optimum.f_hi) <= 1e-14 * optimum.f_hi
         # optimality: the gradient points from x to x0
         g, s = p.subgradient(optimum.x), optimum.x - p.x0
         assert float(g @ s) <= -(1 - 1e-9) * np.linalg.norm(g) * np.linalg.norm(s)
+
+
+def moved_to(certificate: Any, x: Any) -> Any:
+    """The certificate with another point, if it holds one."""
+    return replace(certificate, x=x) if hasattr(certificate, "x") else certificate
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -171,16 +177,17 @@ def test_a_tampered_optimum_over_a_ball_is_noticed(loss: str) -> None:
             replace(optimum, f_lo=f * (1 + 1e-10), f_hi=f * (1 + 1e-9)),
             replace(optimum, f_hi=f * (1 + 1e-9)),
             replace(optimum, D_lo=D * (1 + 1e-4), D_hi=D * (1 + 1e-3)),
-            replace(optimum, x=moved, certificate={**optimum.certificate, "x": moved}),
+            replace(optimum, x=moved, certificate=moved_to(optimum.certificate, moved)),
             replace(optimum, radius=optimum.D_lo / 2),
             replace(optimum, attained=False),
         ]:
             assert complaints(p, broken)
     larger = replace(over_ball(p, 0.5), radius=0.6)
     assert complaints(p, larger)
-    if "u" in larger.certificate:
-        u = larger.certificate["u"]
-        assert complaints(p, replace(over_ball(p, 0.5), certificate={**larger.certificate, "u": 0.9 * u}))
+    assert isinstance(larger.certificate, Ball)
+    if larger.certificate.u is not None:
+        less = replace(larger.certificate, u=0.9 * larger.certificate.u)
+        assert complaints(p, replace(over_ball(p, 0.5), certificate=less))
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.05])
@@ -194,7 +201,7 @@ def test_bounds_from_a_rough_point_are_wider_and_hold_the_minimiser(off: float, 
     for _ in range(20):
         s = optimum.x - p.x0 + off * rng.normal(size=p.p)
         x = p.x0 + s * (rng.uniform(0.9, 1.0) if off > 1e-2 else 1.0) / (np.linalg.norm(s) * (1 + 1e-14))
-        rough = ball._bounds(p.model, p.x0, 1.0, x, None, p.value(x) * (1 + 1e-15))
+        rough = Ball(radius=1.0, x=x).prove(p)
         assert rough.f_lo < optimum.f_lo
         assert rough.D_lo <= optimum.D_lo
         assert rough.D_inf_lo <= largest * (1 + 1e-7)
@@ -209,8 +216,8 @@ def test_a_point_outside_the_ball_is_refused_though_all_its_numbers_fit() -> Non
     assert p.model is not None
     x = p.x0 + 1.001 * (over_ball(p, 0.5).x - p.x0)
     forged = certified_optimum(p, cache=False, radius=0.5)
-    proof = ball._bounds(p.model, p.x0, 0.5, x, None, ball.value_up(p.model, x))
-    forged = replace(forged, x=x, certificate={"kind": "ball", "x": x}, **{**proof._asdict(), "f_lo": 0.0})
+    proof = Ball(radius=0.6, x=x).prove(p)
+    forged = replace(forged, x=x, certificate=Ball(radius=0.5, x=x), **{**proof._asdict(), "f_lo": 0.0})
     assert any("outside the ball" in found for found in complaints(p, forged))
 
 

@@ -20,8 +20,10 @@ from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, row_forms, spanning_columns, vanishing
 from problems.optimum.arithmetic.rational import Rational
 from problems.optimum.models import solve_reference
-from problems.optimum.smooth.multinomial import invariant_directions, prove_multinomial
+from problems.optimum.nothing import Nothing
+from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, invariant_directions
 from problems.optimum.smooth.multinomial_separability import _by_program, coordinates, split
+from problems.optimum.smooth.multinomial_separable import MultinomialQuasiSeparable, MultinomialSeparable
 from problems.optimum.smooth.softmax import (
     Rows,
     all_rows,
@@ -34,6 +36,7 @@ from problems.optimum.smooth.softmax import (
 )
 from problems.optimum.smooth.softmax_enclosure import _large, _small, enclose_rows, polished, smallest_eigenvalue
 from problems.optimum.smooth.softmax_newton import hessian, newton, probabilities, value
+from problems.optimum.smooth.strong_convexity import StrongConvexity
 
 KINDS = ["complete", "quasi", "overlapping"]
 
@@ -317,7 +320,8 @@ def test_a_minimiser_that_is_not_the_nearest_proves_no_other_distance() -> None:
     p = instance("overlapping", 5)
     optimum = certified_optimum(p, cache=False)
     far = optimum.x + np.repeat([8.0, -4.0, 2.0, 1.0], 3)
-    proof = prove_multinomial(p, p.model, replace(optimum, x=far))
+    assert isinstance(optimum.certificate, MultinomialSelfConcordance)
+    proof = replace(optimum.certificate, x=far).prove(p)
     assert proof.D_lo <= optimum.D_hi
     assert optimum.D_lo <= proof.D_hi <= optimum.D_hi * (1 + 1e-12)
     assert proof.D_inf_lo <= optimum.D_inf_hi
@@ -522,23 +526,28 @@ def tampered(optimum: Any) -> list[tuple[str, Any]]:
             ("D_inf_lo", replace(optimum, D_inf_lo=optimum.D_inf_hi * (1 + 1e-6), D_inf_hi=D)),
             ("D_inf_hi", replace(optimum, D_inf_lo=0.0, D_inf_hi=optimum.D_inf_lo * (1 - 1e-6))),
         ]
-    certificate = dict(optimum.certificate)
+    certificate: Any = optimum.certificate
     moves = {"low": lambda v: v + 1e-3 * np.cos(np.arange(v.size)), "w": lambda v: v + np.cos(np.arange(v.size))}
     moves |= {"rest": moves["low"], "S": lambda v: v[::-1] ^ 255}
     changed += [
-        (k, replace(optimum, certificate={**certificate, k: move(certificate[k])}))
+        (k, replace(optimum, certificate=replace(certificate, **{k: move(getattr(certificate, k))})))
         for k, move in moves.items()
-        if k in certificate
+        if getattr(certificate, k, None) is not None
     ]
     changed += [
-        (f"without {k}", replace(optimum, certificate={n: v for n, v in certificate.items() if n != k}))
+        (f"without {k}", replace(optimum, certificate=replace(certificate, **{k: None})))
         for k in ("w", "rest", "S")
-        if k in certificate
+        if hasattr(certificate, k)
     ]
-    others = {"separable", "quasi-separable", "self-concordance", "none"} - {optimum.kind}
-    if optimum.kind != "strong convexity":
-        changed += [(k, replace(optimum, certificate={**certificate, "kind": k})) for k in others]
-    return changed
+    x = optimum.x
+    others = {
+        "separable": MultinomialSeparable(x=x),
+        "quasi-separable": MultinomialQuasiSeparable(x=x, w=x, S=np.packbits(x > 0), rest=x, low=0 * x),
+        "self-concordance": MultinomialSelfConcordance(x=x, low=0 * x),
+        "none": Nothing(x=x),
+        "strong convexity": StrongConvexity(x=x),
+    }
+    return [*changed, *((k, replace(optimum, certificate=other)) for k, other in others.items() if k != optimum.kind)]
 
 
 @pytest.mark.parametrize(("kind", "l2"), [*[(kind, 0.0) for kind in KINDS], ("overlapping", 0.05)])

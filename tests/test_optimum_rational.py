@@ -25,14 +25,14 @@ from problems.optimum.arithmetic.rational import (
     rounded_up,
     solve,
 )
+from problems.optimum.certificate import made, parts
+from problems.optimum.distances import distances_down, distances_up
 from problems.optimum.dual import box, kinked
 from problems.optimum.piecewise_linear.linear_program import least_distance, project
 from problems.optimum.piecewise_linear.polyhedron import (
     _implied,
     checked_point,
     distances_below,
-    distances_down,
-    distances_up,
 )
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, exact_signs, optimal_vertex, residual_signs
 
@@ -182,18 +182,20 @@ def test_other_bases_are_refused(loss: str) -> None:
     certificate, model = certified_optimum(p, cache=False).certificate, kinked(p.model)
     m = model.b.size
     upper = np.zeros(m, dtype=bool)
-    upper[certificate["high"]] = True
-    rows, columns, given = (certificate[name] for name in ("rows", "columns", "given"))
+    upper[certificate.high] = True
+    rows, columns, given = certificate.rows, certificate.columns, certificate.given
     assert checked_vertex(model, rows, columns, given, upper) is not None
     for other in np.setdiff1d(np.arange(m), rows):
         changed = rows.copy()
         changed[0] = other
         found = checked_vertex(model, changed, columns, given, upper)
         assert found is None or found.value == checked_vertex(model, rows, columns, given, upper).value
-    for bad in (rows[:-1], rows[::-1] - 100, np.full_like(rows, rows[0]), rows + m):
-        assert checked_vertex(model, bad, columns, given, upper) is None
-    assert checked_vertex(model, rows, columns, given[:-1], upper) is None
-    assert checked_vertex(model, rows, columns, np.full_like(given, np.nan), upper) is None
+    for bad in (rows[:-1], rows[::-1] - 100, np.full_like(rows, rows[0]), rows + m, rows.astype(float)):
+        with pytest.raises(ValueError, match="must"):
+            replace(certificate, rows=bad).check(p)
+    for bad in (given[:-1], np.full_like(given, np.nan), given[None, :], given.tolist(), None):
+        with pytest.raises(ValueError, match="given must"):
+            replace(certificate, given=bad).check(p)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -253,8 +255,8 @@ def test_points_outside_the_set_of_minimisers_are_refused() -> None:
     equal = np.zeros(1, dtype=np.int8)
     for x, inside in (([0.5, 0.5], True), ([0.5, 0.75], False), ([0.5, 0.25], False)):
         assert (checked_point(line, equal, none, none, np.array(x)) is not None) is inside
-    at = certificate["euclidean_rows"], certificate["euclidean_columns"], certificate["euclidean_given"]
-    point = checked_point(p.model, side, *at)
+    near = certificate.euclidean
+    point = checked_point(p.model, side, near.rows, near.columns, near.given)
     assert point is not None
     assert point.fractions() == [Fraction(2)]
 
@@ -276,16 +278,17 @@ def test_every_number_of_the_certificate_matters(loss: str) -> None:
     if loss == "hinge":  # separable: X* is more than a point
         p = problems.hinge([[1.0, 0.5], [-1.0, 0.25]], [1.0, -1.0], x0=[0.0, 0.0, 0.1])
     optimum = certified_optimum(p, cache=False)
-    assert ("euclidean_rows" in optimum.certificate) is (loss == "hinge")
-    for name, value in optimum.certificate.items():
+    entries = parts(optimum.certificate)
+    assert ("euclidean.rows" in entries) is (loss == "hinge")
+    for name, value in entries.items():
         if not isinstance(value, np.ndarray) or not value.size:
             continue
         for k in range(value.size):
             changed = value.copy()
             changed[k] += 1
-            found = complaints(p, replace(optimum, certificate={**optimum.certificate, name: changed}))
+            found = complaints(p, replace(optimum, certificate=made("ExactVertex", {**entries, name: changed})))
             if not found:  # an equivalent basis, or another minimiser as the vertex
-                assert name in ("rows", "columns", "high", "given") or name.endswith(("_rows", "_columns"))
+                assert name in ("rows", "columns", "high", "given") or name.endswith((".rows", ".columns"))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -370,8 +373,7 @@ def test_a_certificate_serves_its_own_loss_alone() -> None:
         optimum = certified_optimum(hinge, cache=False)
         assert "proves nothing" in complaints(logistic, optimum)[0]
         assert "proves nothing" in complaints(hinge, certified_optimum(logistic, cache=False))[0] or l2 > 0
-        for kind in ("nonsense", ["exact vertex"], None):
-            assert complaints(hinge, replace(optimum, certificate={**optimum.certificate, "kind": kind}))
+        assert complaints(hinge, replace(optimum, certificate=None)) == ["the optimum has no certificate"]
 
 
 @pytest.mark.parametrize("loss", LOSSES)

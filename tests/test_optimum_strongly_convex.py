@@ -13,6 +13,7 @@ from exhaustive import one_in
 import problems
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.rational import integers
+from problems.optimum.piecewise_linear.exact_gap import DualityGap
 from problems.problem import Optimum
 
 LOSSES = ("hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive")
@@ -65,10 +66,8 @@ def test_f_is_known_to_rounding_and_D_to_nine_digits(seed: int) -> None:
 def forged(dtype: Any) -> tuple[Any, Any]:
     """A problem and a claim that is true only of numbers that float16 arithmetic makes of u."""
     problem = problems.least_absolute_deviation(np.array([[1.0], [1024.0]]), [-1.0, -1024.0], l2=1.0, intercept=False)
-    certificate = {
-        "kind": "exact minimiser", "rows": np.array([0]), "u": np.array([0.5]).astype(dtype), "high": np.array([1]),
-        "x": np.zeros(1), "x_low": np.zeros(1),
-    }  # fmt: skip
+    u = np.array([0.5]).astype(dtype)
+    certificate = DualityGap(rows=np.array([0]), u=u, high=np.array([1]), x=np.zeros(1), x_low=np.zeros(1))
     claim = Optimum(512.5, 512.5, np.zeros(1), 0.0, 0.0, certificate=certificate, D_inf_hi=0.0, attained=True)
     return problem, claim
 
@@ -98,7 +97,7 @@ def test_a_minimum_of_exactly_zero_passes_its_own_check(l2: float) -> None:
 
 def test_an_unsharp_D_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no active set is found, f can be known to rounding, and D not."""
-    monkeypatch.setattr("problems.optimum.piecewise_linear.piecewise.exact_minimiser", lambda *_: None)
+    monkeypatch.setattr("problems.optimum.piecewise_linear.strongly_convex.exact_minimiser", lambda *_: None)
     unsharp = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)

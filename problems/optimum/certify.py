@@ -12,12 +12,11 @@ import numpy as np
 from dadapt_convex.oracle import Vector, notice
 from problems.arrays import largest, largest_of_columns
 from problems.optimum import store
+from problems.optimum.certificate import Certificate
 from problems.optimum.dual import LOGISTIC, kinked
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
-# Kinds of certificates that are proved in rational arithmetic: the same everywhere, to the last bit.
-EXACT = ("exact vertex", "exact minimiser")
 # Bounds that rest on norms and eigenvalues depend on the order of sums in BLAS, in their last digits.
 ROOM = 0.01
 # Sizes between which the certificates' sums, squares and products stay within float64.
@@ -55,10 +54,8 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
         f_lo <= inf f <= f_hi,   D_lo <= dist(x0, X*) <= D_hi
 
     f_hi is f, in extended precision and rounded up, at the point x, or the exact minimum rounded; f_lo comes from a
-    dual object. Solvers (HiGHS, Clarabel, Newton) only suggest points. What each kind of certificate means stands in
-    smooth.py (strong convexity, self-concordance), logistic.py (separable, quasi-separable), multinomial.py (the same
-    for several classes), vertex.py and polyhedron.py (exact vertex), active_set.py (exact minimiser) and piecewise.py
-    (strong convexity of piecewise-linear losses); over a ball, ball.py.
+    dual object. Solvers (HiGHS, Clarabel, Newton) only suggest points. What proves the bounds is a certificate, see
+    certificate.py; each kind says in its file how.
 
     Parameters
     ----------
@@ -97,7 +94,7 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
     try:
         # what over- or underflows is no proof; routes that know what to do with it say so in place
         with threadpool_limits(limits=1, user_api="blas"), notice(what), np.errstate(**RAISE):
-            optimum = _prove(problem, one_index_type(model), whole, radius)
+            optimum = find_optimum(with_one_index_type(problem), whole, radius)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise ValueError(
             f"the optimum of {problem.name} cannot be certified, as numbers go beyond float64: the largest entry of A "
@@ -111,11 +108,11 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
 
 
 def with_room(optimum: Optimum) -> Optimum:
-    """Each interval wider by ROOM, so that a check on a machine whose sums round otherwise arrives within it.
-
-    What is proved in rational arithmetic is left as it is, and a ball's optimum, whose sums are in long double.
+    """Each interval wider by ROOM where it rests on norms, so that a check on a machine that rounds otherwise arrives
+    within it; over a ball it is left as it is.
     """
-    if optimum.kind in (*EXACT, "none", "ball") or math.isfinite(optimum.radius):
+    certificate = optimum.certificate
+    if not isinstance(certificate, Certificate) or certificate.arithmetic != "norms" or math.isfinite(optimum.radius):
         return optimum
 
     def wider(low: float, high: float) -> tuple[float, float]:
@@ -128,31 +125,38 @@ def with_room(optimum: Optimum) -> Optimum:
     return replace(optimum, f_lo=f_lo, D_lo=D_lo, D_hi=D_hi, D_inf_lo=D_inf_lo, D_inf_hi=D_inf_hi)
 
 
-def _prove(problem: Problem, model: LinearModel, whole: Optimum | None, radius: float) -> Optimum:
+def find_optimum(problem: Problem, whole: Optimum | None, radius: float) -> Optimum:
+    """The optimum by the route for this loss."""
+    model = problem.model
+    assert model is not None
     if whole is not None:
         from problems.optimum.ball.ball import certify_ball
 
         return certify_ball(problem, model, radius, whole)
     if model.loss == LOGISTIC:
-        from problems.optimum.smooth.logistic import certify_logistic, certify_logistic_l2
+        from problems.optimum.smooth.logistic import certify_logistic
 
-        return certify_logistic_l2(problem, model) if model.l2 > 0 else certify_logistic(problem, model)
+        return certify_logistic(problem, model)
     if model.loss == MULTINOMIAL:
         from problems.optimum.smooth.multinomial import certify_multinomial
 
         return certify_multinomial(problem, model)
-    from problems.optimum.piecewise_linear.piecewise import certify_piecewise, certify_piecewise_l2
+    if model.l2 > 0:
+        from problems.optimum.piecewise_linear.strongly_convex import certify_strongly_convex
 
-    rows = kinked(model)
-    return certify_piecewise_l2(problem, rows) if model.l2 > 0 else certify_piecewise(problem, rows)
+        return certify_strongly_convex(problem, kinked(model))
+    from problems.optimum.piecewise_linear.exact_vertex import certify_piecewise
+
+    return certify_piecewise(problem, kinked(model))
 
 
-def one_index_type(model: LinearModel) -> LinearModel:
-    """CSR indices and indptr of one type, which some of scipy's products expect."""
-    A: Any = model.A
-    if not hasattr(A, "tocsr"):
-        return model
+def with_one_index_type(problem: Problem) -> Problem:
+    """The problem with CSR indices and indptr of one type, which some of scipy's products expect."""
+    model = problem.model
+    A: Any = None if model is None else model.A
+    if model is None or not hasattr(A, "tocsr"):
+        return problem
     import scipy.sparse
 
     A = scipy.sparse.csr_array((A.data, A.indices, A.indptr.astype(A.indices.dtype)), shape=A.shape)
-    return replace(model, A=A)
+    return replace(problem, model=replace(model, A=A))

@@ -1,4 +1,4 @@
-"""A second look at a stored optimum: every number is derived again from the certificate alone, without a solver."""
+"""Verify an optimum from its certificate alone: every number is derived again, without a solver."""
 
 from __future__ import annotations
 
@@ -7,33 +7,19 @@ import math
 import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS64, TINY
-from problems.optimum.ball.ball import inside, proved_ball, restricted, value_up
-from problems.optimum.certify import EXACT, one_index_type
-from problems.optimum.distances import in_ball
-from problems.optimum.dual import LOGISTIC, kinked, objective_up
-from problems.optimum.piecewise_linear.piecewise import dual_ball, prove_piecewise, prove_piecewise_l2
-from problems.optimum.proof import Proof
-from problems.optimum.smooth.logistic import prove_attained, prove_no_minimiser, strongly_convex_ball
-from problems.optimum.smooth.multinomial import prove_multinomial
-from problems.optimum.smooth.softmax import MULTINOMIAL
+from problems.optimum.ball.ball import restricted
+from problems.optimum.certificate import Certificate, Proof
+from problems.optimum.certify import with_one_index_type
+from problems.optimum.closed_form import ClosedForm
+from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
-# What arrays of wrong shapes, indices out of range and missing entries lead to.
+# What fields that fit their types and yet contradict each other may lead to; so do numbers beyond float64.
 MALFORMED = (AttributeError, ArithmeticError, AssertionError, ImportError, LookupError, TypeError, ValueError)
 # BLAS may sum in another order the second time; norms and radii lose more.
 AGAIN, AGAIN_DISTANCE = 1e-13, 1e-9
 # Roundings of x and of f(x), each of half an ulp, beside the largest terms of the margins.
 ULPS = 2
-KINKS = "kinks"  # every loss that is made of them
-# (loss, whether l2 > 0): kinds of certificates that can prove something there, over the whole space.
-KINDS: dict[tuple[str, bool], tuple[str, ...]] = {
-    (LOGISTIC, False): ("self-concordance", "exact slopes", "separable", "quasi-separable", "none"),
-    (LOGISTIC, True): ("strong convexity",),
-    (MULTINOMIAL, False): ("self-concordance", "separable", "quasi-separable", "none"),
-    (MULTINOMIAL, True): ("strong convexity",),
-    (KINKS, False): ("exact vertex", "none"),
-    (KINKS, True): ("exact minimiser", "strong convexity"),
-}
 
 
 def complaints(problem: Problem, optimum: Optimum) -> list[str]:
@@ -41,11 +27,14 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
     import scipy.linalg  # noqa: F401  brings its own BLAS, which the limit reaches only once it is loaded
     from threadpoolctl import threadpool_limits
 
-    assert problem.model is not None
-    model = one_index_type(problem.model)
+    certificate = optimum.certificate
+    if certificate is None and problem.model is None:
+        certificate = ClosedForm()
+    if not isinstance(certificate, Certificate):
+        return ["the optimum has no certificate"]
     try:
         with threadpool_limits(limits=1, user_api="blas"):
-            return _complaints(problem, model, optimum)
+            return _complaints(with_one_index_type(problem), optimum, certificate)
     except MALFORMED as error:
         return [f"the certificate of kind {optimum.kind!r} is malformed: {in_words(error)}"]
 
@@ -58,108 +47,44 @@ def in_words(error: Exception) -> str:
     return text or f"reading it ends in {type(error).__name__}"
 
 
-def check_shapes(problem: Problem, model: LinearModel, optimum: Optimum) -> None:
-    """Raise ValueError for a point or a certificate whose arrays are not what their names say."""
-    m, p = model.b.size, problem.p
-    vectors = {"x": p, "low": p, "w": p, "rest": p, "flat_v": p, "x_low": p, "given": model.A.shape[1]}
-    arrays = {"the point x": (optimum.x, p)}
-    arrays |= {k: (v, vectors[k]) for k, v in optimum.certificate.items() if k in vectors}
-    for name, (value, size) in arrays.items():
-        if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != np.float64:
-            raise ValueError(f"{name} must be {size} float64 numbers")
-        if not np.all(np.isfinite(value)):
-            raise ValueError(f"{name} must be finite")
-    for name in ("u", "S", "rows", "columns", "high", "flat_c"):
-        value = optimum.certificate.get(name, np.zeros(0))
-        if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype.kind not in "iuf":
-            raise ValueError(f"{name} must be a vector of numbers")
-        if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-            raise ValueError(f"{name} must be finite")
-        if name == "u" and value.dtype != np.float64:  # exact arithmetic is told what float64 holds
-            raise ValueError(f"u must be of type float64, not {value.dtype}")
-    if "S" in optimum.certificate and model.loss == LOGISTIC:
-        rows = optimum.certificate["S"]
-        if np.unique(rows).size < rows.size or np.any((rows < 0) | (rows >= m)):
-            raise ValueError("S must hold rows, each once")
-    if not optimum.radius > 0 or (optimum.kind == "ball" and math.isinf(optimum.radius)):
-        raise ValueError(f"radius = {optimum.radius!r} does not go with a certificate of kind {optimum.kind!r}")
-
-
-def _complaints(problem: Problem, model: LinearModel, optimum: Optimum) -> list[str]:
-    check_shapes(problem, model, optimum)
-    proof = proved(problem, model, optimum)
+def _complaints(problem: Problem, optimum: Optimum, certificate: Certificate) -> list[str]:
+    if optimum.x.shape != (problem.p,) or not np.all(np.isfinite(optimum.x)):
+        raise ValueError(f"the point x must be {problem.p} finite numbers")
+    certificate.check(problem)
+    proof = proved(problem, optimum, certificate)
     for low, high in ((proof.f_lo, proof.f_hi), (proof.D_lo, proof.D_hi), (proof.D_inf_lo, proof.D_inf_hi)):
         if not (low == high or low <= high + AGAIN * abs(high)):
             return [f"the certificate contradicts itself: it proves {low!r} below and {high!r} above"]
-    again, again_distance = (0.0, 0.0) if optimum.kind in EXACT else (AGAIN, AGAIN_DISTANCE)
+    exact = certificate.arithmetic == "rational"
     found = []
-    for name in ("f_lo", "D_lo", "D_inf_lo"):
+    for name in ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi"):
         stated, value = getattr(optimum, name), getattr(proof, name)
-        slack = again if name == "f_lo" else again_distance
-        if not (stated == value or stated <= value + slack * abs(value)):  # true of NaN too
-            found.append(f"{name} = {stated!r}, but {value!r} is proved")
-    for name in ("f_hi", "D_hi", "D_inf_hi"):
-        stated, value = getattr(optimum, name), getattr(proof, name)
-        slack = again if name == "f_hi" else again_distance
-        if not (stated == value or stated >= value - slack * abs(value)):
+        slack = 0.0 if exact else (AGAIN if name.startswith("f") else AGAIN_DISTANCE) * abs(value)
+        beyond = stated - value if name.endswith("lo") else value - stated
+        if not (stated == value or beyond <= slack):  # true of NaN too
             found.append(f"{name} = {stated!r}, but {value!r} is proved")
     if optimum.attained is not None and optimum.attained is not proof.attained:
         found.append(f"attained = {optimum.attained}, but {proof.attained} is proved")
+    return found if problem.model is None else [*found, *_at_x(problem.model, optimum, exact)]
+
+
+def proved(problem: Problem, optimum: Optimum, certificate: Certificate) -> Proof:
+    """What the certificate proves: over the ball, where the optimum is one over a ball."""
+    proof = certificate.prove(problem)
+    if optimum.radius == certificate.radius or problem.model is None:
+        return proof
+    if not (optimum.radius > 0 and math.isinf(certificate.radius)):
+        raise ValueError(f"radius = {optimum.radius!r} does not go with a certificate of kind {optimum.kind!r}")
+    return restricted(proof, problem, problem.model, optimum.x, optimum.radius)
+
+
+def _at_x(model: LinearModel, optimum: Optimum, exact: bool) -> list[str]:
+    """Whether f_hi is f(x)."""
     f = value_up(model, optimum.x)
     rounding = 4 * TINY  # what underflows; f may be exactly 0
-    if optimum.kind in EXACT:  # an exact minimiser was rounded to x
+    if exact:  # the minimiser was rounded to x
         rounding += ULPS * EPS64 * float(np.mean(abs(model.A) @ np.abs(optimum.x)))
         rounding += ULPS * EPS64 * model.l2 * float(optimum.x @ optimum.x)
-    if not abs(f - optimum.f_hi) <= AGAIN * abs(f) + rounding:
-        found.append(f"f(x) = {f!r} at the point x, which is not f_hi = {optimum.f_hi!r}")
-    return found
-
-
-def proved(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
-    """What the certificate proves."""
-    if math.isinf(optimum.radius):
-        return _proved_everywhere(problem, model, optimum)
-    if not inside(optimum.x, problem.x0, optimum.radius):
-        raise ValueError(f"the point x lies outside the ball of radius {optimum.radius!r}")
-    if optimum.kind == "ball":
-        return proved_ball(problem, model, optimum)
-    proof = _proved_everywhere(problem, model, optimum)
-    if proof.D_hi > optimum.radius:  # the minimiser may lie outside
-        proof = proof._replace(f_hi=max(proof.f_hi, value_up(model, optimum.x)))
-    return restricted(proof, problem.p, optimum.radius)
-
-
-def _proved_everywhere(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
-    if optimum.kind not in KINDS[model.loss if model.law.kinks is None else KINKS, model.l2 > 0]:
-        raise ValueError(
-            f"a certificate of kind {optimum.kind!r} proves nothing for {model.loss} with l2 = {model.l2!r}"
-        )
-    if model.loss == MULTINOMIAL:
-        return prove_multinomial(problem, model, optimum)
-    if optimum.kind == "none":
-        return Proof(0.0, objective_up(model, optimum.x), attained=True if model.loss != LOGISTIC else None)
-    if model.law.kinks is not None:
-        model = kinked(model)
-    if optimum.kind == "exact minimiser":
-        return prove_piecewise_l2(model, problem.x0, optimum.certificate)
-    if model.l2 > 0:
-        return _strong_convexity(problem, model, optimum)
-    if model.loss == LOGISTIC:
-        if "w" in optimum.certificate:
-            return prove_no_minimiser(model, optimum)
-        return prove_attained(problem, model, optimum.certificate)
-    return prove_piecewise(model, problem.x0, optimum.certificate)
-
-
-def _from(near: Optimum, f_lo: float, f_hi: float) -> Proof:
-    return Proof(f_lo, f_hi, near.D_lo, near.D_hi, near.D_inf_lo, near.D_inf_hi, True)
-
-
-def _strong_convexity(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
-    x = optimum.x
-    if model.loss == LOGISTIC:
-        f_lo, radius = strongly_convex_ball(model, x)
-    else:
-        f_lo, radius = dual_ball(model, x, optimum.certificate["u"])
-    f_hi = objective_up(model, x)
-    return _from(in_ball(problem, f_lo, f_hi, x, radius, {}), f_lo, f_hi)
+    if abs(f - optimum.f_hi) <= AGAIN * abs(f) + rounding:
+        return []
+    return [f"f(x) = {f!r} at the point x, which is not f_hi = {optimum.f_hi!r}"]

@@ -1,91 +1,90 @@
-"""From a ball that holds a minimiser to intervals for dist(x0, X*)."""
+"""From a minimiser, or a ball that holds one, to intervals for dist(x0, X*)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any
 
 import numpy as np
 
 from problems.optimum.arithmetic.extended import (
     ABOVE,
     BELOW,
+    EPS,
     EPS64,
     OUTWARD,
+    Bounded,
     Floats,
     distance,
     down,
     largest_difference,
     up,
 )
+from problems.optimum.arithmetic.rational import Rational, integers, rounded_down, rounded_up
+from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.piecewise_linear.linear_program import highs
-from problems.problem import Optimum, Problem
 
 
-def in_ball(
-    problem: Problem, f_lo: float, f_hi: float, x: Floats, radius: float, certificate: Mapping[str, Any], *notes: str
-) -> Optimum:
-    """The optimum whose only minimiser lies within radius of x."""
-    lower, upper = distance(x, problem.x0)
-    largest = largest_difference(x, problem.x0)
-    return Optimum(
+def in_ball(x0: Floats, f_lo: float, f_hi: float, x: Any, radius: float) -> Proof:
+    """Bounds where the only minimiser lies within radius of x."""
+    lower, upper = distance(x, x0)
+    largest = largest_difference(x, x0)
+    return Proof(
         f_lo=f_lo,
         f_hi=f_hi,
-        x=x,
         D_lo=max(0.0, down(np.longdouble(lower) - np.longdouble(radius))),
         D_hi=up(np.longdouble(upper) + np.longdouble(radius)),
         D_inf_lo=max(0.0, down(largest * BELOW - np.longdouble(radius))),
         D_inf_hi=up(largest * ABOVE + np.longdouble(radius)),
         attained=True,
-        certificate=certificate,
         D_estimate=upper,
-        notes=notes,
     )
 
 
-def distance_modulo(optimum: Optimum, x0: Floats, N: Floats, radius: float) -> Optimum:
-    """The same where X* is known to within radius only up to the span of N, whose N^T N >= I.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flattest:
+    """For d and N: ||d + N c||_inf is least, nearly, and v are the multipliers: N^T v = 0, <v, d> the minimum."""
 
-    For d = x - x0 and all c: ||d + N c|| >= ||d|| - ||N^T d||, since the projection of d on the span has norm at
-    most ||N^T d||. In the maximum norm, for v from a linear program: ||d + N c||_inf ||v||_1 >= <v, d> - |<N^T v, c>|,
-    where only ||N c||_inf <= 2 ||d||_inf matters, hence ||c||_inf <= 2 ||d||_inf (N holds a multiple of I).
+    v: Point
+    c: Annotated[Floats, Shape("n")]
 
-    v and the flattest d + N c are part of the certificate, as flat_v and flat_c; where they are missing the linear
-    program is solved and they are added.
+
+def distance_modulo(proof: Proof, d: Floats, N: Floats, radius: float, flattest: Flattest | None) -> Proof:
+    """Bounds where X* is known to within radius only up to the span of N, whose N^T N >= I; d is x - x0.
+
+    For all c: ||d + N c|| >= ||d|| - ||N^T d||, since the projection of d on the span has norm at most ||N^T d||. In
+    the maximum norm, for any v: ||d + N c||_inf ||v||_1 >= <v, d> - |<N^T v, c>|, where only ||N c||_inf <= 2 ||d||_inf
+    matters, hence ||c||_inf <= 2 ||d||_inf (N holds a multiple of I).
     """
     if not N.shape[1]:
-        return optimum
-    d = optimum.x - x0
+        return proof
+    if flattest is None or flattest.c.shape != N.shape[1:]:
+        raise ValueError(f"flattest must hold {d.size} and {N.shape[1]} entries")
+    v, c = flattest.v, flattest.c
     largest = float(np.abs(d).max())
     rounding = 2 * (d.size + 2) * EPS64 * largest
     along = float(np.linalg.norm(np.abs(N.T @ d) + rounding * np.abs(N).sum(axis=0))) * OUTWARD
-    certificate = dict(optimum.certificate)
-    if "flat_v" not in certificate:
-        certificate["flat_v"], certificate["flat_c"] = _flattest(N, d)
-    v, c = certificate["flat_v"], certificate["flat_c"]
-    if np.shape(v) != d.shape or np.shape(c) != N.shape[1:]:
-        raise ValueError(f"flat_v and flat_c must have {d.size} and {N.shape[1]} entries")
     size = float(np.abs(v).max())
     # any v is allowed, at any scale: at this one nothing underflows
     v = v / size if 1e-200 < size < 1e200 else np.eye(d.size)[0]
     across = float(np.abs(N.T @ v).sum()) + 2 * (d.size + 2) * EPS64 * float(np.abs(N).sum() * np.abs(v).max())
     below = (float(v @ d) - 2 * across * largest) / float(np.abs(v).sum()) - rounding - radius
-    flattest = float(np.abs(d + N @ c).max()) + rounding + 2 * EPS64 * float((np.abs(N) @ np.abs(c)).max() * len(c))
+    above = float(np.abs(d + N @ c).max()) + rounding + 2 * EPS64 * float((np.abs(N) @ np.abs(c)).max() * len(c))
     note = f"X* is an affine space of dimension {N.shape[1]} at least: columns are linearly dependent"
-    return replace(
-        optimum,
-        D_lo=max(0.0, down(np.longdouble(optimum.D_lo) - np.longdouble(along))),
+    return proof._replace(
+        D_lo=max(0.0, down(np.longdouble(proof.D_lo) - np.longdouble(along))),
         D_inf_lo=max(0.0, below / OUTWARD if below > 0 else 0.0),
-        D_inf_hi=min(optimum.D_inf_hi, (flattest + radius) * OUTWARD),
-        certificate=certificate,
-        notes=(*optimum.notes, note),
+        D_inf_hi=min(proof.D_inf_hi, (above + radius) * OUTWARD),
+        notes=(*proof.notes, note),
     )
 
 
-def _flattest(N: Floats, d: Floats) -> tuple[Floats, Floats]:
-    """(v, c): c minimises ||d + N c||_inf, v are the multipliers: N^T v = 0, ||v||_1 = 1, <v, d> the minimum."""
+def find_flattest(N: Floats, d: Floats) -> Flattest | None:
+    """By linear programming (HiGHS); None where N has no columns."""
     p, n = N.shape
+    if not n:
+        return None
     ones = np.ones((p, 1))
     result = highs(
         np.append(np.zeros(n), 1.0),
@@ -96,6 +95,42 @@ def _flattest(N: Floats, d: Floats) -> tuple[Floats, Floats]:
     if result.status == 0 and result.x is not None:
         v = result.ineqlin.marginals[p:] - result.ineqlin.marginals[:p]
         if np.any(v):
-            return v, result.x[:n]
+            return Flattest(v=v, c=result.x[:n])
     # any v is allowed: this one proves nothing
-    return np.eye(p)[0], np.zeros(n)
+    return Flattest(v=np.eye(p)[0], c=np.zeros(n))
+
+
+def exactly_at(x: Rational, value: Fraction, x0: Floats) -> Proof:
+    """Bounds from the exact minimum and the only minimiser."""
+    return between(value, distances_down(x, x0), distances_up(x, x0))
+
+
+def between(value: Fraction, below: tuple[float, float], above: tuple[float, float]) -> Proof:
+    """Bounds from the exact minimum and those on the distance in both norms."""
+    f = rounded_down(value), rounded_up(value)
+    return Proof(*f, below[0], above[0], below[1], above[1], attained=True, D_estimate=above[0])
+
+
+def distances_up(x: Rational, x0: Floats) -> tuple[float, float]:
+    """Upper bounds on ||x - x0|| and ||x - x0||_inf, tight to rounding."""
+    size, largest = _lengths(x, x0)
+    return up(size.value + size.error), up(largest * ABOVE)
+
+
+def distances_down(x: Rational, x0: Floats) -> tuple[float, float]:
+    """Lower bounds on the same."""
+    size, largest = _lengths(x, x0)
+    return max(0.0, down(size.value - size.error)), down(largest * (2 - ABOVE))
+
+
+def _lengths(x: Rational, x0: Floats) -> tuple[Bounded, Any]:
+    """Both norms in long double; each entry of x - x0 is rounded once, from the exact difference."""
+    start = integers(x0[None, :])
+    exponent = int(start.exponents[0])
+    unit = 1 << max(-exponent, 0)
+    moved = [
+        n * unit - (k << max(exponent, 0)) * x.denominator for n, k in zip(x.numerators, start.rows[0], strict=True)
+    ]
+    d = Rational(moved, x.denominator * unit).long()
+    norm = np.sqrt(np.sum(d * d))
+    return Bounded(norm, (d.size + 4) * EPS * norm), np.abs(d).max()

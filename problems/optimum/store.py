@@ -13,10 +13,11 @@ import numpy as np
 from dadapt_convex.oracle import say
 from problems.data.cache import cache_dir, load_npz, save_npz
 from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.certificate import made, parts
 from problems.problem import NUMBERS, LinearModel, Optimum
 
 # Part of the hash: raise it whenever a route, a bound or the layout changes.
-FORMAT = 8
+FORMAT = 9
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2
 TEXTS = ("problem", "identity")
@@ -49,17 +50,23 @@ def load(name: str) -> Optimum | None:
 
 def to_arrays(optimum: Optimum) -> tuple[dict[str, Any], dict[str, Any]]:
     """(arrays, what fits JSON): the layout of every file that holds an optimum with its certificate."""
-    arrays = {f"certificate.{k}": v for k, v in optimum.certificate.items() if isinstance(v, np.ndarray)}
-    plain = {k: v for k, v in optimum.certificate.items() if not isinstance(v, np.ndarray)}
+    certificate = optimum.certificate
+    entries = {} if certificate is None else parts(certificate)
+    arrays = {f"certificate.{k}": v for k, v in entries.items() if isinstance(v, np.ndarray)}
     meta = {k: getattr(optimum, k) for k in (*NUMBERS, *TEXTS)}
-    meta |= {"attained": optimum.attained, "notes": list(optimum.notes), "certificate": plain}
+    meta |= {"attained": optimum.attained, "notes": list(optimum.notes)}
+    if certificate is not None:
+        plain = {k: v for k, v in entries.items() if not isinstance(v, np.ndarray)}
+        meta["certificate"] = {"class": type(certificate).__name__, **plain}
     return {**arrays, "x": optimum.x}, meta
 
 
 def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Optimum:
     """The optimum that to_arrays took apart; KeyError, TypeError, ValueError where it was not."""
-    certificate: dict[str, Any] = dict(meta["certificate"])
-    certificate.update({k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"})
+    certificate = None
+    if "certificate" in meta:
+        entries = {**meta["certificate"], **{k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"}}
+        certificate = made(entries.pop("class"), entries)
     numbers: dict[str, Any] = {k: float(meta[k]) for k in NUMBERS}
     texts: dict[str, Any] = {k: str(meta[k]) for k in TEXTS}
     return Optimum(

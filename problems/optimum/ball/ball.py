@@ -19,8 +19,8 @@ X* does not meet the ball, and dist(x0, X_R) = min(D, R) in both cases.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -39,13 +39,45 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     up,
 )
-from problems.optimum.dual import LOGISTIC, Minorant, objective_up
-from problems.optimum.proof import Proof
+from problems.optimum.certificate import Certificate, Point, Proof, Shape
+from problems.optimum.dual import LOGISTIC, Minorant, form
 from problems.optimum.smooth.softmax import MULTINOMIAL
+from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
 # An interval so narrow, relative to max(1, f), needs no better.
 WIDTH = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ball(Certificate):
+    """A point x of the ball, for f_hi, and the minorant of the slopes u, or where u is absent the tangent at x."""
+
+    kind = "ball"
+    arithmetic = "extended"
+    radius: float
+    x: Point
+    u: Annotated[Floats, Shape("m")] | None = None
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For every linear model."""
+        return model is not None
+
+    def sizes(self, problem: Problem) -> dict[str, int]:
+        """m: the rows of the dual form, which slopes belong to."""
+        assert problem.model is not None
+        return {"m": problem.m if self.u is None else form(problem.model).b.size, "p": problem.p}
+
+    def prove(self, problem: Problem) -> Proof:
+        """What the minorant is over the ball."""
+        model = problem.model
+        assert model is not None
+        if not 0 < self.radius < math.inf:
+            raise ValueError(f"radius = {self.radius!r} is not that of a ball")
+        if not inside(self.x, problem.x0, self.radius):
+            raise ValueError(f"the point x lies outside the ball of radius {self.radius!r}")
+        return _bounds(model, problem.x0, self.radius, self.x, self.u, value_up(model, self.x))
 
 
 def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrained: Optimum) -> Optimum:
@@ -59,42 +91,21 @@ def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrai
 
     x0 = problem.x0
     if model.loss in SMOOTH:
-        candidates.append(_certified(problem, model, smooth_point(model, x0, radius), None, radius))
+        certificate = Ball(radius=radius, x=smooth_point(model, x0, radius))
     else:
         pairs = piecewise_pairs(model, x0, radius)
         x = min((x for x, _ in pairs), key=lambda x: value_up(model, x))
         f_hi = value_up(model, x)
         u = max((u for _, u in pairs), key=lambda u: _bounds(model, x0, radius, x, u, f_hi).f_lo)
-        candidates.append(_certified(problem, model, x, u, radius))
-    return min(candidates, key=lambda found: found.f_hi - found.f_lo)
+        certificate = Ball(radius=radius, x=x, u=u)
+    found = certificate.prove(problem).optimum(certificate, certificate.x)
+    if not _narrow(found):
+        found = replace(found, notes=("the interval over the ball is wider than hoped for",))
+    return min([*candidates, found], key=lambda found: found.f_hi - found.f_lo)
 
 
 def _narrow(optimum: Optimum) -> bool:
     return optimum.f_hi - optimum.f_lo <= WIDTH * max(1.0, optimum.f_hi)
-
-
-def _certified(problem: Problem, model: LinearModel, x: Floats, u: Floats | None, radius: float) -> Optimum:
-    certificate: dict[str, Any] = {"kind": "ball", "x": x}
-    if u is not None:
-        certificate["u"] = u
-    proof = _bounds(model, problem.x0, radius, x, u, value_up(model, x))
-    found = Optimum(x=x, certificate=certificate, radius=radius, **proof._asdict())
-    found = replace(found, D_estimate=distance(x, problem.x0)[1])
-    if _narrow(found):
-        return found
-    return replace(found, notes=("the interval over the ball is wider than hoped for",))
-
-
-def proved_ball(problem: Problem, model: LinearModel, optimum: Optimum) -> Proof:
-    """What a certificate of kind "ball" proves.
-
-    Raises ValueError where its point lies outside the ball.
-    """
-    x = optimum.certificate["x"]
-    if not inside(x, problem.x0, optimum.radius):
-        raise ValueError(f"the point x lies outside the ball of radius {optimum.radius!r}")
-    f_hi = value_up(model, x)
-    return _bounds(model, problem.x0, optimum.radius, x, optimum.certificate.get("u"), f_hi)
 
 
 def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats | None, f_hi: float) -> Proof:
@@ -129,6 +140,7 @@ def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats 
         D_inf_lo=max(sphere, down(largest * BELOW - np.longdouble(cap))),
         D_inf_hi=min(radius, up(largest * ABOVE + np.longdouble(cap))),
         attained=True,
+        D_estimate=distance(x, x0)[1],
     )
 
 
@@ -172,15 +184,6 @@ def _multinomial_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bou
 SMOOTH = {LOGISTIC: _logistic_tangent, MULTINOMIAL: _multinomial_tangent}
 
 
-def value_up(model: LinearModel, x: Floats) -> float:
-    """f(x) rounded up, for every linear model."""
-    if model.loss != MULTINOMIAL:
-        return objective_up(model, x)
-    from problems.optimum.smooth import multinomial
-
-    return multinomial.value_up(model, x)
-
-
 def inside(x: Floats, x0: Floats, radius: float) -> bool:
     """Whether ||x - x0|| <= radius, in exact arithmetic."""
     return bool(distance(x, x0)[1] <= radius)
@@ -188,27 +191,24 @@ def inside(x: Floats, x0: Floats, radius: float) -> bool:
 
 def within(problem: Problem, model: LinearModel, optimum: Optimum, radius: float) -> Optimum:
     """The unconstrained optimum as that over a ball which holds its point x."""
-    numbers = Proof(
-        optimum.f_lo,
-        # f_hi can be the exact minimum, which x attains up to rounding only
-        optimum.f_hi if optimum.D_hi <= radius else max(optimum.f_hi, value_up(model, optimum.x)),
-        optimum.D_lo,
-        optimum.D_hi,
-        optimum.D_inf_lo,
-        optimum.D_inf_hi,
-    )
-    return replace(optimum, radius=radius, **restricted(numbers, problem.p, radius)._asdict())
+    numbers = Proof(**{name: getattr(optimum, name) for name in Proof._fields})
+    proof = restricted(numbers, problem, model, optimum.x, radius)
+    return replace(optimum, radius=radius, **proof._asdict())
 
 
-def restricted(proof: Proof, p: int, radius: float) -> Proof:
-    """Bounds for the minimisers over a ball from those for X*.
+def restricted(proof: Proof, problem: Problem, model: LinearModel, x: Floats, radius: float) -> Proof:
+    """Bounds for the minimisers over a ball that holds x from those for X*; ValueError where it does not hold x.
 
     In the maximum norm: a point of X_R on the sphere is R/sqrt(p) away at least; one of X* that is nearest in this norm
     lies in the ball if sqrt(p) times its distance does.
     """
-    root = math.sqrt(p) * (1 + 1e-15)
+    if not inside(x, problem.x0, radius):
+        raise ValueError(f"the point x lies outside the ball of radius {radius!r}")
+    root = math.sqrt(problem.p) * (1 + 1e-15)
     D_hi = min(proof.D_hi, radius)
     return proof._replace(
+        # f_hi can be the exact minimum, which x attains up to rounding only
+        f_hi=proof.f_hi if proof.D_hi <= radius else max(proof.f_hi, value_up(model, x)),
         D_lo=min(proof.D_lo, radius),
         D_hi=D_hi,
         D_inf_lo=proof.D_inf_lo if proof.D_hi <= radius else min(proof.D_inf_lo, radius / root),

@@ -23,8 +23,8 @@ from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
 from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import LOGISTIC, box, kinked, slack, snapped
+from problems.optimum.piecewise_linear.exact_vertex import LARGEST
 from problems.optimum.piecewise_linear.linear_program import Pair
-from problems.optimum.piecewise_linear.piecewise import LARGEST
 from problems.optimum.smooth import softmax_newton
 from problems.optimum.smooth.softmax import MULTINOMIAL, all_rows
 from problems.problem import LinearModel

@@ -17,20 +17,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Annotated
 
 import numpy as np
 
 from problems.optimum.arithmetic.extended import TINY
-from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers, products, solve
+from problems.optimum.arithmetic.rational import Rational, independent, integers, products, solve
+from problems.optimum.certificate import Indices, Proof, Shape
+from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import State, Stationary, descend
+from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.vertex import Mask, dense, dual_sums, residual_signs
-from problems.problem import LinearModel
+from problems.problem import LinearModel, Problem
 
 # Beyond so many rows the exact system takes minutes.
 LARGEST = 300
 # Steps that roundings of a solver may leave to do; each costs as much as a test, some minutes all together.
 MAX_STEPS, WORK = 200, 1e8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExactMinimiser(OfKinks):
+    """The rows I, and those outside where u_i is hi_i."""
+
+    kind = "exact minimiser"
+    arithmetic = "rational"
+    rows: Annotated[Indices, Shape("r", below="m")]
+    high: Annotated[Indices, Shape("h", below="m")]
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For piecewise-linear losses with a penalty."""
+        return model is not None and is_piecewise_linear(model) and model.l2 > 0
+
+    def prove(self, problem: Problem) -> Proof:
+        """The exact minimum, and the distance to the minimiser."""
+        model = rows(problem)
+        upper = np.zeros(model.b.size, dtype=bool)
+        upper[self.high] = True
+        found = checked_minimiser(model, self.rows, upper)
+        if found is None:
+            raise ValueError("rows and high are not those of the minimiser")
+        return exactly_at(found.x, found.value, problem.x0)
 
 
 @dataclass(frozen=True)
@@ -81,8 +110,7 @@ def _stationary(model: LinearModel, rows: Indices, upper: Mask) -> Stationary | 
 def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimiser | None:
     """The minimiser, if these rows and ends of boxes are right."""
     lo, hi = box(model)
-    assert is_piecewise_linear(model)
-    if np.unique(rows).size < rows.size or rows.size > LARGEST or not model.l2 > 0:
+    if rows.size > LARGEST:
         return None
     found = _solved(model, rows, upper)
     if found is None:

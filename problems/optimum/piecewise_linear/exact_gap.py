@@ -13,34 +13,63 @@ float64 and x as the sum of two float64 vectors, the second of which is found wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import ABOVE, Floats, Long, up
-from problems.optimum.arithmetic.rational import Indices, Rational, integers, products, rounded_up
-from problems.optimum.dual import box
+from problems.optimum.arithmetic.extended import ABOVE, Floats, Long, down, up
+from problems.optimum.arithmetic.rational import Rational, integers, products, rounded_down, rounded_up
+from problems.optimum.certificate import Indices, Point, Proof, Shape
+from problems.optimum.distances import distances_down, distances_up
+from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import shortest
+from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.vertex import Mask, blocks, dual_sums, exact_residuals, residual_signs
-from problems.problem import LinearModel
+from problems.problem import LinearModel, Problem
 
 # Corrections with exact residuals; each gains some 40 bits.
 CORRECTIONS = 3
 
 
-class Gap(NamedTuple):
-    """q <= f* <= f, and the minimiser is within radius of x."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DualityGap(OfKinks):
+    """The point x + x_low, and u: given on some rows, hi_i on the rows high, lo_i on all others."""
 
-    x: Rational
-    q: Fraction
-    f: Fraction
-    radius: float
+    kind = "exact minimiser"
+    arithmetic = "rational"
+    rows: Annotated[Indices, Shape("r", below="m")]
+    u: Annotated[Floats, Shape("r")]
+    high: Annotated[Indices, Shape("h", below="m")]
+    x: Point
+    x_low: Point
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For piecewise-linear losses with a penalty."""
+        return model is not None and is_piecewise_linear(model) and model.l2 > 0
+
+    def prove(self, problem: Problem) -> Proof:
+        """q <= f* <= f, and the minimiser is within a radius of the point."""
+        model, x0 = rows(problem), problem.x0
+        lo, hi = box(model)
+        if not np.all((lo[self.rows] <= self.u) & (self.u <= hi[self.rows])):
+            raise ValueError("u must lie in the box")
+        upper = np.zeros(model.b.size, dtype=bool)
+        upper[self.high] = True
+        x = _sum(self.x, self.x_low)
+        f, q = value(model, x), _dual_value(model, self.rows, upper, self.u)
+        radius = np.longdouble(up(np.sqrt(np.longdouble(rounded_up(2 * (f - q) / Fraction(model.l2)))) * ABOVE))
+        below = [max(0.0, down(np.longdouble(d) - radius)) for d in distances_down(x, x0)]
+        above = [up(np.longdouble(d) + radius) for d in distances_up(x, x0)]
+        f_lo = max(0.0, rounded_down(q))
+        ends = below[0], above[0], below[1], above[1]
+        return Proof(f_lo, rounded_up(f), *ends, attained=True, D_estimate=above[0])
 
 
-def gap_certificate(model: LinearModel, x: Long, u: Floats, corrected: bool = True) -> dict[str, Any]:
-    """Arrays for checked_gap.
+def duality_gap(model: LinearModel, x: Long, u: Floats, corrected: bool = True) -> DualityGap:
+    """The certificate near x.
 
     x is moved to where r_i = 0 on the rows with u_i inside its box, to twice the digits of float64, if corrected.
     """
@@ -61,26 +90,7 @@ def gap_certificate(model: LinearModel, x: Long, u: Floats, corrected: bool = Tr
         scale = Fraction(2) ** (largest.numerator.bit_length() - largest.denominator.bit_length())
         low = low - solve(np.array([float(v / scale) for v in r])) * float(scale)
         high, low = high + low, low - ((high + low) - high)
-    return {"rows": rows, "u": u[rows], "high": np.flatnonzero(u == hi), "x": high, "x_low": low}
-
-
-def checked_gap(model: LinearModel, certificate: Mapping[str, Any]) -> Gap | None:
-    """What the arrays of a certificate prove; None where u is not in the box, or the arrays are no such thing."""
-    lo, hi = box(model)
-    m, p = model.A.shape
-    rows, u, high, low = (certificate[k] for k in ("rows", "u", "x", "x_low"))
-    if rows.shape != u.shape or high.shape != (p,) or low.shape != (p,) or not model.l2 > 0:
-        return None
-    if np.unique(rows).size < rows.size or np.any((rows < 0) | (rows >= m)):
-        return None
-    if not (np.all((lo[rows] <= u) & (u <= hi[rows])) and np.all(np.isfinite(high)) and np.all(np.isfinite(low))):
-        return None
-    upper = np.zeros(m, dtype=bool)
-    upper[certificate["high"]] = True
-    x = _sum(high, low)
-    f, q = value(model, x), _dual_value(model, rows, upper, u)
-    radius = up(np.sqrt(np.longdouble(rounded_up(2 * (f - q) / Fraction(model.l2)))) * ABOVE)
-    return Gap(x, q, f, radius)
+    return DualityGap(rows=rows, u=u[rows], high=np.flatnonzero(u == hi), x=high, x_low=low)
 
 
 def value(model: LinearModel, x: Rational) -> Fraction:

@@ -16,14 +16,12 @@ and ||x - x0||_inf >= rho / ||A^T y||_1. At the projection x - x0 = A^T y, and b
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from problems.optimum.arithmetic.extended import (
-    ABOVE,
     EPS,
-    Bounded,
     Floats,
     combination,
     difference,
@@ -32,11 +30,11 @@ from problems.optimum.arithmetic.extended import (
     margins,
     norm_up,
     total,
-    up,
 )
 from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers
+from problems.optimum.distances import distances_up
 from problems.optimum.piecewise_linear.linear_program import highs, least_distance, project, scaled_rows
-from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, is_basis, residual_signs, solved_point
+from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, residual_signs, solved_point
 from problems.problem import LinearModel
 
 # Where no point with exact ties is found, x0 is projected on X* shrunk by this much: the inequalities then hold
@@ -72,7 +70,7 @@ def feasible_point(model: LinearModel, side: Signs, active: Indices, x: Floats) 
 
 def checked_point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, given: Floats) -> Rational | None:
     """The exact point, if it lies in X*."""
-    if not is_basis(model, rows, columns, given):
+    if np.any(given[columns]):
         return None
     point = _point(model, side, rows, columns, given)
     return point.x if isinstance(point, Point) else None
@@ -87,31 +85,6 @@ def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: 
     signs = residual_signs(model, exact)[1]
     violated = np.where(side == 0, signs != 0, side * signs < 0)
     return np.flatnonzero(violated) if violated.any() else Point(rows, columns, given, exact)
-
-
-def distances_up(x: Rational, x0: Floats) -> tuple[float, float]:
-    """Upper bounds on ||x - x0|| and ||x - x0||_inf, tight to rounding."""
-    size, largest = _lengths(x, x0)
-    return up(size.value + size.error), up(largest * ABOVE)
-
-
-def distances_down(x: Rational, x0: Floats) -> tuple[float, float]:
-    """Lower bounds on the same."""
-    size, largest = _lengths(x, x0)
-    return max(0.0, down(size.value - size.error)), down(largest * (2 - ABOVE))
-
-
-def _lengths(x: Rational, x0: Floats) -> tuple[Bounded, Any]:
-    """Both norms in long double; each entry of x - x0 is rounded once, from the exact difference."""
-    start = integers(x0[None, :])
-    exponent = int(start.exponents[0])
-    unit = 1 << max(-exponent, 0)
-    moved = [
-        n * unit - (k << max(exponent, 0)) * x.denominator for n, k in zip(x.numerators, start.rows[0], strict=True)
-    ]
-    d = Rational(moved, x.denominator * unit).long()
-    norm = np.sqrt(np.sum(d * d))
-    return Bounded(norm, (d.size + 4) * EPS * norm), np.abs(d).max()
 
 
 def distances_below(model: LinearModel, side: Signs, y: Floats, x0: Floats) -> tuple[float, float]:

@@ -39,7 +39,7 @@ from problems.optimum.arithmetic.rational import (
     products,
     solve,
 )
-from problems.optimum.dual import box, is_piecewise_linear
+from problems.optimum.dual import box
 from problems.problem import LinearModel
 
 # Pivots that roundings of a solver may leave to do; each costs as much as a test.
@@ -130,23 +130,10 @@ def _pivoted(model: LinearModel, rows: Indices, columns: Indices, x: Floats, upp
 
 def checked_vertex(model: LinearModel, rows: Indices, columns: Indices, given: Floats, upper: Mask) -> Vertex | None:
     """The basis with what it proves, if it is one and optimal; no pivots."""
-    assert is_piecewise_linear(model)
-    if not is_basis(model, rows, columns, given):
+    if np.any(given[columns]):
         return None
     basis = _Basis.at(model, rows, columns, given, upper)
     return None if basis is None or basis.outside() or basis.slopes else basis.vertex()
-
-
-def is_basis(model: LinearModel, rows: Indices, columns: Indices, given: Floats) -> bool:
-    """Whether a stored basis has the form of one; its equations may still be singular."""
-    m, p = model.A.shape
-    return (
-        rows.size == columns.size
-        and given.shape == (p,)
-        and bool(np.all(np.isfinite(given)))
-        and all(np.unique(at).size == at.size and np.all((at >= 0) & (at < n)) for at, n in ((rows, m), (columns, p)))
-        and not np.any(given[columns])
-    )
 
 
 @dataclass

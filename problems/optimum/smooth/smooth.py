@@ -201,7 +201,7 @@ def enclose(A_J: Any, b: Floats, z: Bounded) -> Enclosure | None:
     return None if chart is None else enclose_in(chart, combined(A_J, u), b.size)
 
 
-def enclose_l2(A: Any, b: Floats, l2: float, x: Floats) -> Enclosure | None:
+def enclose_l2(A: Any, b: Floats, l2: float, x: Any) -> Enclosure | None:
     """The same for l2 > 0 at a point x; the penalty enters the metric as p rows of weight l2."""
     m, p = A.shape
     if p > DENSE:

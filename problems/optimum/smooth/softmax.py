@@ -54,6 +54,17 @@ def all_rows(model: LinearModel) -> Rows:
     return Rows(model.A, y, np.ones((y.size, model.classes), dtype=bool), y.size)
 
 
+def rows_of(model: LinearModel) -> Rows:
+    """Every row with every class, the matrix in the form that products with many classes prefer.
+
+    Dense where that is no larger than twice the sparse form.
+    """
+    rows, A = all_rows(model), model.A
+    if hasattr(A, "tocsr") and A.nnz * 3 > A.shape[0] * A.shape[1]:
+        return rows._replace(A=np.ascontiguousarray(A.toarray()))
+    return rows
+
+
 def restricted(rows: Rows, keep: Mask) -> Rows:
     """Fewer classes, without the rows that have no other class left than their own."""
     left = np.flatnonzero(keep.sum(axis=1) > 1)

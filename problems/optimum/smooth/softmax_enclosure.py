@@ -53,7 +53,7 @@ HALVINGS = 12
 POLISH = 5
 
 
-def enclose_rows(rows: Rows, at: Indices, W: Floats, l2: float = 0.0) -> Enclosure | None:
+def enclose_rows(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Enclosure | None:
     """Prove that f_K has a minimiser near W that differs from it in the entries `at` of W.ravel(); None where it fails.
 
     With l2 > 0 `at` must be all entries.
@@ -163,10 +163,3 @@ def polished(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Any:
             break
         W, g = moved, g_moved
     return W
-
-
-def data_matrix(A: Any) -> Any:
-    """Dense where that is no larger than twice the sparse form, which products with many classes prefer."""
-    if hasattr(A, "tocsr") and A.nnz * 3 > A.shape[0] * A.shape[1]:
-        return np.ascontiguousarray(A.toarray())
-    return A

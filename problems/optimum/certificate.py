@@ -1,0 +1,222 @@
+"""Certificates: numbers and arrays from which the bounds of an optimum follow by evaluation alone, without a solver.
+
+A kind of certificate is a frozen dataclass derived from Certificate. A file with one, anywhere below this folder, is
+enough: nothing else lists it. It declares
+
+    kind         the word for it in tables; classes for different losses share one where they prove the same
+    arithmetic   what its proof is computed in, which decides how closely a second proof must agree with the first
+    serves       whether it can prove anything of this function
+    prove        every bound, from the problem and the fields alone
+
+The fields are what is stored, and their types say what each must be:
+
+    x: Point                                         float64, finite, an entry for each unknown
+    u: Annotated[Floats, Shape("m")]                 an entry for each row
+    rows: Annotated[Indices, Shape("r", below="m")]  different rows; every field of size r has as many entries
+    nearest: Projection | None = None                another dataclass of such fields, or absent
+
+Sizes are m rows, p unknowns, or a name for one that several fields share. check() compares all fields with these
+types, in this one place; parts() and made() take a certificate apart and put it together again for every file that
+holds one. Where a file says something else, they raise a ValueError that says what.
+
+Solvers suggest the fields; the numbers of an optimum are those that prove() returns for them (Proof.optimum), and
+check.py compares: load, prove, compare.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import math
+import pkgutil
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from problems.optimum.arithmetic.extended import Floats
+from problems.problem import LinearModel, Optimum, Problem
+
+Indices = NDArray[np.intp]
+
+
+class Shape(NamedTuple):
+    """A vector of `size` entries: finite if they are floats; different and from 0 to below - 1 where that is given."""
+
+    size: str
+    below: str = ""
+
+
+Point = Annotated[Floats, Shape("p")]
+
+
+class Proof(NamedTuple):
+    """What a certificate proves: f_lo <= inf f <= f_hi, and the distance of x0 from the minimisers in both norms.
+
+    attained as in Optimum. D_estimate and notes prove nothing; see Optimum.
+    """
+
+    f_lo: float
+    f_hi: float
+    D_lo: float = 0.0
+    D_hi: float = math.inf
+    D_inf_lo: float = 0.0
+    D_inf_hi: float = math.inf
+    attained: bool | None = None
+    D_estimate: float = math.inf
+    notes: tuple[str, ...] = ()
+
+    def optimum(self, certificate: Certificate, x: Any, *notes: str) -> Optimum:
+        """The optimum with these numbers, at the point x, and more notes."""
+        numbers = self._replace(notes=(*notes, *self.notes))._asdict()
+        return Optimum(x=x, certificate=certificate, radius=certificate.radius, **numbers)
+
+
+# The losses are not negative.
+NOTHING = Proof(0.0, math.inf)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Certificate(ABC):
+    """Base of all certificates; see above.
+
+    arithmetic: "rational": the numbers are the same on every machine; "extended": sums in long double, whose order is
+    fixed; "norms": norms and eigenvalues, whose last digits depend on the order of sums in BLAS.
+    """
+
+    kind: ClassVar[str]
+    arithmetic: ClassVar[Literal["rational", "extended", "norms"]]
+    radius = math.inf  # of the ball around x0 whose minimum it speaks of; infinite for the whole space
+
+    @staticmethod
+    @abstractmethod
+    def serves(model: LinearModel | None) -> bool:
+        """Whether this kind can prove anything of the function; None: it is no linear model."""
+
+    @abstractmethod
+    def prove(self, problem: Problem) -> Proof:
+        """The bounds that the fields prove, without a solver; what they do not prove stays trivial.
+
+        ValueError where the fields contradict each other or the problem.
+        """
+
+    def check(self, problem: Problem) -> None:
+        """ValueError unless every field is what its type says, for this problem, and the kind serves for it."""
+        model = problem.model
+        if not self.serves(model):
+            function = "what is no linear model" if model is None else f"{model.loss} with l2 = {model.l2!r}"
+            raise ValueError(f"a certificate of kind {self.kind!r} proves nothing for {function}")
+        _check(self, self.sizes(problem), "")
+
+    def sizes(self, problem: Problem) -> dict[str, int]:
+        """The sizes that types name and the problem decides."""
+        return {"m": problem.m, "p": problem.p}
+
+
+def classes() -> dict[str, type[Certificate]]:
+    """Every class of certificates by its name, from all files below this folder."""
+    package = importlib.import_module(__name__.rpartition(".")[0])
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+    return {cls.__name__: cls for cls in _derived(Certificate) if not inspect.isabstract(cls)}
+
+
+def _derived(cls: type) -> list[type]:
+    below: list[type] = cls.__subclasses__()
+    return [*below, *(deeper for one in below for deeper in _derived(one))]
+
+
+def parts(certificate: Any, prefix: str = "") -> dict[str, Any]:
+    """The fields by name, those of a dataclass within it as "name.field"; without what is absent."""
+    found: dict[str, Any] = {}
+    for field in fields(certificate):
+        value = getattr(certificate, field.name)
+        if is_dataclass(value):
+            found |= parts(value, f"{prefix}{field.name}.")
+        elif value is not None:
+            found[prefix + field.name] = value
+    return found
+
+
+def made(name: str, entries: Mapping[str, Any]) -> Certificate:
+    """The certificate of this class from its parts; ValueError where the class or its fields are others."""
+    cls = classes().get(name)
+    if cls is None:
+        raise ValueError(f"there is no certificate {name!r}")
+    return _made(cls, entries)
+
+
+def _made(cls: Any, entries: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    left = set(entries)
+    for field, kind in _types(cls).items():
+        if is_dataclass(kind.base):
+            within = {k.removeprefix(f"{field}."): v for k, v in entries.items() if k.startswith(f"{field}.")}
+            left -= {f"{field}.{k}" for k in within}
+            if within:
+                values[field] = _made(kind.base, within)
+        elif field in entries:
+            left.discard(field)
+            values[field] = entries[field]
+        if field not in values and not kind.optional:
+            raise ValueError(f"it has no entry {field!r}")
+    if left:
+        raise ValueError(f"it has an entry {min(left)!r} too many")
+    return cls(**values)
+
+
+class _Type(NamedTuple):
+    """The type of a field: of an array the dtype, and its shape."""
+
+    base: Any
+    shape: Shape | None
+    optional: bool
+
+
+@functools.cache
+def _types(cls: Any) -> dict[str, _Type]:
+    hints = get_type_hints(cls, include_extras=True)
+    found = {}
+    for field in fields(cls):
+        hint, shape = hints[field.name], None
+        if isinstance(hint, types.UnionType) or type(None) in get_args(hint):
+            (hint,) = (arg for arg in get_args(hint) if arg is not type(None))
+        if get_origin(hint) is Annotated:
+            array, shape = get_args(hint)
+            hint = get_args(get_args(array)[1])[0]
+        found[field.name] = _Type(hint, shape, field.default is not MISSING)
+    return found
+
+
+def _check(certificate: Any, sizes: dict[str, int], prefix: str) -> None:
+    """Compare every field with its type; sizes by name, which a dataclass within does not share but for m and p."""
+    own = dict(sizes)
+    cls: Any = type(certificate)
+    for field, kind in _types(cls).items():
+        value, name = getattr(certificate, field), prefix + field
+        if value is None and kind.optional:
+            continue
+        if kind.shape is not None:
+            _check_array(name, value, kind.base, kind.shape, own)
+        elif is_dataclass(value) and isinstance(value, kind.base):
+            _check(value, sizes, f"{name}.")
+        elif not isinstance(value, kind.base) or value != value:
+            raise ValueError(f"{name} must be a {kind.base.__name__}, got {value!r:.60}")
+
+
+def _check_array(name: str, value: Any, dtype: Any, shape: Shape, sizes: dict[str, int]) -> None:
+    if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype != dtype:
+        raise ValueError(f"{name} must be a vector of numbers of type {np.dtype(dtype)}")
+    if value.size != sizes.setdefault(shape.size, value.size):
+        raise ValueError(f"{name} must hold {sizes[shape.size]} numbers, it holds {value.size}")
+    if not np.all(np.isfinite(value)):
+        raise ValueError(f"{name} must be finite")
+    if shape.below:
+        end = sizes[shape.below]
+        if np.unique(value).size < value.size or np.any((value < 0) | (value >= end)):
+            raise ValueError(f"{name} must hold different numbers from 0 to {end - 1}")

@@ -1,0 +1,46 @@
+"""The certificate of an optimum that no route could prove more of than what holds in any case."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from problems.optimum.arithmetic.extended import Floats, distance
+from problems.optimum.certificate import Certificate, Point, Proof
+from problems.optimum.dual import is_piecewise_linear
+from problems.optimum.smooth.multinomial_repeated import entropy, repeated
+from problems.optimum.smooth.softmax import MULTINOMIAL, rows_of
+from problems.optimum.value import value_up
+from problems.problem import LinearModel, Optimum, Problem
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nothing(Certificate):
+    """A point x, for f_hi. The losses are not negative, and where they are piecewise linear a minimiser exists."""
+
+    kind = "none"
+    arithmetic = "extended"
+    x: Point
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For every linear model without a penalty."""
+        return model is not None and model.l2 == 0
+
+    def prove(self, problem: Problem) -> Proof:
+        """Equal rows of several classes have a loss everywhere; otherwise f_lo is 0."""
+        model = problem.model
+        assert model is not None
+        f_lo = 0.0
+        if model.loss == MULTINOMIAL:
+            rows = rows_of(model)
+            f_lo = entropy(repeated(rows), rows.m)
+        estimate = distance(self.x, problem.x0)[1] or math.inf
+        attained = True if is_piecewise_linear(model) else None
+        return Proof(f_lo, value_up(model, self.x), attained=attained, D_estimate=estimate)
+
+
+def unproved(problem: Problem, x: Floats, *notes: str) -> Optimum:
+    """The optimum at x of which nothing more is known."""
+    certificate = Nothing(x=x)
+    return certificate.prove(problem).optimum(certificate, x, *notes)

@@ -1,0 +1,156 @@
+"""Piecewise-linear losses, l2 = 0: an optimal basis (vertex.py), and x0 projected on all minimisers (polyhedron.py)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.rational import independent, integers
+from problems.optimum.certificate import Indices, Point, Proof, Shape
+from problems.optimum.distances import between, distances_up, exactly_at
+from problems.optimum.dual import box, is_piecewise_linear, snapped
+from problems.optimum.models import reference_pair
+from problems.optimum.nothing import unproved
+from problems.optimum.piecewise_linear.linear_program import Pair, interior_pair, vertex_pair
+from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
+from problems.optimum.piecewise_linear.polyhedron import (
+    NORMS,
+    Nearest,
+    checked_point,
+    distances_below,
+    nearest,
+)
+from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, dense, optimal_vertex
+from problems.problem import LinearModel, Optimum, Problem
+
+# Beyond so many entries no linear program is attempted: solvers take hours, and gigabytes.
+LARGEST = 2e8
+# Up to so many columns x0 is projected on X* in the maximum norm too.
+MANY = 1000
+# A wider interval for D than this, relatively, gets a note.
+LOOSE = 1e-6
+
+Rows = Annotated[Indices, Shape("r", below="m")]
+Columns = Annotated[Indices, Shape("r", below="p")]
+Bounds = tuple[float, float]  # on the distance in both norms
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """An exact point of X* near x0, from a basis, and multipliers y that are 0 but at some rows (polyhedron.py)."""
+
+    rows: Rows
+    columns: Columns
+    given: Point
+    multipliers_at: Annotated[Indices, Shape("y", below="m")]
+    multipliers: Annotated[Floats, Shape("y")]
+
+    @classmethod
+    def of(cls, near: Nearest) -> Projection:
+        """From the solvers'."""
+        at, point = np.flatnonzero(near.y), near.point
+        return cls(rows=point.rows, columns=point.columns, given=point.given, multipliers_at=at, multipliers=near.y[at])
+
+    def distances(self, model: LinearModel, vertex: Vertex, x0: Floats) -> tuple[Bounds, Bounds]:
+        """Bounds from below and from above; the point and y each bound both distances."""
+        y = np.zeros(model.b.size)
+        y[self.multipliers_at] = self.multipliers
+        x = checked_point(model, vertex.side, self.rows, self.columns, self.given)
+        above = (math.inf, math.inf) if x is None else distances_up(x, x0)
+        return distances_below(model, vertex.side, y, x0), above
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExactVertex(OfKinks):
+    """An optimal basis: rows, columns, the entries of x outside these, and where u is at the upper end though r is 0.
+
+    euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point.
+    """
+
+    kind = "exact vertex"
+    arithmetic = "rational"
+    rows: Rows
+    columns: Columns
+    given: Point
+    high: Annotated[Indices, Shape("h", below="m")]
+    euclidean: Projection | None = None
+    maximum: Projection | None = None
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For piecewise-linear losses without a penalty."""
+        return model is not None and is_piecewise_linear(model) and model.l2 == 0
+
+    def prove(self, problem: Problem) -> Proof:
+        """The exact minimum, and the distance to X*."""
+        model, x0 = rows(problem), problem.x0
+        upper = np.zeros(model.b.size, dtype=bool)
+        upper[self.high] = True
+        vertex = checked_vertex(model, self.rows, self.columns, self.given, upper)
+        if vertex is None:
+            raise ValueError("rows and columns are no optimal basis")
+        if _unique(model, vertex):
+            return exactly_at(vertex.x, vertex.value, x0)
+        near = [part.distances(model, vertex, x0) for part in (self.euclidean, self.maximum) if part is not None]
+        below = max((b[0] for b, _ in near), default=0.0), max((b[1] for b, _ in near), default=0.0)
+        above = min((a[0] for _, a in near), default=math.inf), min((a[1] for _, a in near), default=math.inf)
+        return between(vertex.value, below, above)
+
+
+def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
+    """l2 = 0: a minimiser exists, f being polyhedral and bounded below."""
+    m, p = model.A.shape
+    if m * p > LARGEST:
+        return _without_proof(problem, f"{m} x {p} entries are too many for the linear program")
+    try:
+        vertex = _solved(model)
+        if vertex is None:
+            return _without_proof(problem, "neither HiGHS nor Clarabel came near enough to an optimal basis")
+        return _exactly(problem, model, vertex)
+    except OverflowError:
+        return _without_proof(problem, "numbers beyond extended precision")
+
+
+def _exactly(problem: Problem, model: LinearModel, vertex: Vertex) -> Optimum:
+    """The optimum at this basis, with the distance of x0 from X*."""
+    point, notes, near = vertex.x, [], {}
+    if not _unique(model, vertex):
+        notes.append("X* is more than a point")
+        # the linear program of the maximum norm takes minutes where there are many columns
+        found = {norm: nearest(model, vertex, problem.x0, norm) for norm in NORMS[: 2 if problem.p <= MANY else 1]}
+        point = found["euclidean"].point.x
+        near = {norm: Projection.of(part) for norm, part in found.items()}
+    high = np.flatnonzero(vertex.upper & (vertex.signs == 0))
+    certificate = ExactVertex(rows=vertex.rows, columns=vertex.columns, given=vertex.given, high=high, **near)
+    proof = certificate.prove(problem)
+    if proof.D_hi > proof.D_lo * (1 + LOOSE):
+        notes.append("the solvers' projections of x0 on X* are not accurate enough for a sharp D")
+    return proof.optimum(certificate, point.long().astype(np.float64), *notes)
+
+
+def _solved(model: LinearModel) -> Vertex | None:
+    """An optimal basis, from the first solver whose solution leads to one."""
+    solvers: tuple[Callable[[LinearModel], Pair | None], ...] = (vertex_pair, interior_pair, reference_pair)
+    for solver in solvers:
+        pair = solver(model)
+        vertex = None if pair is None else optimal_vertex(model, pair[0], snapped(*box(model), pair[1]))
+        if vertex is not None:
+            return vertex
+    return None
+
+
+def _unique(model: LinearModel, vertex: Vertex) -> bool:
+    """Whether the rows on which every minimiser has residual 0 leave one point: then X* is that point."""
+    rows = np.flatnonzero(vertex.side == 0)
+    p = model.A.shape[1]
+    return rows.size >= p and independent(integers(dense(model.A[rows])).rows)[0].size == p
+
+
+def _without_proof(problem: Problem, why: str) -> Optimum:
+    """What is true in any case: the losses are not negative, and a minimiser exists."""
+    return unproved(problem, np.array(problem.x0), f"not solved: {why}")

@@ -1,0 +1,24 @@
+"""What all certificates of losses made of kinks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from problems.optimum.certificate import Certificate
+from problems.optimum.dual import Kinked, kinked
+from problems.problem import Problem
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OfKinks(Certificate):
+    """Its rows are those of the model with one kink in each."""
+
+    def sizes(self, problem: Problem) -> dict[str, int]:
+        """m: the number of kinks."""
+        return {"m": rows(problem).b.size, "p": problem.p}
+
+
+def rows(problem: Problem) -> Kinked:
+    """The model with one kink in each row."""
+    assert problem.model is not None
+    return kinked(problem.model)

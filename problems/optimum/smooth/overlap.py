@@ -1,0 +1,191 @@
+"""Logistic loss of rows that no direction separates: bounds on its infimum, and on the distance to its minimiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
+from problems.optimum.arithmetic.extended import OUTWARD, Floats, distance, down, least_squares, margins, total, up
+from problems.optimum.arithmetic.metric import LARGEST
+from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
+from problems.optimum.certificate import Certificate, Point, Proof, Shape
+from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
+from problems.optimum.dual import LOGISTIC, logistic_losses
+from problems.optimum.smooth.exact_slopes import dual_point, feasible
+from problems.optimum.smooth.opposed import first_rows
+from problems.optimum.smooth.smooth import Enclosure, enclose, slopes
+from problems.optimum.smooth.tempered import polished, small, tempered_newton
+from problems.problem import LinearModel, Optimum, Problem
+
+# An interval so narrow, relative to max(1, f), needs no better.
+WIDTH = 1e-13
+
+
+def spread(values: Floats, at: Any, p: int) -> Floats:
+    """A vector of length p with the values at these indices."""
+    full = np.zeros(p)
+    full[at] = values
+    return full
+
+
+def reaching_columns(A: Any) -> Columns:
+    """Columns J such that every A x is A x' with x' zero elsewhere, as few as can be shown.
+
+    Beyond DENSE columns: if there are few distinct rows, as many columns as these; that they are independent, and so
+    reach everything, is proved where they are used.
+    """
+    columns = independent_columns(A)
+    nothing = np.zeros((A.shape[1], 0))
+    if A.shape[1] > DENSE:
+        J = _pivots(A)
+        return columns if J is None else Columns(J, nothing, J)
+    if columns.J.size > columns.pivots.size:
+        J = spanning_columns(row_forms(A))
+        if J is not None and J.size < columns.J.size:
+            return Columns(np.sort(J), nothing, J)
+    return columns
+
+
+def _pivots(A: Any) -> Any:
+    import scipy.linalg
+
+    if A.shape[0] == 0:
+        return None
+    rows = A[first_rows(A)]
+    if rows.shape[0] > DENSE // 4:
+        return None
+    used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
+    part = rows[:, used]
+    _, order = scipy.linalg.qr(part.toarray() if hasattr(part, "toarray") else part, mode="r", pivoting=True)
+    return np.sort(used[order[: rows.shape[0]]])
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What x, and slopes u where given, prove about the loss of overlapping rows: f_lo, and a ball of minimisers.
+
+    attained: True where a minimiser is proved to exist.
+    """
+
+    f_lo: float
+    f_hi: float
+    ball: Enclosure | None
+    columns: Columns
+    attained: bool | None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether nothing better is needed."""
+        return self.f_hi - self.f_lo <= WIDTH * max(1.0, self.f_hi)
+
+
+def proved_overlap(A: Any, b: Floats, m: int, x: Floats, u: Floats | None, columns: Columns | None = None) -> Overlap:
+    """Bounds on the infimum of (1/m) sum phi over these rows: by self-concordance at x, and by u made exact."""
+    columns = reaching_columns(A) if columns is None else columns
+    z = margins(A, x)
+    phi = logistic_losses(b, z)
+    F = total(phi.value, phi.error)
+    error = F.error * OUTWARD
+    f_lo, attained = 0.0, None
+    ball = enclose(A[:, columns.J], b, z)
+    if ball is not None:
+        f_lo, attained = max(0.0, down((F.value - error - b.size * np.longdouble(ball.drop)) / m)), True
+    point = None if u is None or not feasible(A) else dual_point(A, b, u, m)
+    if point is not None:
+        f_lo, attained = max(f_lo, point.f_lo), attained or (True if point.overlap else None)
+    return Overlap(f_lo, up((F.value + error) / m), ball, columns, attained)
+
+
+def overlap(A: Any, b: Floats, m: int, x: Floats, columns: Columns) -> tuple[Overlap, Floats, Floats | None]:
+    """(bounds, x, u): the bounds at x, or where they are wide, at what a more careful method makes of it."""
+    found = proved_overlap(A, b, m, x, None, columns)
+    if not found.narrow and small(A[:, columns.J]):
+        A_J, p = A[:, columns.J], x.size
+        inside = columns.J.size == p or not np.any(np.delete(x, columns.J))
+        tries = [polished(A_J, b, x[columns.J])] if inside else []
+        tempered = tempered_newton(A_J, b)
+        for y in [*tries, *([] if tempered is None else [tempered])]:
+            other = proved_overlap(A, b, m, spread(y, columns.J, p), None, columns)
+            if _better(other, found):
+                found, x = other, spread(y, columns.J, p)
+    if found.narrow or not feasible(A):
+        return found, x, None
+    u = slopes(b, margins(A, x))[0].value.astype(np.float64)
+    exact = proved_overlap(A, b, m, x, u, columns)
+    return (exact, x, u) if exact.f_lo > found.f_lo else (found, x, None)
+
+
+def _better(a: Overlap, b: Overlap) -> bool:
+    """By the width; between points that prove nothing, by f."""
+    if a.f_lo == b.f_lo == 0:
+        return a.f_hi < b.f_hi
+    return a.f_hi - a.f_lo < b.f_hi - b.f_lo
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SelfConcordance(Certificate):
+    """A minimiser enclosed near x, by self-concordance (smooth.py).
+
+    u: slopes that prove more of f_lo, where they do. flattest: where columns depend on others.
+    """
+
+    kind = "self-concordance"
+    arithmetic = "norms"
+    x: Point
+    u: Annotated[Floats, Shape("m")] | None = None
+    flattest: Flattest | None = None
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For the logistic loss without a penalty."""
+        return model is not None and model.loss == LOGISTIC and model.l2 == 0
+
+    def prove(self, problem: Problem) -> Proof:
+        """At x, and by u."""
+        model = problem.model
+        assert model is not None
+        found = proved_overlap(model.A, model.b, model.b.size, self.x, self.u)
+        return _proof(problem.x0, found, self.x, self.flattest)
+
+
+class ExactSlopes(SelfConcordance):
+    """A bound on f from slopes u near those at x that are made exact (exact_slopes.py); no minimiser is enclosed."""
+
+    kind = "exact slopes"
+
+
+def _proof(x0: Floats, found: Overlap, x: Floats, flattest: Flattest | None) -> Proof:
+    """From bounds over all rows to those on D."""
+    columns, ball = found.columns, found.ball
+    if ball is None:
+        note = "D not proved: the point where f is least was not enclosed" if found.attained else open_question(x.size)
+        return Proof(found.f_lo, found.f_hi, attained=found.attained, D_estimate=distance(x, x0)[1], notes=(note,))
+    proof = in_ball(x0, found.f_lo, found.f_hi, x, ball.radius)._replace(attained=found.attained)
+    if columns.J.size + columns.N.shape[1] < x.size:
+        note = "X* is an affine space: columns are linearly dependent; D_lo not proved"
+        return proof._replace(D_lo=0.0, D_inf_lo=0.0, notes=(note,))
+    return distance_modulo(proof, x - x0, columns.N, ball.radius, flattest)
+
+
+def open_question(p: int) -> str:
+    """A note where neither existence nor absence of a minimiser is proved."""
+    why = f"; beyond {LARGEST} columns the curvature of f is not bounded" if p > LARGEST else ""
+    return f"whether a minimiser exists is open{why}"
+
+
+def attained(problem: Problem, model: LinearModel, columns: Columns, x: Floats) -> tuple[Floats, Optimum | None]:
+    """(x, optimum): the minimiser nearest to x0, X* being x + null(A), which columns.N spans; None without a proof."""
+    x0, N = problem.x0, columns.N
+    if N.shape[1]:
+        x = x + N @ least_squares(N, x0 - x)
+    found, x, u = overlap(model.A, model.b, model.b.size, x, columns)
+    if found.ball is None:
+        if found.f_lo == 0 and not found.attained:
+            return x, None
+        return x, _proof(x0, found, x, None).optimum(ExactSlopes(x=x, u=u), x)
+    spanned = columns.J.size + N.shape[1] == x.size
+    flattest = find_flattest(N, x - x0) if spanned else None
+    return x, _proof(x0, found, x, flattest).optimum(SelfConcordance(x=x, u=u, flattest=flattest), x)
