@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments import store
+from experiments.engine.executor import Executor
+from experiments.engine.run import run
+from experiments.engine.task import Task
 from experiments.figure_names import FORMATS, HEAT_MAP, figure_name
 from experiments.output import shortened, shown
 
@@ -40,7 +43,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (
 MARKS_PER_LINE = 7
 WIDTH, PANEL_HEIGHT = 7.2, 2.05  # inches: a page's width
 DPI = 170
-FIGURES_PER_PROCESS = 6  # starting a process takes as long as drawing a few
+SECONDS = 0.5  # to draw the figures of a problem
 # A curve may fall by many decades when a method finds the kink; the rest must stay legible.
 DECADES_SHOWN = 7
 # References far above all curves are let out of the picture.
@@ -131,19 +134,15 @@ def heat(verdicts: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, 
 # Drawing
 
 
-def draw_all(out: Path, jobs: int, console: Any) -> None:
+def draw_all(out: Path, executor: Executor, console: Any) -> None:
     """Draw every figure of a results directory into its folder of figures, PNG and PDF."""
-    from experiments.processes import workers
-    from experiments.terminal import progress
-
     results = store.Results.read(out)
-    problems = list(results.problems["problem"])
-    tasks: list[tuple[Any, ...]] = [(draw_heat_map, out)] if len(results.verdicts) else []
-    tasks += [(draw_problem, out, problem) for problem in problems if (results.runs["problem"] == problem).any()]
-    jobs = min(jobs, 1 + len(tasks) // FIGURES_PER_PROCESS)
-    with workers(jobs) as work, progress(console, "figures", len(tasks)) as advance:
-        for _ in work(tasks):
-            advance()
+    problems = [problem for problem in results.problems["problem"] if (results.runs["problem"] == problem).any()]
+    tasks = [Task(draw_heat_map, (out,), HEAT_MAP, seconds=SECONDS)] if len(results.verdicts) else []
+    tasks += [Task(draw_problem, (out, problem), problem, seconds=SECONDS) for problem in problems]
+    for what, outcome in run(tasks, out, executor, console, "figures").items():
+        if outcome is not None:
+            raise RuntimeError(f"the figures of {what} cannot be drawn\n{outcome.details}")
 
 
 def draw_heat_map(out: Path) -> None:
@@ -156,9 +155,11 @@ def draw_problem(out: Path, problem: str) -> None:
     results = store.Results.read(out, problem)
     row = results.problems[results.problems["problem"] == problem].iloc[0]
     runs, order = results.runs, results.manifest["configuration"]["methods"]
-    save_figure(suboptimality_figure(runs, row, order), out, figure_name("suboptimality", problem))
+    methods = results.manifest.get("methods", {})
+    save_figure(suboptimality_figure(runs, row, order, methods), out, figure_name("suboptimality", problem))
     if "d" in runs.columns and runs["d"].notna().any():
-        save_figure(dadaptation_figure(runs[runs["d"].notna()], row), out, figure_name("dadaptation", problem))
+        drawn = dadaptation_figure(runs[runs["d"].notna()], row, methods)
+        save_figure(drawn, out, figure_name("dadaptation", problem))
 
 
 def save_figure(figure: Any, out: Path, name: str) -> None:
@@ -225,10 +226,9 @@ def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
 
 
 OUTPUTS = {"avg": "weighted average", "last": "last iterate"}
-# D is the distance in the maximum norm to methods that move every coordinate by itself.
-COORDINATE_WISE = ("dadapt_adagrad", "dadapt_adam")
-# Methods of whose d the limit theorem speaks.
-LIMIT = ("dadapt_dual_averaging",)
+# What the manifest says of methods, by name: title, distance_norm, d_limit.
+Methods = Mapping[str, Mapping[str, Any]]
+UNKNOWN: Methods = {}
 
 
 def output_of(rows: pd.DataFrame) -> str:
@@ -279,11 +279,11 @@ def _styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineSty
     return styles
 
 
-def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -> Any:
+def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str], methods: Methods = UNKNOWN) -> Any:
     """The gap of the average, best and last iterate against the subgradients used.
 
     runs: rows of runs.parquet of one problem; facts: its row of problems.csv; order: all labels of the suite, so
-    that a method looks the same in every figure.
+    that a method looks the same in every figure; methods: what the manifest says of them.
     """
     import matplotlib
 
@@ -301,13 +301,14 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
             for label, rows in _labelled(runs):
                 if label in labels and not (iterate == "avg" and output_of(rows) == "last"):
                     line = _draw_gap(ax, rows, iterate, styles[label], limits[0])
-                    handles.setdefault(_legend_text(label), line)  # that of the averages: the smoothest
+                    handles.setdefault(_legend_text(label, methods), line)  # that of the averages: the smoothest
             _note_if_empty(ax, limits)
             for label in main_adaptive:
                 rows = runs[(runs["label"] == label) & (runs["seed"] == 0)]
                 bound = _draw_bound(ax, rows, iterate, styles[label].colour)
                 if bound is not None:
-                    handles[_legend_text(f"bound {rows['bound_theorem'].iloc[0]} for {_short(label)}")] = bound
+                    title = _legend_text(label.partition("[")[0], methods)
+                    handles[f"bound {_plain(rows['bound_theorem'].iloc[0])} for {title}"] = bound
             handles.update({**_draw_references(ax, runs, facts, width, limits), **_seeds(runs)})
             ax.set_title(TITLES[iterate])
             _log_axes(ax, limits)
@@ -317,7 +318,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str]) -
     return figure
 
 
-def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
+def dadaptation_figure(runs: pd.DataFrame, facts: Any, methods: Methods = UNKNOWN) -> Any:
     """The D-Adaptation methods: their averages under their own bounds, and d_k against the certified distance."""
     import matplotlib
 
@@ -333,19 +334,19 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any) -> Any:
             _draw_gap(left, rows, output_of(rows), styles[label], limits[0])
             if _draw_bound(left, rows, "avg", styles[label].colour) is not None:
                 theorems[rows["bound_theorem"].iloc[0]] = None
-            handles[_legend_text(label)] = _draw_line(right, rows["k"], rows["d"], styles[label])
+            handles[_legend_text(label, methods)] = _draw_line(right, rows["k"], rows["d"], styles[label])
         _note_if_empty(left, limits)
         references = _draw_references(left, runs, facts, _interval(facts), limits)
         references = {text: handle for text, handle in references.items() if "not run" not in text}
         if theorems:
-            references[_legend_text(f"bound {', '.join(theorems)}, same colour")] = _proxy(
+            references[f"bound {_plain(', '.join(theorems))}, same colour"] = _proxy(
                 color=GREY, lw=0.9, ls=(0, (4, 1.2))
             )
         _log_axes(left, limits)
         outputs = {output_of(rows) for _, rows in _labelled(runs)}
         left.set_title(" or ".join(OUTPUTS[output] for output in OUTPUTS if output in outputs))
         left.set_ylabel(r"suboptimality, $f(x) - f_*$")
-        references.update(_draw_distance(right, runs, facts))
+        references.update(_draw_distance(right, runs, facts, methods))
         right.set_title("estimate of the distance from $x_0$ to $X_*$")
         right.set_ylabel(r"$d_k$")
         for ax in (left, right):
@@ -466,8 +467,8 @@ def _distance(facts: Any) -> float:
     return float(facts["D_estimate"])
 
 
-def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
-    """The certified interval of D, and the limit theorem's D/(1 + sqrt 3)."""
+def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any, methods: Methods) -> dict[str, Any]:
+    """The certified interval of D, and the share of it that d reaches in the limit, of the methods that have one."""
     low, high = float(facts["D_lo"]), float(facts["D_hi"])
     d = runs["d"].to_numpy(dtype=float)
     d = d[(d > 0) & (d < math.inf)]
@@ -488,11 +489,14 @@ def _draw_distance(ax: Any, runs: pd.DataFrame, facts: Any) -> dict[str, Any]:
         ax.axhspan(low, end, facecolor="#BBD9EE", edgecolor="none", zorder=0)
         line = ax.axhline(low, color="#5B8DB1", lw=1.3, zorder=1)
         handles[text] = line
-        if runs["method"].isin(LIMIT).any():
-            limit = ax.axhline(low / (1 + math.sqrt(3)), color="#555555", lw=1.1, ls=":", zorder=1)
-            handles[r"$D/(1+\sqrt{3})$"] = limit
-        coordinate_wise = runs["method"].isin(COORDINATE_WISE).any()
-        if coordinate_wise and math.isfinite(float(facts["D_inf_lo"])) and float(facts["D_inf_lo"]) > 0:
+        about = [methods.get(name, {}) for name in runs["method"].unique()]
+        for share in dict.fromkeys(filter(None, (method.get("d_limit") for method in about))):
+            handles[limit_text(share)] = ax.axhline(low * share, color="#555555", lw=1.1, ls=":", zorder=1)
+        if (
+            any(method.get("distance_norm") == "maximum" for method in about)
+            and math.isfinite(float(facts["D_inf_lo"]))
+            and float(facts["D_inf_lo"]) > 0
+        ):
             line = ax.axhline(float(facts["D_inf_lo"]), color="#B07AA1", lw=1.3, ls=(0, (6, 2)), zorder=1)
             handles[r"$D_\infty$, in the maximum norm, certified (its lower end)"] = line
     _log_axes(ax, (bottom, top))
@@ -532,24 +536,23 @@ def _proxy(**style: Any) -> Any:
     return Line2D([], [], **style)
 
 
-def _legend_text(label: str) -> str:
-    """A label in words, with blanks for underscores; mathematics is added by the figure alone."""
+def _legend_text(label: str, methods: Methods) -> str:
+    """A label in words: the method's title, then hyper-parameters."""
     name, _, hyper = label.rstrip("]").partition("[")
-    words = [name, *(part.replace("=", " ") for part in hyper.split(",") if part)]
-    text = ", ".join(words).replace("_", " ")
-    for plain, printed in PRINTED.items():
-        text = text.replace(plain, printed)
-    return shown(text).replace("$", r"\$")
+    title = methods.get(name, {}).get("title", name)
+    return _plain(", ".join([title, *(part.replace("=", " ") for part in hyper.split(",") if part)]))
 
 
-def _short(label: str) -> str:
-    return label.partition("[")[0]
+def _plain(text: str) -> str:
+    """With blanks for underscores; mathematics is added by the figure alone."""
+    return shown(text.replace("_", " ")).replace("$", r"\$")
 
 
-PRINTED = {
-    "dadapt": "D-Adapt", "adagrad norm": "AdaGrad-Norm", "adagrad": "AdaGrad", "adam": "Adam", "sgd": "SGD",
-    "polyak": "Polyak",
-}  # fmt: skip
+def limit_text(share: float) -> str:
+    """A share of D in a legend: 1/(1 + sqrt 3) is written as in the paper."""
+    known = math.isclose(share, 1 / (1 + math.sqrt(3)))
+    return r"$D/(1+\sqrt{3})$" if known else f"${share:.3g}\\,D$"
+
 
 HEAT_COLOURS = {
     "VERIFIED": ("#CFE8DF", "#0B4F3C"),

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import traceback
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from experiments import store
+from experiments.engine.task import Task
 from experiments.selection import MethodConfig
+from experiments.suite import BadInput
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dadapt_convex import Kernel
     from problems import Problem
 
 NOT_RUN = "not run"
 # A process works through the cells of one problem, then of the next; the second place is for the overlap.
 PROBLEMS_HELD = 2
+TRACE_OF = {"avg": "f_avg", "best": "f_best", "last": "f"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class ProblemKey:
     data_dir: str | None = None
     code: str = ""
 
+    def optimum_task(self) -> Task:
+        """The search for its certified optimum."""
+        identity = store.digest(store.FORMAT, self.code, self.name, self.data_hash)
+        return Task(find_optimum, (self,), self.name, identity, store.certificate_file(self.name))
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -44,14 +53,14 @@ class Cell:
     seed: int
     steps: int
 
-    @property
-    def identity(self) -> str:
-        """A hash of everything the numbers depend on."""
+    def task(self, optimum: Certified | None) -> Task:
+        """Its run, against the optimum of its problem."""
         hyper = [list(pair) for pair in self.config.hyper]
-        return store.digest(
+        identity = store.digest(
             store.FORMAT, self.problem.code, self.suite, self.problem.name, self.problem.data_hash, self.config.name,
             hyper, self.steps, self.seed,
         )  # fmt: skip
+        return Task(run_cell, (self, optimum), str(self), identity, store.cell_file(identity))
 
     @property
     def key(self) -> dict[str, Any]:
@@ -69,12 +78,61 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """An exception in a worker, in words; disk: nothing can be stored any more."""
+class CellResult:
+    """What one cell leaves: a trace (None where the method was not run), verdicts, and how it went.
 
-    reason: str
-    details: str = ""
-    disk: bool = False
+    status : the run's status, or "not run"; message: the same in a sentence.
+    hyper, given : all hyper-parameters, and where those came from that the caller did not set.
+    verdicts : rows with VERDICT_COLUMNS.
+    seconds, compile_seconds : in iterations, and in compiling or loading compiled code.
+    """
+
+    status: str
+    message: str
+    trace: Any = None
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    verdicts: Sequence[Mapping[str, Any]] = ()
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    def rows(self) -> store.Rows:
+        """As it is stored."""
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trace"}
+        return store.Rows({} if self.trace is None else {c: self.trace[c].to_numpy() for c in self.trace}, about)
+
+    @classmethod
+    def of(cls, rows: store.Rows) -> CellResult:
+        """From what was stored."""
+        import pandas as pd
+
+        trace = pd.DataFrame(rows.columns)
+        return cls(trace=None if trace.empty else trace, **rows.about)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A certified optimum as it is passed between processes: problems.Optimum without the proof."""
+
+    f_lo: float
+    f_hi: float
+    D_lo: float
+    D_hi: float
+    D_inf_lo: float
+    D_inf_hi: float
+    attained: bool | None
+    kind: str
+    seconds: float
+    D_estimate: float
+    notes: tuple[str, ...]
+    problem: str
+    identity: str
+    x: Any = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, optimum: Any) -> Certified:
+        """From problems.Optimum."""
+        return cls(**{f.name: getattr(optimum, f.name) for f in fields(cls)})
 
 
 @functools.lru_cache(maxsize=PROBLEMS_HELD)
@@ -85,41 +143,31 @@ def load(name: str, data_dir: str | None) -> Problem:
     return problems.get(name, data_dir=data_dir)
 
 
+def loaded(name: str, data_dir: str | None) -> Problem:
+    """The same; BadInput where there is no such problem, or its data do not fit."""
+    try:
+        return load(name, data_dir)
+    except (ValueError, OSError, EOFError) as error:
+        raise BadInput(str(error) if repr(name) in str(error) else f"{name}: {error}") from None
+
+
 def compile_kernel(kernel: Kernel) -> None:
     """Compile a function into the folder of compiled functions."""
     with contextlib.suppress(Exception):  # the cells that need it fail with this exception, and say so
         kernel.compile()
 
 
-def find_optimum(problem: ProblemKey, out: Path) -> Failure | None:
-    """Compute the certified optimum and store it."""
-    try:
-        with one_thread():
-            optimum = load(problem.name, problem.data_dir).optimum()
-            store.write_certificate(store.certificate_path(out, problem.name), optimum, code=problem.code)
-    except Exception as error:
-        return _failure(error)
-    return None
+def find_optimum(problem: ProblemKey) -> Any:
+    """The problems.Optimum, with its certificate."""
+    return load(problem.name, problem.data_dir).optimum()
 
 
-def run_cell(cell: Cell, optimum: store.Certified, out: Path) -> Failure | None:
-    """Run, judge and store one cell."""
-    try:
-        with one_thread():
-            result = solve_and_check(cell, optimum)
-            store.write_cell(out, cell.identity, result)
-    except Exception as error:
-        return _failure(error)
-    return None
+def run_cell(cell: Cell, optimum: Certified) -> store.Rows:
+    """Run and judge one cell."""
+    return solve_and_check(cell, optimum).rows()
 
 
-def _failure(error: Exception) -> Failure:
-    if isinstance(error, store.StoreError):
-        return Failure(str(error), disk=True)
-    return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}", traceback.format_exc())
-
-
-def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
+def solve_and_check(cell: Cell, optimum: Certified) -> CellResult:
     """The run with its verdicts; KeyboardInterrupt passes through."""
     import dadapt_convex as dc
     from dadapt_convex.run import INTERRUPTED
@@ -143,7 +191,7 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
             }
             for theorem in claims(method)
         ]
-        return store.CellResult(NOT_RUN, note, hyper=hyper, verdicts=verdicts)
+        return CellResult(NOT_RUN, note, hyper=hyper, verdicts=verdicts)
 
     run = dc.solve(load(cell.problem.name, cell.problem.data_dir), method, steps=cell.steps, optimum=optimum, **hyper)
     if run.status == INTERRUPTED:  # solve() returns what it has; a cell is whole or not there
@@ -151,9 +199,9 @@ def solve_and_check(cell: Cell, optimum: store.Certified) -> store.CellResult:
     table = dc.check(run, optimum)
     trace = None
     if not run.trace.empty:
-        trace = store.with_gaps(run.trace, optimum.f_lo, optimum.f_hi)
-        trace = store.with_bound(trace, dc.gap_bounds(run, optimum))
-    return store.CellResult(
+        trace = with_gaps(run.trace, optimum.f_lo, optimum.f_hi)
+        trace = with_bound(trace, dc.gap_bounds(run, optimum))
+    return CellResult(
         status=run.status,
         message=run.message,
         trace=trace,
@@ -174,8 +222,23 @@ def _rows(table: Any) -> list[list[Any]]:
     return table[list(store.VERDICT_COLUMNS)].astype(object).values.tolist()
 
 
-def one_thread() -> Any:
-    """Keep BLAS to one thread: cells run in parallel, and sums split otherwise round otherwise."""
-    from threadpoolctl import threadpool_limits
+def with_gaps(trace: pd.DataFrame, f_lo: float, f_hi: float) -> pd.DataFrame:
+    """The trace with gap_<iterate>_lo and _hi: f - f_hi and f - f_lo, never clipped, so they may be below 0."""
+    gaps = {}
+    for iterate in store.ITERATES:
+        f = trace[TRACE_OF[iterate]]
+        gaps[f"gap_{iterate}_lo"], gaps[f"gap_{iterate}_hi"] = f - f_hi, f - f_lo
+    return trace.assign(**gaps)
 
-    return threadpool_limits(limits=1)
+
+def with_bound(trace: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:
+    """The trace with the method's main bound on a gap: bound, bound_theorem, bound_iterate."""
+    if bounds.empty:
+        return trace
+    theorem = bounds["theorem"].iloc[0]
+    main = bounds[bounds["theorem"] == theorem]
+    main = main[main["iterate"] == main["iterate"].iloc[0]]
+    bound = main.drop_duplicates("k").set_index("k")["bound"]
+    return trace.assign(
+        bound=trace["k"].map(bound).astype(float), bound_theorem=theorem, bound_iterate=main["iterate"].iloc[0]
+    )

@@ -47,12 +47,13 @@ def certify(out: Path, data_dir: Path | None = None) -> int:
     """Check every problem of a results directory and print what is proved; the exit code."""
     if not out.is_dir():
         raise BadInput(f"{out} is no directory; give one that a suite has written.")
-    from experiments.paper.files import FIGURES_OF
+    from experiments.engine.session import kind_of
     from problems.optimum.check import in_words
 
-    suite = (store.read_manifest(out) or {"configuration": {}})["configuration"].get("suite")
-    if suite in FIGURES_OF:
-        raise BadInput(f"{out} holds results of {suite}, which claims no optimum: there is nothing to certify.")
+    configuration = (store.read_manifest(out) or {}).get("configuration", {})
+    if kind_of(configuration).tables != store.TABLES:
+        what = f"{out} holds results of {configuration['suite']}, which claims no optimum"
+        raise BadInput(f"{what}: there is nothing to certify.")
     manifest = store.checked_manifest(out, store.TABLES, may_differ=[store.PROBLEMS])  # which is judged row by row
     hashes = manifest["configuration"]["problems"]
     try:

@@ -26,7 +26,11 @@ def figure_name(kind: str, problem: str) -> str:
     return f"{slug(problem)}_{kind}"
 
 
+def in_all_formats(names: Sequence[str]) -> list[str]:
+    """The files of figures of these names."""
+    return [f"{name}.{form}" for name in names for form in FORMATS]
+
+
 def figure_files(problems: Sequence[str]) -> list[str]:
     """All files a suite's figures may have."""
-    names = [HEAT_MAP, *(figure_name(kind, problem) for problem in problems for kind in KINDS)]
-    return [f"{name}.{form}" for name in names for form in FORMATS]
+    return in_all_formats([HEAT_MAP, *(figure_name(kind, problem) for problem in problems for kind in KINDS)])

@@ -216,7 +216,7 @@ def _places(data_dir: Path | None) -> tuple[dict[str, str], dict[str, Path]]:
 
 def _grid(name: str) -> str:
     suite = suites()[name]
-    if suite.execute is not None:
+    if not (suite.problems and suite.methods):
         return suite.summary
     return (
         f"{suite.summary}\n{len(suite.problems)} problems x {len(suite.methods)} method configurations, "

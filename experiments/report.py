@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import analysis, provenance, store
+from experiments import analysis, store
 from experiments.figure_names import HEAT_MAP, KINDS, figure_name
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,17 +22,6 @@ CAPTIONS = {
     "dadaptation": "The D-Adaptation methods: what each returns, under its bound where it has one, and the estimate "
     "d_k of the distance D from x0 to the minimisers.",
 }
-
-
-def redraw(out: Path) -> None:
-    """Draw all figures and the report again from the stored files."""
-    from experiments import terminal
-
-    store.Results.read(out)  # says what is missing before anything is drawn
-    console = terminal.console()
-    analysis.draw_all(out, provenance.available_cores(), console)
-    write(out)
-    console.print(f"report: {out / store.REPORT}", markup=False, soft_wrap=True)
 
 
 def templates() -> Any:

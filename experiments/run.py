@@ -106,8 +106,7 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
     options = parser.add_argument_group("options of a suite" if suite is None else "options")
 
     def add(flag: str, **how: object) -> None:
-        grid = suite is not None and suite.accepts is None and flag != "--epochs"
-        if suite is None or grid or flag in (suite.accepts or ()):
+        if suite is None or flag in suite.options:
             options.add_argument(flag, **how)  # type: ignore[arg-type]
 
     add("--quick", action="store_true", help="fewer problems and steps, for a first look")
@@ -290,19 +289,17 @@ def _run(arguments: list[str]) -> int:
 
         return certify(given.directory, given.data_dir)
     if given.command == "report":
-        from experiments import report, store
+        from experiments.engine.session import redraw
 
-        written_by = (store.read_manifest(given.directory) or {"configuration": {}})["configuration"].get("suite")
-        suite = suites().get(written_by)
-        (suite.redraw if suite and suite.redraw else report.redraw)(given.directory)
+        redraw(given.directory)
         return OK
     suite = suites()[given.command]
     options = _options(given, arguments, suite)
     from dadapt_convex.notice import silence
-    from experiments.runner import run_suite
+    from experiments.engine.session import run_suite
 
     with silence():  # a suite shows in its own way what it waits for
-        return run_suite(suite, options) if suite.execute is None else suite.execute(options)
+        return run_suite(suite, options)
 
 
 def _options(given: argparse.Namespace, arguments: list[str], suite: Suite) -> Options:

@@ -111,15 +111,13 @@ def select_methods(suite: Suite, wanted: Sequence[str] | None) -> list[MethodCon
     return list(dict.fromkeys(chosen))
 
 
-def select_problems(
-    suite: Suite, wanted: Sequence[str] | None, steps: int, quick: bool, data_dir: Path | None
-) -> list[str]:
+def select_problems(suite: Suite, wanted: Sequence[str] | None, steps: int, data_dir: Path | None) -> list[str]:
     """The suite's problems, or those named; * and ? match the suite's problems and problems.names().
 
     A name that holds no pattern is passed on as it is: problems.get() knows whether it exists.
     """
     if wanted is None:
-        return suite.problem_names(steps, quick)
+        return suite.problem_names(steps)
     import problems
 
     own = suite.problem_names(steps)

@@ -21,12 +21,13 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from experiments import provenance
 from experiments.figure_names import slug
 from experiments.suite import BadInput
 from problems.files import TEMPORARY, UNSEALED, is_sealed, seal, sweep
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import filelock
     import pandas as pd
 
-FORMAT = 3  # of the files; raise it when they change
+FORMAT = 4  # of the files; raise it when they change
 
 RUNS, PROBLEMS, VERDICTS, MANIFEST, REPORT = (
     "runs.parquet", "problems.csv", "verdicts.csv", "manifest.json", "report.html",
@@ -46,12 +47,12 @@ TABLES = (RUNS, PROBLEMS, VERDICTS)
 LOCK = ".lock"
 DEFAULT_PARENT = Path("results")  # made where it is missing
 SEALED_SINCE = 3  # the first FORMAT with seals
+NOTHING_NEW = "nothing new was written"  # of a run that stopped
 NAMED = 5  # of damaged files in a line
 ROOM = 1 << 20  # bytes that must be writable before work starts: a disk with less is as good as full
 CELL_FILE = re.compile(r"[0-9a-f]{24}\.parquet")
 
 ITERATES = ("avg", "best", "last")
-TRACE_OF = {"avg": "f_avg", "best": "f_best", "last": "f"}
 PROBLEM_FLOATS = ("G", "G_inf", "f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "D_estimate", "optimum_seconds")
 VERDICT_FLOATS = ("worst_ratio", "k")
 VERDICT_COLUMNS = ("theorem", "kind", "verdict", "worst_ratio", "k", "arithmetic", "note")
@@ -59,6 +60,9 @@ VERDICT_COLUMNS = ("theorem", "kind", "verdict", "worst_ratio", "k", "arithmetic
 
 class StoreError(BadInput):
     """A file could not be written; what was stored before is whole."""
+
+
+NOTHING: Mapping[str, str] = {}
 
 
 class Damaged(BadInput):
@@ -112,32 +116,36 @@ def digest(*parts: Any) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Cells
+# Results of tasks
 
 
-@dataclass(frozen=True)
-class CellResult:
-    """What one cell leaves: a trace (None where the method was not run), verdicts, and how it went.
-
-    status : the run's status, or "not run"; message: the same in a sentence.
-    hyper, given : all hyper-parameters, and where those came from that the caller did not set.
-    verdicts : rows with VERDICT_COLUMNS.
-    seconds, compile_seconds : in iterations, and in compiling or loading compiled code.
-    """
-
-    status: str
-    message: str
-    trace: Any = None
-    hyper: Mapping[str, Any] = field(default_factory=dict)
-    given: Mapping[str, str] = field(default_factory=dict)
-    verdicts: Sequence[Mapping[str, Any]] = ()
-    seconds: float = 0.0
-    compile_seconds: float = 0.0
+def cell_file(identity: str) -> str:
+    """The file of the cell of this identity, within a results directory."""
+    return f"{CELLS}/{identity}.parquet"
 
 
-def cell_path(out: Path, identity: str) -> Path:
-    """Where the cell of this identity is stored."""
-    return out / CELLS / f"{identity}.parquet"
+def write_result(path: Path, result: Any, identity: str) -> None:
+    """Store what a task returned: a problems.Optimum, or Rows."""
+    if path.suffix == ".npz":
+        write_certificate(path, result, identity=identity)
+    else:
+        write_rows(path, *result)
+
+
+def holds(path: Path, identity: str) -> bool:
+    """Whether a file is whole, and the result of this identity."""
+    try:
+        about = read_certificate(path)[1] if path.suffix == ".npz" else {"identity": identity, **read_rows(path).about}
+    except Damaged:
+        return False
+    return bool(about.get("identity") == identity)
+
+
+class Rows(NamedTuple):
+    """The result of a task as a table, and what JSON can say about it."""
+
+    columns: Mapping[str, Any]
+    about: Mapping[str, Any]
 
 
 def write_rows(path: Path, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
@@ -152,8 +160,8 @@ def write_rows(path: Path, columns: Mapping[str, Any], about: Mapping[str, Any])
     write_bytes(path, seal(buffer.getvalue()))
 
 
-def read_rows(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(columns, about) as write_rows() took them; Damaged where the file is not whole or another's."""
+def read_rows(path: Path) -> Rows:
+    """Rows as they were stored; Damaged where the file is not whole or another's."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -161,79 +169,21 @@ def read_rows(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     about = json.loads((table.schema.metadata or {})[b"dadapt"])
     if about.pop("identity") != path.stem:
         raise Damaged(f"{path} holds another cell; give the suite's command again, which makes it anew.")
-    return {name: table.column(name).to_numpy() for name in table.column_names}, about
-
-
-def write_cell(out: Path, identity: str, result: CellResult) -> None:
-    """Store a finished cell."""
-    about = {f.name: getattr(result, f.name) for f in fields(result) if f.name != "trace"}
-    columns = {} if result.trace is None else {c: result.trace[c].to_numpy() for c in result.trace.columns}
-    write_rows(cell_path(out, identity), columns, about)
-
-
-def read_cell(out: Path, identity: str) -> CellResult:
-    """A stored cell; Damaged where there is none."""
-    import pandas as pd
-
-    columns, about = read_rows(cell_path(out, identity))
-    trace = pd.DataFrame(columns)
-    return CellResult(trace=None if trace.empty else trace, **about)
-
-
-def with_gaps(trace: pd.DataFrame, f_lo: float, f_hi: float) -> pd.DataFrame:
-    """The trace with gap_<iterate>_lo and _hi: f - f_hi and f - f_lo, never clipped, so they may be below 0."""
-    gaps = {}
-    for iterate in ITERATES:
-        f = trace[TRACE_OF[iterate]]
-        gaps[f"gap_{iterate}_lo"], gaps[f"gap_{iterate}_hi"] = f - f_hi, f - f_lo
-    return trace.assign(**gaps)
-
-
-def with_bound(trace: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:
-    """The trace with the method's main bound on a gap: bound, bound_theorem, bound_iterate."""
-    if bounds.empty:
-        return trace
-    theorem = bounds["theorem"].iloc[0]
-    main = bounds[bounds["theorem"] == theorem]
-    main = main[main["iterate"] == main["iterate"].iloc[0]]
-    bound = main.drop_duplicates("k").set_index("k")["bound"]
-    return trace.assign(
-        bound=trace["k"].map(bound).astype(float), bound_theorem=theorem, bound_iterate=main["iterate"].iloc[0]
-    )
+    return Rows({name: table.column(name).to_numpy() for name in table.column_names}, about)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # Optima
 
 
-@dataclass(frozen=True)
-class Certified:
-    """A certified optimum as it is passed between processes: problems.Optimum without the proof."""
-
-    f_lo: float
-    f_hi: float
-    D_lo: float
-    D_hi: float
-    D_inf_lo: float
-    D_inf_hi: float
-    attained: bool | None
-    kind: str
-    seconds: float
-    D_estimate: float
-    notes: tuple[str, ...]
-    problem: str
-    identity: str
-    x: Any = field(repr=False, compare=False)
-
-    @classmethod
-    def of(cls, optimum: Any) -> Certified:
-        """From problems.Optimum."""
-        return cls(**{f.name: getattr(optimum, f.name) for f in fields(cls)})
+def certificate_file(problem: str) -> str:
+    """The file of this problem's certified optimum, within a results directory."""
+    return f"{CERTIFICATES}/{slug(problem)}.npz"
 
 
 def certificate_path(out: Path, problem: str) -> Path:
     """Where the certified optimum of this problem is stored."""
-    return out / CERTIFICATES / f"{slug(problem)}.npz"
+    return out / certificate_file(problem)
 
 
 def write_certificate(path: Path, optimum: Any, **about: Any) -> None:
@@ -278,8 +228,11 @@ def read_certificate(path: Path) -> tuple[Any, dict[str, Any]]:
 # Tables
 
 
-def write_runs(path: Path, rows: Sequence[tuple[Mapping[str, Any], CellResult]]) -> None:
-    """runs.parquet: the traces of all cells, in order, behind the columns that name the cell."""
+def write_runs(path: Path, rows: Sequence[tuple[Mapping[str, Any], Any]]) -> None:
+    """runs.parquet: the traces of all cells, in order, behind the columns that name the cell.
+
+    rows: of each cell the key and the CellResult.
+    """
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -497,16 +450,28 @@ def _release(lock: filelock.BaseFileLock) -> None:
 
 
 def open_directory(
-    out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]
+    out: Path,
+    configuration: Mapping[str, Any],
+    fresh: bool,
+    files: Callable[[Any], list[str]],
+    expected: Mapping[str, str] = NOTHING,
 ) -> contextlib.AbstractContextManager[Found]:
     """The directory ready for this configuration, what is damaged removed; BadInput where it holds other results.
 
-    files: from a configuration to the figures and certificates it leaves, as paths within out; --fresh deletes them.
+    files: from a configuration to the files it leaves, beside cells and report, as paths within out; --fresh deletes
+        them.
+    expected: by file outside the folder of cells, the identity of the result in it.
     """
-    return claimed(out, lambda: _prepare(out, configuration, fresh, files))
+    return claimed(out, lambda: _prepare(out, configuration, fresh, files, expected))
 
 
-def _prepare(out: Path, configuration: Mapping[str, Any], fresh: bool, files: Callable[[Any], list[str]]) -> Found:
+def _prepare(
+    out: Path,
+    configuration: Mapping[str, Any],
+    fresh: bool,
+    files: Callable[[Any], list[str]],
+    expected: Mapping[str, str],
+) -> Found:
     damaged: list[str] = []
     manifest: Mapping[str, Any] = {}
     try:
@@ -527,7 +492,7 @@ def _prepare(out: Path, configuration: Mapping[str, Any], fresh: bool, files: Ca
                 f"suite writes there, or another --out."
             )
         damaged = [MANIFEST]
-    damaged += _discard_damaged(out, configuration)
+    damaged += _discard_damaged(out, expected)
     if manifest.get("state") == "finished":
         damaged += changed_tables(out, manifest)
     (out / CELLS).mkdir(exist_ok=True)
@@ -553,29 +518,24 @@ def _refuse_other_configuration(out: Path, there: Mapping[str, Any], here: Mappi
         )
 
 
-def _discard_damaged(out: Path, configuration: Mapping[str, Any]) -> list[str]:
-    """Delete cells that are damaged or another's, and certificates that are, or are not of this configuration."""
-    found = []
+def _discard_damaged(out: Path, expected: Mapping[str, str]) -> list[str]:
+    """Delete results of tasks that are damaged or another's: cells, which are named by identity, and those expected."""
     cells = sorted((out / CELLS).iterdir()) if (out / CELLS).is_dir() else []
-    for path in cells:
-        if CELL_FILE.fullmatch(path.name):
-            try:
-                read_rows(path)
-            except Damaged:
-                found.append(path)
-    for problem, data_hash in configuration.get("problems", {}).items():
-        path = certificate_path(out, problem)
-        if path.exists():
-            try:
-                optimum, about = read_certificate(path)
-                belongs = (optimum.identity, about.get("code")) == (data_hash, code_of(configuration))
-            except Damaged:
-                belongs = False
-            if not belongs:
-                found.append(path)
-    for path in found:
-        _remove(path)
-    return [str(path.relative_to(out)) for path in found]
+    identities = {str(path.relative_to(out)): path.stem for path in cells if CELL_FILE.fullmatch(path.name)}
+    found = [
+        file
+        for file, identity in {**identities, **expected}.items()
+        if (out / file).exists() and not holds(out / file, identity)
+    ]
+    for file in found:
+        _remove(out / file)
+    return found
+
+
+def same_code(*more: str) -> dict[str, Any]:
+    """The part of a configuration that says by what the numbers were made; more: files beside those of the methods."""
+    code = provenance.code_fingerprint(*more)
+    return {"format": FORMAT, "environment": provenance.environment(), "code": code}
 
 
 def code_of(configuration: Mapping[str, Any]) -> str:

@@ -1,13 +1,13 @@
-"""What a suite is. A suite is a value: problems, methods and a number of steps; or a function of the options."""
+"""What a suite is: a value that says what runs on what, and which kind of work that is."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, Self
 
 WORST_CASE = re.compile(r"hard(?:\[(?P<given>[^\]]*)\])?:drori_teboulle")
 GIVES_M = re.compile(r"(?:^|,)\s*m\s*=")
@@ -39,9 +39,12 @@ class Options:
     argv: tuple[str, ...] = ()
 
 
+GRID = ("--quick", "--problems", "--methods", "--steps", "--seeds", "--data-dir", "--jobs", "--out", "--fresh")
+
+
 @dataclass(frozen=True)
 class Suite:
-    """A grid of problems and method configurations, or a function.
+    """Problems and method configurations, or the values that another kind of work takes.
 
     Attributes
     ----------
@@ -52,17 +55,14 @@ class Suite:
         "dadapt_dual_averaging[option=II,step=modified]".
     steps : int
         Subgradients per run.
-    quick_problems, quick_steps
-        What --quick takes in their place.
-    execute : callable (Options) -> exit code, optional
-        In place of the grid. It is called with what the command line was given and owns everything else;
-        import what is heavy inside it.
-    accepts : tuple of str or None
-        The options that `execute` reads, as "--quick"; the command line refuses others. None: those of a grid.
-    seeds, quick_seeds : int
+    seeds : int
         How many where --seeds is not given.
-    redraw : callable (results directory) -> None, optional
-        What the command `report` does with a directory that `execute` has written.
+    quick_problems, quick_methods, quick_steps, quick_seeds
+        The values in their place with --quick.
+    work : str
+        "module:class", a subclass of experiments.engine.session.Work: what is done with these values.
+    options : tuple of str
+        The options that it reads, as "--quick"; the command line refuses others.
     resumes : bool
         Whether an interrupted run goes on where it stopped.
     """
@@ -72,19 +72,29 @@ class Suite:
     problems: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     steps: int = 10_000
-    quick_problems: tuple[str, ...] = ()
-    quick_steps: int = 1_000
-    execute: Callable[[Options], int] | None = None
-    accepts: tuple[str, ...] | None = None
     seeds: int = 1
+    quick_problems: tuple[str, ...] = ()
+    quick_methods: tuple[str, ...] = ()
+    quick_steps: int = 1_000
     quick_seeds: int = 1
-    redraw: Callable[[Path], None] | None = None
+    work: str = "experiments.grid:Grid"
+    options: tuple[str, ...] = GRID
     resumes: bool = True
 
-    def problem_names(self, steps: int, quick: bool = False) -> list[str]:
+    def kind(self) -> Any:
+        """The class of the work; its imports are heavy."""
+        module, _, name = self.work.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def quickened(self, options: Options) -> Self:
+        """The suite, with --quick the quick values that it has, in place of those that are not given."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        asked = [name for name in values if options.quick and getattr(options, name, None) is None]
+        return replace(self, **{name: values[f"quick_{name}"] for name in asked if values.get(f"quick_{name}")})
+
+    def problem_names(self, steps: int) -> list[str]:
         """The problems of a run of this many steps."""
-        chosen = self.quick_problems if quick and self.quick_problems else self.problems
-        return [with_steps(name, steps) for name in chosen]
+        return [with_steps(name, steps) for name in self.problems]
 
 
 def with_steps(name: str, steps: int) -> str:

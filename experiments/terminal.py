@@ -35,9 +35,9 @@ STYLES = {"VERIFIED": "green", "TIGHT": "cyan", "VIOLATED": "bold red", "UNDECID
 
 
 class Advance(Protocol):
-    """Say that one more is done."""
+    """Say that one more is done, and how much of the work it was."""
 
-    def __call__(self) -> None: ...
+    def __call__(self, work: float = 1.0) -> None: ...
 
 
 class _Console(Console):
@@ -63,36 +63,47 @@ def table(title: str) -> Table:
 
 
 @contextmanager
-def progress(out: Console, what: str, total: int, waiting: Callable[[], str] = lambda: "") -> Iterator[Advance]:
+def progress(
+    out: Console, what: str, total: int, waiting: Callable[[], str] = lambda: "", work: float | None = None
+) -> Iterator[Advance]:
     """A bar in a terminal; elsewhere a line every few seconds and one at the end.
 
     waiting: what is being worked on, shown where nothing has ended for a while.
+    work: all of it, in the unit in which advance() is told; by it the time left is told.
     """
     if total == 0:
-        yield lambda: None
+        yield lambda work=0.0: None
         return
-    display = _Bar(out, what, total) if out.is_terminal else _Lines(out, what, total)
+    pace = Pace(total, work)
+    display = _Bar(out, what, pace) if out.is_terminal else _Lines(out, what, pace)
     with display, _Watch(lambda: display.wait(waiting())) as watch:
 
-        def advance() -> None:
+        def advance(work: float = 1.0) -> None:
+            pace.ended(work)
             display.advance()
             watch.ended()
 
         yield advance
 
 
-class _Pace:
-    """How much has ended, and how long the rest will take."""
+class Pace:
+    """How much has ended, and how long the rest will take.
 
-    def __init__(self, total: int) -> None:
+    total, done : how many; all, worked : how much work they are.
+    """
+
+    def __init__(self, total: int, work: float | None = None) -> None:
         self.total, self.done = total, 0
+        self.all, self.worked = float(total) if work is None else work, 0.0
         self.begun = self.first = time.monotonic()
+        self.before = 0.0  # the work of the first
 
-    def ended(self) -> None:
+    def ended(self, work: float = 1.0) -> None:
         """Count one more."""
         self.done += 1
+        self.worked += work
         if self.done == 1:
-            self.first = time.monotonic()
+            self.first, self.before = time.monotonic(), work
 
     @property
     def seconds(self) -> float:
@@ -101,22 +112,22 @@ class _Pace:
 
     def left(self) -> str:
         """The time left at the pace since the first ended, in words; empty while that is measured on too few."""
-        measured = self.done - 1
-        if measured < max(MEASURED, self.total / 20) or self.done == self.total:
+        measured = self.worked - self.before
+        if self.done - 1 < max(MEASURED, self.total / 20) or self.done == self.total or measured <= 0:
             return ""
-        return f"about {(time.monotonic() - self.first) / measured * (self.total - self.done):.0f} s left"
+        return f"about {(time.monotonic() - self.first) / measured * (self.all - self.worked):.0f} s left"
 
 
 class _Bar:
     """In a terminal."""
 
-    def __init__(self, out: Console, what: str, total: int) -> None:
-        self.pace = _Pace(total)
+    def __init__(self, out: Console, what: str, pace: Pace) -> None:
+        self.pace = pace
         self.bar = Progress(
             TextColumn("{task.description:>8}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"), TextColumn("{task.fields[waiting]}", markup=False), console=out,
         )  # fmt: skip
-        self.task = self.bar.add_task(what, total=total, waiting="", left="")
+        self.task = self.bar.add_task(what, total=pace.total, waiting="", left="")
 
     def __enter__(self) -> _Bar:
         self.bar.start()
@@ -126,7 +137,6 @@ class _Bar:
         self.bar.stop()
 
     def advance(self) -> None:
-        self.pace.ended()
         self.bar.update(self.task, advance=1, waiting="", left=self.pace.left())
 
     def wait(self, at: str) -> None:
@@ -160,8 +170,8 @@ class _Watch:
 class _Lines:
     """Where nothing can be redrawn."""
 
-    def __init__(self, out: Console, what: str, total: int) -> None:
-        self.out, self.what, self.pace = out, what, _Pace(total)
+    def __init__(self, out: Console, what: str, pace: Pace) -> None:
+        self.out, self.what, self.pace = out, what, pace
         self.said = -math.inf
 
     def __enter__(self) -> _Lines:
@@ -170,7 +180,6 @@ class _Lines:
     def __exit__(self, *_: object) -> None: ...
 
     def advance(self) -> None:
-        self.pace.ended()
         if self.pace.done == self.pace.total or self.pace.seconds - max(self.said, 0.0) >= SECONDS_BETWEEN_LINES:
             self._say(self.pace.left())
 

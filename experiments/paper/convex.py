@@ -1,141 +1,106 @@
-"""`paper_convex`: Adam with its rate by grid search against D-Adapt Adam on the paper's twelve problems.
-
-SGD with momentum, tuned in the same way, and D-Adapt SGD run besides: the report's page on practice needs them.
-"""
+"""`paper_convex`: tuned methods against adaptive ones, which have no rate to tune, on the paper's twelve problems."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 from experiments import store
 from experiments.cells import ProblemKey
-from experiments.paper import figures, files, pages, tables, work
-from experiments.paper.files import ACCURACY, PRACTICE, TUNING, VERSIONS
-from experiments.paper.search import Finished, Search, config
-from experiments.paper.session import Session
-from experiments.paper.training import LAYER, ZERO, Curves, Group
-from experiments.paper.tuning import Grid
-from experiments.paper.work import Plan
+from experiments.engine.session import Session
+from experiments.paper import figures, files, pages, search, tables
+from experiments.paper.files import ACCURACY, CURVES, PRACTICE, TUNING, VERSIONS
+from experiments.paper.search import adaptive_group, config
+from experiments.paper.suite import TrainingSuite
+from experiments.paper.training import Group
+from experiments.paper.work import Complete, Finished, TrainingWork
 from experiments.suite import Options
 
-NAME = "paper_convex"
-EPOCHS, QUICK_EPOCHS = 100, 15
-QUICK_PROBLEMS = ("glass", "iris", "vowel", "wine")
-# Adam from 0.001 to 1, SGD from 0.01 to 10, by factors of 10^(1/2).
-ADAM = Search("adam", "dadapt_adam", Grid(first=-12, last=0))
-SGD = Search("sgd", "dadapt_sgd", Grid(first=-8, last=4), hyper="momentum=0.9")
-SEARCHES = (ADAM, SGD)
-QUICK_SEARCHES = (
-    Search("adam", "dadapt_adam", Grid(first=-8, last=0, extensions=1, refine=False)),
-    Search("sgd", "dadapt_sgd", Grid(first=-6, last=2, extensions=1, refine=False), hyper="momentum=0.9"),
-)
-# What of the set-up the published numbers may depend on: a method's label, and where it starts.
-VERSIONS_RUN = {
-    "paper": ("dadapt_adam", LAYER),
-    "paper, from x0 = 0": ("dadapt_adam", ZERO),
-    "as the authors' package computes it": ("dadapt_adam[convention=released]", LAYER),
-}
-# Of the declared rates, by which the search usually grows: two quarters beside the best, and now and then an end.
+# Of the declared rates, by which a search usually grows: two quarters beside the best, and now and then an end.
 EXPECTED_GROWTH = 1.35
 
 
-def execute(options: Options) -> int:
-    """Run the suite; the exit code."""
-    made = work.plan(NAME, options, EPOCHS, QUICK_EPOCHS, QUICK_PROBLEMS)
-    searches = QUICK_SEARCHES if options.quick else SEARCHES
-    session = Session(options, {**made.configuration(NAME), "grids": grids(searches)}, work.facts(options, made))
+class Comparison(TrainingWork):
+    """Every search of the suite beside its adaptive method, and the versions of the first."""
 
-    def wanted(finished: Finished) -> list[Group]:
-        adaptive = [search.adaptive_group(key) for search in searches for key in made.keys]
-        other = [group for key in made.keys for group in versions(key).values()]
-        return adaptive + other + [group for search in searches for group in search.wanted(made.keys, finished)]
+    tables = (CURVES, store.PROBLEMS, ACCURACY, TUNING, PRACTICE, VERSIONS)
+    figure = "accuracy"
+    picture = staticmethod(figures.accuracy)
+    write_page = staticmethod(pages.write_convex)
 
-    def body() -> None:
-        work.announce(session, made)
-        finished = work.compute(session, made, wanted, expected=1.0 if options.quick else EXPECTED_GROWTH)
-        write_tables(session, made, searches, finished)
-        session.close(redraw)
-        show(session, made)
+    def __init__(self, suite: TrainingSuite, options: Options) -> None:
+        super().__init__(suite, options)
+        self.growth = 1.0 if options.quick else EXPECTED_GROWTH
 
-    return session.run(body)
+    def configuration(self) -> dict[str, Any]:
+        """Everything that must not change within a results directory."""
+        return {**super().configuration(), "grids": search.grids(self.suite.searches)}
 
+    def wanted(self, finished: Finished) -> Sequence[Group]:
+        """Adaptive methods, versions, and what the searches want next."""
+        searches = self.suite.searches
+        adaptive = [adaptive_group(each, key) for each in searches for key in self.keys]
+        other = [group for key in self.keys for group in self._versions(key).values()]
+        next_rates = [group for each in searches for key in self.keys for group in search.wanted(each, key, finished)]
+        return adaptive + other + next_rates
 
-def grids(searches: Sequence[Search]) -> dict[str, str]:
-    """The declared grids, for the configuration."""
-    return {search.method: str(search.grid) for search in searches}
+    def _versions(self, key: ProblemKey) -> dict[str, Group]:
+        """The versions that run on a problem, by what the report calls them."""
+        return {name: Group(key, config(label), start) for name, label, start in self.suite.versions}
 
-
-def versions(key: ProblemKey) -> dict[str, Group]:
-    """The versions of D-Adapt Adam that run on a problem, by what the report calls them."""
-    return {name: Group(key, config(label), start) for name, (label, start) in VERSIONS_RUN.items()}
-
-
-def write_tables(session: Session, made: Plan, searches: Sequence[Search], finished: Mapping[Group, Curves]) -> None:
-    """Everything that figures and report are made from; what failed is left out."""
-    out, complete = session.out, [key for key in made.keys if _complete(key, searches, finished)]
-    kept = {group: curves for group, curves in finished.items() if group.problem in complete}
-    files.write_curves(out, kept)
-    files.write_table(out, store.PROBLEMS, [f for f in made.facts if f["problem"] in {key.name for key in complete}])
-    accuracy, tuning, practice, other = [], [], [], []
-    for key, choice in zip(made.keys, made.choices, strict=True):
-        if key not in complete:
-            continue
-        other += [
-            {"problem": key.name, "version": name, "label": group.label,
-             "published": choice.published(group.config.name), **tables.summary(finished[group])}
-            for name, group in versions(key).items() if group in finished
-        ]  # fmt: skip
-        for search in searches:
-            tried = search.rows(key, finished)
-            chosen = next(row for row in tried if row["chosen"])
-            best, adaptive = search.best(key, finished), search.adaptive_group(key)
-            tuning += tried
-            for group, used in ((best, chosen["rate"]), (adaptive, None)):
-                method = group.config.name
-                accuracy.append(
-                    {"problem": key.name, "method": method, "rate": used, "label": group.label,
-                     "published": choice.published(method), "data": choice.data, **tables.summary(finished[group])}
+    def write(self, groups: Complete) -> set[str]:
+        """Accuracies, the search, tuned against adaptive, and versions."""
+        accuracy, tuning, practice, versions, named = [], [], [], [], set()
+        for key, choice in zip(self.keys, self.choices, strict=True):
+            if not self._is_complete(key, groups):
+                continue
+            named.add(key.name)
+            versions += [
+                {"problem": key.name, "version": name, "label": group.label,
+                 "published": choice.published(group.config.name), **tables.summary(groups[group])}
+                for name, group in self._versions(key).items() if group in groups
+            ]  # fmt: skip
+            for each in self.suite.searches:
+                tried, chosen = search.rows(each, key, groups), search.chosen(each, key, groups)
+                best, adaptive = search.best(each, key, groups), adaptive_group(each, key)
+                tuning += tried
+                for group, used in ((best, chosen["rate"]), (adaptive, None)):
+                    method = group.config.name
+                    accuracy.append(
+                        {"problem": key.name, "method": method, "rate": used, "label": group.label,
+                         "published": choice.published(method), "data": choice.data, **tables.summary(groups[group])}
+                    )  # fmt: skip
+                practice.append(
+                    {"problem": key.name, "adaptive": each.adaptive, "tuned": each.tuned, "rate": chosen["rate"],
+                     **tables.paired(groups[adaptive], groups[best]),
+                     "tuning_rates": len(tried), "tuning_runs": len(tried) * self.training.seeds}
                 )  # fmt: skip
-            practice.append(
-                {"problem": key.name, "adaptive": search.adaptive, "tuned": search.method, "rate": chosen["rate"],
-                 **tables.paired(finished[adaptive], finished[best]),
-                 "tuning_rates": len(tried), "tuning_runs": len(tried) * made.training.seeds}
-            )  # fmt: skip
-    for name, rows in ((ACCURACY, accuracy), (TUNING, tuning), (PRACTICE, practice), (VERSIONS, other)):
-        files.write_table(out, name, rows)
+        for name, rows in ((ACCURACY, accuracy), (TUNING, tuning), (PRACTICE, practice), (VERSIONS, versions)):
+            files.write_table(self.out, name, rows)
+        return named
 
+    def _is_complete(self, key: ProblemKey, groups: Complete) -> bool:
+        """Whether a problem has what its tables need, although something failed."""
+        return all(
+            adaptive_group(each, key) in groups and search.tried(each, key, groups) for each in self.suite.searches
+        )
 
-def _complete(key: ProblemKey, searches: Sequence[Search], finished: Finished) -> bool:
-    """Whether a problem has what its tables need, although something failed."""
-    return all(
-        finished.get(search.adaptive_group(key)) is not None
-        and any(finished.get(search.group(key, q)) is not None for q in search.tried(key, finished))
-        for search in searches
-    )
+    def show(self, session: Session) -> bool:
+        """The accuracies."""
+        from experiments.terminal import table
 
-
-def redraw(out: Path) -> None:
-    """The figure and the report, from the stored files alone."""
-    stored = files.Stored.read(out)
-    figures.draw(stored, NAME)
-    pages.write_convex(out)
-
-
-def show(session: Session, made: Plan) -> None:
-    """The table on the terminal."""
-    from experiments.terminal import table
-
-    stored = files.Stored.read(session.out)
-    accuracy = stored.table(ACCURACY)
-    compared = pages.compares(stored)
-    shown = table("Final accuracy in %, mean and standard error over seeds")
-    for name in ("problem", "method", "ours", *(("published", "difference") if compared else ()), "rate"):
-        shown.add_column(name, justify="left" if name in ("problem", "method") else "right", no_wrap=True)
-    for choice in made.choices:
-        for _, row in accuracy[accuracy["problem"] == choice.problem].iterrows():
-            ours = f"{row['accuracy']:.2f} +- {pages.fixed(row['standard_error']) or '?'}"
-            beside = (pages.fixed(row["published"], 1), pages.signed(row["accuracy"] - row["published"]))
-            chosen = f"{row['rate']:g}" if row["rate"] == row["rate"] else ""
-            shown.add_row(choice.title, figures.NAMES[row["method"]], ours, *(beside if compared else ()), chosen)
-    session.console.print(shown)
+        stored = files.Stored.read(self.out)
+        accuracy = stored.table(ACCURACY)
+        compared = pages.compares(stored)
+        shown = table("Final accuracy in %, mean and standard error over seeds")
+        for name in ("problem", "method", "ours", *(("published", "difference") if compared else ()), "rate"):
+            shown.add_column(name, justify="left" if name in ("problem", "method") else "right", no_wrap=True)
+        for choice in self.choices:
+            for _, row in accuracy[accuracy["problem"] == choice.problem].iterrows():
+                ours = f"{row['accuracy']:.2f} +- {pages.fixed(row['standard_error']) or '?'}"
+                beside = (pages.fixed(row["published"], 1), pages.signed(row["accuracy"] - row["published"]))
+                chosen = f"{row['rate']:g}" if row["rate"] == row["rate"] else ""
+                title = stored.titles[row["method"]]
+                shown.add_row(choice.title, title, ours, *(beside if compared else ()), chosen)
+        session.console.print(shown)
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +19,9 @@ from experiments.analysis import (
     VERMILLION,
     WIDTH,
     as_text,
+    limit_text,
     new_figure,
-    save_figure,
 )
-from experiments.paper import files
 from experiments.paper.files import ACCURACY, RATES, SENSITIVITY, Stored
 
 if TYPE_CHECKING:
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 COLUMNS = 4
 PANEL_HEIGHT = 1.42  # inches
 LONGEST_TITLE = 30  # characters, as wide as a panel
-NAMES = {"adam": "Adam", "dadapt_adam": "D-Adapt Adam", "sgd": "SGD", "dadapt_sgd": "D-Adapt SGD"}
-COLOURS = {"adam": BLUE, "dadapt_adam": VERMILLION}
-# Told apart without colour too.
-LINES: Mapping[str, Any] = {"adam": (0, (4, 1.4)), "dadapt_adam": "-"}
+# Of a tuned method and of an adaptive one; told apart without colour too.
+TUNED: Mapping[str, Any] = {"color": BLUE, "linestyle": (0, (4, 1.4))}
+ADAPTIVE: Mapping[str, Any] = {"color": VERMILLION, "linestyle": "-"}
 GRID = {"color": "#EBEBEB", "linewidth": 0.6}
 # A panel shows what happens after this share of the epochs; before, accuracy rises steeply from chance.
 SETTLED = 0.04
@@ -46,26 +45,23 @@ TRACE_SHOWN = 25  # steps of the paper's trace
 Draw = Callable[[Any, str], None]
 
 
-def draw(stored: Stored, suite: str) -> None:
-    """Draw the figure of a suite that trains."""
-    make = {"paper_convex": accuracy, "paper_sensitivity": sensitivity, "paper_learning_rates": learning_rates}[suite]
-    save_figure(make(stored), stored.out, files.FIGURES_OF[suite][0])
-
-
-def accuracy(stored: Stored) -> Any:
+def accuracy(out: Path) -> Any:
     """Accuracy over all rows against epochs: the mean over seeds with a band of one standard error."""
+    stored = Stored.read(out)
     table = stored.table(ACCURACY)
+    styles = dict(zip(stored.pair, (TUNED, ADAPTIVE), strict=True))
 
     def panel(ax: Any, problem: str) -> None:
         lows, highs = [], []
-        rows = table[(table["problem"] == problem) & table["method"].isin(COLOURS)]
+        rows = table[(table["problem"] == problem) & table["method"].isin(styles)]
         for place, (_, row) in enumerate(rows.iterrows()):
             curves = 100 * stored.curves[problem, row["label"]].accuracy
             mean, error = _mean_and_error(curves)
             epochs = np.arange(1, mean.size + 1)
-            colour, line = COLOURS[row["method"]], LINES[row["method"]]
+            style = styles[row["method"]]
+            colour = style["color"]
             ax.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.22, linewidth=0, zorder=2)
-            ax.plot(epochs, mean, color=colour, linestyle=line, linewidth=1.2, zorder=3 + place)
+            ax.plot(epochs, mean, linewidth=1.2, zorder=3 + place, **style)
             settled = slice(int(SETTLED * mean.size), None)
             lows.append(np.nanmin((mean - error)[settled]))
             highs.append(np.nanmax((mean + error)[settled]))
@@ -75,15 +71,16 @@ def accuracy(stored: Stored) -> Any:
         _stages(ax, stored)
         ax.set_xlim(0, epochs[-1])
 
-    handles = {f"{NAMES[method]}{', its rate by grid search' * (method == 'adam')}":
-               {"color": COLOURS[method], "linestyle": LINES[method]} for method in COLOURS}  # fmt: skip
+    tuned, adaptive = (stored.titles[method] for method in stored.pair)
+    handles = {f"{tuned}, its rate by grid search": TUNED, adaptive: ADAPTIVE}
     return _panels(stored, panel, handles, "epoch", "accuracy, %")
 
 
-def sensitivity(stored: Stored) -> Any:
+def sensitivity(out: Path) -> Any:
     """Final accuracy against d_0."""
     from matplotlib.ticker import NullLocator
 
+    stored = Stored.read(out)
     table = stored.table(SENSITIVITY)
 
     def panel(ax: Any, problem: str) -> None:
@@ -97,32 +94,34 @@ def sensitivity(stored: Stored) -> Any:
         ax.set_xticks(10.0 ** np.arange(exponents.min(), exponents.max(), 4))
         ax.xaxis.set_minor_locator(NullLocator())
 
-    handles = {"D-Adapt Adam": {"color": VERMILLION, "marker": "o", "markersize": 3}}
+    handles = {stored.titles[table["method"].iloc[0]]: {"color": VERMILLION, "marker": "o", "markersize": 3}}
     return _panels(stored, panel, handles, r"$d_0$", "final accuracy, %")
 
 
-def learning_rates(stored: Stored) -> Any:
+def learning_rates(out: Path) -> Any:
     """The rate d_k gamma_k that D-Adaptation chose, over the epochs, and that of the grid search times gamma_k."""
     from dadapt_convex.schedules import as_schedule
 
+    stored = Stored.read(out)
     table = stored.table(RATES)
+    tuned, adaptive = (stored.titles[method] for method in stored.pair)
     epochs = int(stored.configuration["epochs"])
     gamma = as_schedule(stored.configuration["schedule"]).factors(np.arange(epochs), epochs, 1)
 
     def panel(ax: Any, problem: str) -> None:
         row = table[table["problem"] == problem].iloc[0]
-        d, x = stored.curves[problem, "dadapt_adam"].d, np.arange(1, epochs + 1)
+        d, x = stored.curves[problem, stored.pair[1]].d, np.arange(1, epochs + 1)
         ax.fill_between(x, d.min(axis=0) * gamma, d.max(axis=0) * gamma, color=VERMILLION, alpha=0.25, linewidth=0)
         ax.plot(x, d.mean(axis=0) * gamma, color=VERMILLION, linewidth=1.2)
-        ax.plot(x, row["tuned_rate"] * gamma, color=BLUE, linestyle=LINES["adam"], linewidth=1.2)
+        ax.plot(x, row["tuned_rate"] * gamma, linewidth=1.2, **TUNED)
         ax.set_yscale("log")
         _few_decades(ax.yaxis, 4)
         _stages(ax, stored)
         ax.set_xlim(0, epochs)
 
     handles = {
-        r"D-Adapt Adam: $d_k \gamma_k$, mean and range over seeds": {"color": VERMILLION},
-        r"Adam: the rate of the grid search, times $\gamma_k$": {"color": BLUE, "linestyle": LINES["adam"]},
+        rf"{adaptive}: $d_k \gamma_k$, mean and range over seeds": ADAPTIVE,
+        rf"{tuned}: the rate of the grid search, times $\gamma_k$": TUNED,
     }
     return _panels(stored, panel, handles, "epoch", "learning rate")
 
@@ -208,11 +207,12 @@ def _panels(stored: Stored, panel: Draw, handles: Mapping[str, Mapping[str, Any]
 # |x|
 
 
-def toy(runs: pd.DataFrame, paper: Mapping[str, Any], quick: bool) -> Any:
+def toy(runs: pd.DataFrame, paper: Mapping[str, Any], share: float, quick: bool) -> Any:
     """The paper's trace on |x|, and below it both options from several d_0.
 
     runs : rows of curves.parquet with option, step, d0, k, x (x_{k-1}) and d (d_k), k = 0 holding x_0 and d_0.
     paper : option, step and d0 of the paper's trace.
+    share : of D, which d reaches in the limit.
     """
     import matplotlib
 
@@ -222,15 +222,15 @@ def toy(runs: pd.DataFrame, paper: Mapping[str, Any], quick: bool) -> Any:
     with matplotlib.rc_context(STYLE):
         figure = new_figure(WIDTH, 2.15 * (1 + len(options)), layout="constrained")
         axes = figure.subplots(1 + len(options), 2)
-        _paper_trace(axes[0], runs[is_paper & (runs["k"] <= TRACE_SHOWN)], paper)
+        _paper_trace(axes[0], runs[is_paper & (runs["k"] <= TRACE_SHOWN)], paper, share)
         for (left, right), option in zip(axes[1:], options, strict=True):
-            _from_several(left, right, others[others["option"] == option], option)
+            _from_several(left, right, others[others["option"] == option], option, share)
         if quick:
             figure.suptitle("quick: fewer steps", fontsize=8, color="#8A5A00")
     return figure
 
 
-def _paper_trace(axes: Any, runs: pd.DataFrame, paper: Mapping[str, Any]) -> None:
+def _paper_trace(axes: Any, runs: pd.DataFrame, paper: Mapping[str, Any], share: float) -> None:
     left, right = axes
     x = runs["x"].to_numpy()[1:]  # x_0, x_1, ...
     grid = np.linspace(min(-0.4, x.min() - 0.1), 1.1, 200)
@@ -246,20 +246,19 @@ def _paper_trace(axes: Any, runs: pd.DataFrame, paper: Mapping[str, Any]) -> Non
     right.set_xlabel("$k$")
     right.set_ylabel("$d_k$")
     right.set_ylim(0, 1.08)
-    _limits_of_d(right)
+    _limits_of_d(right, share)
     right.legend(frameon=False, loc="lower right")
     for ax in axes:
         ax.grid(True, **GRID)
         ax.set_axisbelow(True)
 
 
-def _limits_of_d(ax: Any) -> None:
+def _limits_of_d(ax: Any, share: float) -> None:
     ax.axhline(D, color="#5B8DB1", linewidth=1.2, zorder=1, label="$D$")
-    limit = r"$D/(1+\sqrt{3})$"
-    ax.axhline(D / (1 + math.sqrt(3)), color="#555555", linewidth=1.1, linestyle=":", zorder=1, label=limit)
+    ax.axhline(share * D, color="#555555", linewidth=1.1, linestyle=":", zorder=1, label=limit_text(share))
 
 
-def _from_several(left: Any, right: Any, runs: pd.DataFrame, option: str) -> None:
+def _from_several(left: Any, right: Any, runs: pd.DataFrame, option: str, share: float) -> None:
     d0s = sorted(runs["d0"].unique(), reverse=True)
     for i, d0 in enumerate(d0s):
         rows = runs[(runs["d0"] == d0) & (runs["k"] > 0)]
@@ -267,7 +266,7 @@ def _from_several(left: Any, right: Any, runs: pd.DataFrame, option: str) -> Non
         left.plot(rows["k"], rows["x"], linewidth=1.0, linestyle=DASHES[i], **style,
                   markevery=0.12, label=f"$d_0 = {_power(d0)}$")  # fmt: skip
         right.plot(rows["k"], rows["d"], linewidth=1.2, linestyle=DASHES[i], **style, markevery=0.12)
-    _limits_of_d(right)
+    _limits_of_d(right, share)
     left.set_title(f"the iterate, option {option}, plain step")
     right.set_title(f"$d_k$, option {option}, plain step")
     left.legend(frameon=False, loc="upper right", fontsize=7)
@@ -282,8 +281,3 @@ def _from_several(left: Any, right: Any, runs: pd.DataFrame, option: str) -> Non
 def _power(d0: float) -> str:
     exponent = math.log10(d0)
     return f"10^{{{exponent:.0f}}}" if abs(exponent - round(exponent)) < 1e-9 else f"{d0:g}"
-
-
-def draw_toy(out: Any, runs: pd.DataFrame, paper: Mapping[str, Any], quick: bool) -> None:
-    """Draw the figure of |x|."""
-    save_figure(toy(runs, paper, quick), out, files.FIGURES_OF["paper_toy"][0])

@@ -45,18 +45,6 @@ COLUMNS = {
 }  # fmt: skip
 TEXTS = {"suite", "problem", "title", "data", "storage", "source", "sha256", "data_hash", "notes", "method", "label",
          "origin", "chosen", "where", "note", "adaptive", "tuned", "option", "step", "version"}  # fmt: skip
-TABLES_OF = {
-    "paper_convex": (CURVES, store.PROBLEMS, ACCURACY, TUNING, PRACTICE, VERSIONS),
-    "paper_sensitivity": (CURVES, store.PROBLEMS, SENSITIVITY),
-    "paper_learning_rates": (CURVES, store.PROBLEMS, RATES),
-    "paper_toy": (CURVES, TOY),
-}
-FIGURES_OF = {
-    "paper_convex": ("accuracy",),
-    "paper_sensitivity": ("sensitivity",),
-    "paper_learning_rates": ("learning_rates",),
-    "paper_toy": ("toy",),
-}
 
 
 def write_table(out: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -120,6 +108,17 @@ class Stored:
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables."""
         return read_table(self.out, name)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of methods, by name."""
+        return {name: method["title"] for name, method in self.manifest["methods"].items()}
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The first of the pairs that are laid side by side: the tuned method and the adaptive one."""
+        tuned, adaptive = self.manifest["pairs"][0]
+        return tuned, adaptive
 
     @property
     def quick(self) -> bool:

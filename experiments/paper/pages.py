@@ -10,25 +10,23 @@ from typing import Any
 
 from experiments import store
 from experiments.paper import files, tables
-from experiments.paper.figures import NAMES
-from experiments.paper.files import ACCURACY, FIGURES_OF, PRACTICE, RATES, SENSITIVITY, TOY, TUNING, VERSIONS, Stored
+from experiments.paper.files import ACCURACY, PRACTICE, RATES, SENSITIVITY, TOY, TUNING, VERSIONS, Stored
 from experiments.paper.sets import COMPARED
 from experiments.report import _image, templates
 
 ROUNDED = 0.1  # published accuracies, in points
 # The paper's set-up; with another number of epochs nothing is compared.
 PAPER_EPOCHS = 100
-ADAM_PAIR = ("adam", "dadapt_adam")
 
 
-def write(suite: str, out: Path, content: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    """Fill a suite's template."""
+def write(suite: str, out: Path, figure: str, content: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Fill a suite's template; figure: its name."""
     environment = templates()
     environment.filters["signed"] = signed
     environment.filters["fixed"] = fixed
     shared = {
         "suite": suite,
-        "figure": _image(out, FIGURES_OF[suite][0]),
+        "figure": _image(out, figure),
         "manifest": manifest,
         "manifest_text": json.dumps(manifest, indent=2),
         "quick": bool(manifest.get("quick")),
@@ -59,7 +57,7 @@ def trained(stored: Stored) -> dict[str, Any]:
         "embedded": [row["title"] for row in problems if row["data"] == "embedded"],
         "absent": stored.manifest.get("absent", []),
         "configuration": stored.configuration,
-        "names": NAMES,
+        "names": stored.titles,
     }
 
 
@@ -73,8 +71,8 @@ def write_convex(out: Path) -> None:
         records = [{**row, "title": titles[row["problem"]]} for _, row in rows.iterrows()]
         pairs.append(
             {
-                "adaptive": NAMES[str(adaptive)],
-                "tuned": NAMES[str(tuned)],
+                "adaptive": stored.titles[str(adaptive)],
+                "tuned": stored.titles[str(tuned)],
                 "rows": records,
                 "accuracy": tables.by_standing(records, "accuracy", "accuracy_standard_error"),
                 "loss": tables.by_standing(records, "loss", "loss_standard_error"),
@@ -84,18 +82,20 @@ def write_convex(out: Path) -> None:
         )
     content = {
         **trained(stored),
+        "tuned": stored.titles[stored.pair[0]],
+        "adaptive": stored.titles[stored.pair[1]],
         "compared": compares(stored),
         "comparison": comparison(stored, accuracy),
-        "methods": [NAMES[method] for method in ADAM_PAIR],
+        "methods": [stored.titles[method] for method in stored.pair],
         "pairs": pairs,
         "beyond": tables.beyond(stored.configuration["seeds"]),
         "level": tables.LEVEL,
         "statements": 2 * len(practice),
-        "search": [_search(str(m), rows, titles) for m, rows in tuning.groupby("method", sort=False)],
+        "search": [_search(stored.titles[str(m)], rows, titles) for m, rows in tuning.groupby("method", sort=False)],
         "grids": stored.configuration["grids"],
         "versions": _versions(stored, titles),
     }
-    write("paper_convex", out, content, stored.manifest)
+    write("paper_convex", out, "accuracy", content, stored.manifest)
 
 
 def _versions(stored: Stored, titles: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def comparison(stored: Stored, accuracy: Any) -> list[dict[str, Any]]:
     found = []
     for _, problem in stored.problems.iterrows():
         row: dict[str, Any] = {"title": problem["title"], "compared": problem["data"] in COMPARED, "methods": []}
-        for method in ADAM_PAIR:
+        for method in stored.pair:
             mine = accuracy[(accuracy["problem"] == problem["problem"]) & (accuracy["method"] == method)].iloc[0]
             published = float(mine["published"])
             difference = mine["accuracy"] - published
@@ -138,13 +138,13 @@ def beyond_rounding(difference: float) -> float:
     return math.copysign(max(abs(difference) - ROUNDED / 2, 0.0), difference)
 
 
-def _search(method: str, rows: Any, titles: Mapping[str, str]) -> dict[str, Any]:
+def _search(title: str, rows: Any, titles: Mapping[str, str]) -> dict[str, Any]:
     problems = []
     for problem, tried in rows.groupby("problem", sort=False):
         chosen = tried[tried["chosen"] == "chosen"].iloc[0]
         records = [dict(row) for _, row in tried.iterrows()]
         problems.append({"title": titles[str(problem)], "chosen": dict(chosen), "tried": records})
-    return {"method": NAMES[method], "problems": problems}
+    return {"method": title, "problems": problems}
 
 
 def write_sensitivity(out: Path) -> None:
@@ -157,7 +157,8 @@ def write_sensitivity(out: Path) -> None:
         mine = table[table["problem"] == problem["problem"]].set_index("d0").loc[d0s]
         spread = mine["accuracy"].max() - mine["accuracy"].min()
         rows.append({"title": problem["title"], "cells": [dict(r) for _, r in mine.iterrows()], "spread": spread})
-    write("paper_sensitivity", out, {**trained(stored), "d0s": d0s, "rows": rows}, stored.manifest)
+    content = {**trained(stored), "method": stored.titles[table["method"].iloc[0]], "d0s": d0s, "rows": rows}
+    write("paper_sensitivity", out, "sensitivity", content, stored.manifest)
 
 
 def write_learning_rates(out: Path) -> None:
@@ -168,11 +169,12 @@ def write_learning_rates(out: Path) -> None:
     ratios = [row["ratio"] for row in rows]
     content = {**trained(stored), "rows": rows, "ratio_low": min(ratios), "ratio_high": max(ratios)}
     content["grids"] = stored.configuration["grids"]
-    write("paper_learning_rates", out, content, stored.manifest)
+    content["tuned"], content["adaptive"] = (stored.titles[method] for method in stored.pair)
+    write("paper_learning_rates", out, "learning_rates", content, stored.manifest)
 
 
 def write_toy(out: Path) -> None:
     """The final d from each d_0, against D/(1 + sqrt 3)."""
     manifest = store.checked_manifest(out, (TOY,))
     rows = [dict(row) for _, row in files.read_table(out, TOY).iterrows()]
-    write("paper_toy", out, {"rows": rows, "configuration": manifest["configuration"]}, manifest)
+    write("paper_toy", out, "toy", {"rows": rows, "configuration": manifest["configuration"]}, manifest)

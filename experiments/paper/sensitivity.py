@@ -1,75 +1,70 @@
-"""`paper_sensitivity`: the final accuracy of D-Adapt Adam against d_0."""
+"""`paper_sensitivity`: the final accuracy of a method against d_0."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 from experiments import store
-from experiments.paper import figures, files, pages, tables, work
-from experiments.paper.search import Finished, config
-from experiments.paper.session import Session
+from experiments.engine.session import Session
+from experiments.paper import figures, files, pages, tables
+from experiments.paper.files import CURVES, SENSITIVITY
+from experiments.paper.search import config
 from experiments.paper.training import Group
-from experiments.suite import Options
-
-NAME = "paper_sensitivity"
-METHOD = "dadapt_adam"
-EPOCHS, QUICK_EPOCHS = 100, 15
-QUICK_PROBLEMS = ("glass", "iris", "vowel", "wine")
-D0S = (1e-16, 1e-14, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
-QUICK_D0S = (1e-16, 1e-10, 1e-6, 1e-2)
-DEFAULT_D0 = 1e-6
+from experiments.paper.work import Complete, Finished, TrainingWork
+from experiments.selection import MethodConfig
 
 
-def label(d0: float) -> str:
-    """The method's label; at the default value the one that the other suites use, so that runs are shared."""
-    return METHOD if d0 == DEFAULT_D0 else f"{METHOD}[d0={d0:g}]"
+class Sensitivity(TrainingWork):
+    """The suite's configurations, which differ in d0 alone."""
+
+    tables = (CURVES, store.PROBLEMS, SENSITIVITY)
+    figure = "sensitivity"
+    picture = staticmethod(figures.sensitivity)
+    write_page = staticmethod(pages.write_sensitivity)
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that must not change within a results directory."""
+        return {**super().configuration(), "methods": list(self.suite.methods)}
+
+    def wanted(self, finished: Finished) -> Sequence[Group]:
+        """Every configuration on every problem."""
+        return [Group(key, config(label)) for key in self.keys for label in self.suite.methods]
+
+    def write(self, groups: Complete) -> set[str]:
+        """The accuracies by d0."""
+        rows, named = [], set()
+        for key in self.keys:
+            mine = [Group(key, config(label)) for label in self.suite.methods]
+            if all(group in groups for group in mine):
+                named.add(key.name)
+                rows += [
+                    {"problem": key.name, "method": group.config.name, "d0": d0_of(group.config),
+                     **tables.summary(groups[group])}
+                    for group in mine
+                ]  # fmt: skip
+        files.write_table(self.out, SENSITIVITY, rows)
+        return named
+
+    def show(self, session: Session) -> bool:
+        """The accuracies by d0."""
+        from experiments.terminal import table
+
+        stored = files.Stored.read(self.out)
+        sensitivity = stored.table(SENSITIVITY)
+        by_d0 = sensitivity.pivot(index="problem", columns="d0", values="accuracy")
+        title = stored.titles[sensitivity["method"].iloc[0]]
+        shown = table(f"Final accuracy of {title} in %, mean over seeds, by d0")
+        shown.add_column("problem", no_wrap=True)
+        for d0 in by_d0.columns:
+            shown.add_column(f"{d0:g}", justify="right", no_wrap=True)
+        for _, problem in stored.problems.iterrows():
+            shown.add_row(problem["title"], *(pages.fixed(value) for value in by_d0.loc[problem["problem"]]))
+        session.console.print(shown)
+        return True
 
 
-def execute(options: Options) -> int:
-    """Run the suite; the exit code."""
-    made = work.plan(NAME, options, EPOCHS, QUICK_EPOCHS, QUICK_PROBLEMS)
-    d0s = QUICK_D0S if options.quick else D0S
-    labels = [label(d0) for d0 in d0s]
-    session = Session(options, {**made.configuration(NAME), "methods": labels}, work.facts(options, made))
-
-    def wanted(finished: Finished) -> list[Group]:
-        return [Group(key, config(text)) for key in made.keys for text in labels]
-
-    def body() -> None:
-        work.announce(session, made)
-        finished = work.compute(session, made, wanted)
-        groups = {key.name: {d0: Group(key, config(label(d0))) for d0 in d0s} for key in made.keys}
-        complete = {name for name, mine in groups.items() if all(group in finished for group in mine.values())}
-        files.write_curves(session.out, {g: curves for g, curves in finished.items() if g.problem.name in complete})
-        files.write_table(session.out, store.PROBLEMS, [row for row in made.facts if row["problem"] in complete])
-        rows = [
-            {"problem": name, "method": METHOD, "d0": d0, **tables.summary(finished[group])}
-            for name, mine in groups.items() if name in complete for d0, group in mine.items()
-        ]  # fmt: skip
-        files.write_table(session.out, files.SENSITIVITY, rows)
-        session.close(redraw)
-        show(session)
-
-    return session.run(body)
-
-
-def redraw(out: Path) -> None:
-    """The figure and the report, from the stored files alone."""
-    stored = files.Stored.read(out)
-    figures.draw(stored, NAME)
-    pages.write_sensitivity(out)
-
-
-def show(session: Session) -> None:
-    """The table on the terminal."""
-    from experiments.terminal import table
-
-    stored = files.Stored.read(session.out)
-    by_d0 = stored.table(files.SENSITIVITY).pivot(index="problem", columns="d0", values="accuracy")
-    shown = table("Final accuracy of D-Adapt Adam in %, mean over seeds, by d0")
-    shown.add_column("problem", no_wrap=True)
-    for d0 in by_d0.columns:
-        shown.add_column(f"{d0:g}", justify="right", no_wrap=True)
-    for _, problem in stored.problems.iterrows():
-        shown.add_row(problem["title"], *(pages.fixed(value) for value in by_d0.loc[problem["problem"]]))
-    session.console.print(shown)
+def d0_of(config: MethodConfig) -> float:
+    """Its d0, given or the method's own."""
+    own: Any = config.method.parameters["d0"]
+    return float(dict(config.hyper).get("d0", own.default))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments import store
-from experiments.cells import Failure, ProblemKey, load, one_thread
+from experiments.cells import ProblemKey, load
+from experiments.engine.task import UNKNOWN, Task
 from experiments.selection import MethodConfig
 
 if TYPE_CHECKING:
@@ -27,12 +27,18 @@ BATCH_SIZE = 16
 STAGES = (0.6, 0.8, 0.95)
 MEASURED = ("f", "accuracy", "d")
 LAYER, ZERO = "layer", "zero"  # starting points
+CODE = "experiments/paper/training.py"  # starting points and what is measured: the numbers depend on it
 # Keeps the random numbers of the starting point apart from those of the mini-batches, default_rng(seed). It stands last
 # and is not 0: NumPy fills up seeds with zeros, so that (1, 0) is 1.
 STARTS_STREAM = 1
 # A task does about so much, in parameters times steps; a step costs as much as COST_OF_A_STEP parameters besides.
 # Fixed numbers, not times: an interrupted suite must find the same tasks again.
 WORK_OF_A_TASK, COST_OF_A_STEP = 4e8, 200
+
+
+def same_code() -> dict[str, Any]:
+    """The part of a configuration that says by what the numbers were made."""
+    return store.same_code(CODE)
 
 
 @dataclass(frozen=True)
@@ -70,40 +76,22 @@ class Group:
         return f"{self.label} on {self.problem.name}"
 
 
-@dataclass(frozen=True)
-class Task:
-    """Some seeds of a group: what one process does at a time, and one stored file."""
-
-    group: Group
-    training: Training
-    seeds: tuple[int, ...]
-
-    @property
-    def identity(self) -> str:
-        """A hash of everything the numbers depend on; the suite is not among it."""
-        hyper = [list(pair) for pair in self.group.config.hyper]
-        return store.digest(
-            "paper", store.FORMAT, self.group.problem.code, self.group.problem.name, self.group.problem.data_hash,
-            self.group.config.name, hyper, self.group.start, self.training.epochs, self.training.batch_size,
-            self.training.schedule, list(self.seeds),
-        )  # fmt: skip
-
-    def path(self, out: Path) -> Path:
-        """Where it is stored."""
-        return store.cell_path(out, self.identity)
-
-    def __str__(self) -> str:
-        return f"{self.group}, seeds {self.seeds[0]} to {self.seeds[-1]}"
+def task(group: Group, training: Training, seeds: tuple[int, ...], seconds: float = UNKNOWN) -> Task:
+    """Some seeds of a group: what one process does at a time. Its identity leaves out the suite."""
+    key, hyper = group.problem, [list(pair) for pair in group.config.hyper]
+    identity = store.digest(
+        "paper", store.FORMAT, key.code, key.name, key.data_hash, group.config.name, hyper, group.start,
+        training.epochs, training.batch_size, training.schedule, list(seeds),
+    )  # fmt: skip
+    label = f"{group}, seeds {seeds[0]} to {seeds[-1]}"
+    return Task(train_seeds, (group, training, seeds), label, identity, store.cell_file(identity), seconds)
 
 
-def tasks(group: Group, training: Training, m: int, p: int) -> list[Task]:
-    """A group cut into tasks of about WORK_OF_A_TASK, on a problem of m rows and p unknowns."""
+def cut(training: Training, m: int, p: int) -> list[tuple[int, ...]]:
+    """The seeds in parts of about WORK_OF_A_TASK, on a problem of m rows and p unknowns."""
     work = training.steps(m) * (p + COST_OF_A_STEP) * training.seeds
     pieces = min(training.seeds, max(1, round(work / WORK_OF_A_TASK)))
-    return [
-        Task(group, training, tuple(int(seed) for seed in seeds))
-        for seeds in np.array_split(np.arange(training.seeds), pieces)
-    ]
+    return [tuple(int(seed) for seed in seeds) for seeds in np.array_split(np.arange(training.seeds), pieces)]
 
 
 @dataclass(frozen=True)
@@ -133,18 +121,26 @@ class Curves:
         messages = tuple(message for part in parts for message in part.messages)
         return cls(**columns, messages=messages, seconds=sum(part.seconds for part in parts))
 
+    def rows(self, seeds: Sequence[int]) -> store.Rows:
+        """As they are stored: a row per seed and epoch, messages and seconds beside them."""
+        epochs = self.f.shape[1]
+        columns = {
+            "seed": np.repeat(np.asarray(seeds), epochs),
+            "epoch": np.tile(np.arange(1, epochs + 1), len(seeds)),
+            **{name: getattr(self, name).ravel() for name in MEASURED},
+        }
+        return store.Rows(columns, {"messages": self.messages, "seconds": self.seconds, "seeds": len(seeds)})
 
-def run_task(task: Task, out: Path) -> Failure | None:
-    """Run the seeds of a task and store them, whole or not at all."""
-    try:
-        with one_thread():
-            curves = Curves.joined(train(task.group, task.training, seed) for seed in task.seeds)
-            write(task.path(out), task.seeds, curves)
-    except store.StoreError as error:
-        return Failure(str(error), disk=True)
-    except Exception as error:
-        return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
-    return None
+    @classmethod
+    def of(cls, rows: store.Rows) -> Curves:
+        """From what was stored."""
+        columns = {name: rows.columns[name].reshape(rows.about["seeds"], -1) for name in MEASURED}
+        return cls(**columns, messages=tuple(rows.about["messages"]), seconds=rows.about["seconds"])
+
+
+def train_seeds(group: Group, training: Training, seeds: Sequence[int]) -> store.Rows:
+    """The curves of these seeds, as they are stored."""
+    return Curves.joined(train(group, training, seed) for seed in seeds).rows(seeds)
 
 
 def starting_point(problem: Problem, seed: int) -> Any:
@@ -175,22 +171,3 @@ def train(group: Group, training: Training, seed: int) -> Curves:
                 columns[name][0, round(row["epoch"]) - 1] = row.get(name, np.nan)
     message = "" if run.status == COMPLETED else f"{run.message}, seed {seed}"
     return Curves(**columns, messages=(message,), seconds=run.seconds)
-
-
-def write(path: Path, seeds: Sequence[int], curves: Curves) -> None:
-    """Store curves as Parquet: a row per seed and epoch, messages and seconds in the metadata."""
-    epochs = curves.f.shape[1]
-    columns = {
-        "seed": np.repeat(np.asarray(seeds), epochs),
-        "epoch": np.tile(np.arange(1, epochs + 1), len(seeds)),
-        **{name: getattr(curves, name).ravel() for name in MEASURED},
-    }
-    about = {"messages": curves.messages, "seconds": curves.seconds, "seeds": len(seeds)}
-    store.write_rows(path, columns, about)
-
-
-def read(path: Path) -> Curves:
-    """Curves as they were stored; Damaged where there are none."""
-    columns, about = store.read_rows(path)
-    columns = {name: columns[name].reshape(about["seeds"], -1) for name in MEASURED}
-    return Curves(**columns, messages=tuple(about["messages"]), seconds=about["seconds"])

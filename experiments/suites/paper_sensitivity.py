@@ -1,30 +1,15 @@
 """The final accuracy of D-Adapt Adam against d_0, on the same problems."""
 
-from pathlib import Path
+from experiments.paper.suite import TrainingSuite
 
-from experiments.suite import Options, Suite
-
-
-def execute(options: Options) -> int:
-    """Run it; heavy imports wait until here."""
-    from experiments.paper.sensitivity import execute
-
-    return execute(options)
-
-
-def redraw(out: Path) -> None:
-    """Figure and report from the stored files."""
-    from experiments.paper.sensitivity import redraw
-
-    redraw(out)
-
-
-SUITE = Suite(
+SUITE = TrainingSuite(
     name="paper_sensitivity",
     summary="the final accuracy of D-Adapt Adam against d_0, on the same problems",
-    execute=execute,
-    redraw=redraw,
-    accepts=("--quick", "--problems", "--epochs", "--seeds", "--data-dir", "--jobs", "--out", "--fresh"),
-    seeds=10,
-    quick_seeds=3,
+    work="experiments.paper.sensitivity:Sensitivity",
+    methods=(
+        *(f"dadapt_adam[d0={d0}]" for d0 in ("1e-16", "1e-14", "1e-12", "1e-10", "1e-08")),
+        "dadapt_adam",  # d0 = 1e-6: the label of the other suites, so that runs are shared
+        *(f"dadapt_adam[d0={d0}]" for d0 in ("0.0001", "0.01")),
+    ),
+    quick_methods=("dadapt_adam[d0=1e-16]", "dadapt_adam[d0=1e-10]", "dadapt_adam", "dadapt_adam[d0=0.01]"),
 )
