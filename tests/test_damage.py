@@ -21,10 +21,13 @@ import pytest
 from exhaustive import EXHAUSTIVE
 
 from experiments import analysis, cells, report, store
+from experiments.engine.executor import Processes
+from experiments.engine.session import run_work
+from experiments.engine.task import Task
 from experiments.performance.cases import Case
-from experiments.performance.report import Effort, execute
+from experiments.performance.report import Effort, Performance
 from experiments.run import main
-from experiments.suite import BadInput, Options
+from experiments.suite import BadInput, Options, suites
 
 FLIPS = 100 if EXHAUSTIVE else 5  # of each kind of file, each followed by the command
 KILLS = 50 if EXHAUSTIVE else 2  # of each suite
@@ -44,6 +47,10 @@ MEASURED = {"what", "size"}  # what of performance.csv is no time
 
 def run(argv: list[str], out: Path, *more: str) -> int:
     return main([*argv, "--out", str(out), *more])
+
+
+def measure(out: Path) -> int:
+    return run_work(Performance(suites()["performance"], Options(out=out), TINY))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -104,9 +111,11 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+    patch.setattr(analysis, "draw_all", lambda out, executor, console: None)
     patch.setattr(report, "write", lambda out: None)
-    patch.setattr("experiments.paper.convex.redraw", lambda out: None)
+    patch.setattr("experiments.paper.convex.Comparison.picture", lambda out: None)
+    patch.setattr("experiments.paper.convex.Comparison.write_page", lambda out: None)
+    patch.setattr("experiments.paper.work.save_figure", lambda figure, out, name: None)
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -192,14 +201,14 @@ def test_flipped_figures_and_reports_are_drawn_anew(drawn: Path, copy: Path) -> 
 
 def test_flipped_results_of_performance_are_measured_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, random = tmp_path / "results", np.random.default_rng(3)
-    assert execute(Options(out=out), TINY) == 0
+    assert measure(out) == 0
     expected = holdings(out)
     for round in range(FLIPS):
         for kind, (path,) in kinds(out).items():
             if kind != store.MANIFEST or round % 2:
                 flip(path, random)
         capsys.readouterr()
-        assert execute(Options(out=out), TINY) == 0
+        assert measure(out) == 0
         assert "made again: " in capsys.readouterr().out
         assert holdings(out) == expected
 
@@ -444,7 +453,7 @@ def test_a_folder_removed_during_a_run_is_not_said_to_be_kept(
 ) -> None:
     whole, done, out = cells.solve_and_check, [], tmp_path / "results"
 
-    def removing(cell: cells.Cell, optimum: store.Certified) -> store.CellResult:
+    def removing(cell: cells.Cell, optimum: cells.Certified) -> cells.CellResult:
         done.append(cell)
         if len(done) == 3:
             shutil.rmtree(out / folder)
@@ -461,11 +470,15 @@ def test_a_folder_removed_during_a_run_is_not_said_to_be_kept(
 
 
 def test_no_more_processes_than_tasks(tmp_path: Path) -> None:
-    from experiments.processes import workers
+    def run_on(executor: Processes, count: int, seconds: float) -> set[int]:
+        for place in range(count):
+            executor.submit(Task(os.getpid, (), str(place), seconds=seconds), tmp_path)
+        return {pid for _, pid in executor.as_completed()}
 
-    with workers(64) as work:
-        assert {pid for _, pid in work([(os.getpid,)])} == {os.getpid()}
-        assert len({pid for _, pid in work([(os.getpid,)] * 2)}) <= 2
+    with Processes(64) as executor:
+        assert run_on(executor, 1, seconds=1e6) == {os.getpid()}
+        assert run_on(executor, 64, seconds=1e-3) == {os.getpid()}  # not worth the start of another process
+        assert 1 <= len(run_on(executor, 2, seconds=1e6) - {os.getpid()}) <= 2
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -507,4 +520,4 @@ def test_killed_at_random_moments_it_ends_with_the_same_files(suite: str, tmp_pa
 
 
 def test_performance_killed_at_random_moments_ends_with_the_same_files(tmp_path: Path) -> None:
-    kill_at_random(lambda out: execute(Options(out=out), TINY), tmp_path, np.random.default_rng(7))
+    kill_at_random(measure, tmp_path, np.random.default_rng(7))

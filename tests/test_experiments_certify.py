@@ -52,7 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+    patch.setattr(analysis, "draw_all", lambda out, executor, console: None)
     patch.setattr(report, "write", lambda out: None)
 
 
@@ -346,10 +346,10 @@ def test_fresh_deletes_certificates_of_its_own_and_no_other_file(copy: Path) -> 
     (copy / "certificates" / "mine.npz").write_bytes(b"")
     names = [store.certificate_path(copy, problem) for problem in PROBLEMS]
     assert all(path.is_file() for path in names)
-    from experiments.runner import named_files
+    from experiments.engine.session import files_of
 
     manifest = store.read_manifest(copy)
     assert manifest is not None
-    store.delete_results(copy, named_files(manifest["configuration"]))
+    store.delete_results(copy, files_of(manifest["configuration"]))
     assert not any(path.is_file() for path in names)
     assert [path.name for path in (copy / "certificates").iterdir()] == ["mine.npz"]

@@ -12,8 +12,9 @@ import pytest
 
 from experiments import store
 from experiments.run import main
-from experiments.suite import BadInput, Suite, suites, with_steps
+from experiments.suite import GRID, BadInput, Options, Suite, suites, with_steps
 
+OPTIONS = {*GRID, "--epochs"}
 HEAVY = {"numba", "cvxpy", "pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "rich", "joblib", "pooch"}
 SMALL = ["convex_suite", "--problems", "hard:abs", "--methods", "polyak", "--steps", "50", "--jobs", "1"]
 
@@ -269,14 +270,16 @@ def test_the_shapes_of_embedded_sets_are_listed_as_they_are() -> None:
 
 def test_suites_name_what_exists() -> None:
     import problems
+    from experiments.engine.session import Work
+    from experiments.grid import Grid
     from experiments.selection import select_methods
 
     for suite in suites().values():
-        if suite.execute is not None:
-            continue
-        assert {c.label for c in select_methods(suite, None)} == set(suite.methods)
-        for quick in (False, True):
-            for name in suite.problem_names(10, quick):
+        assert issubclass(suite.kind(), Work)
+        assert set(suite.options) <= set(OPTIONS)
+        for one in (suite, suite.quickened(Options(quick=True))):
+            assert [c.label for c in select_methods(one, None)] == list(one.methods)
+            for name in one.problem_names(10) if suite.kind() is Grid else ():
                 assert problems.get(name).name == name
 
 
@@ -310,20 +313,21 @@ def test_patterns_take_brackets_as_they_stand() -> None:
     from experiments.selection import select_problems
 
     suite = suites()["convex_suite"]
-    found = select_problems(suite, ["logistic[l2=1e-3]:*"], 10, False, None)
+    found = select_problems(suite, ["logistic[l2=1e-3]:*"], 10, None)
     assert found == ["logistic[l2=1e-3]:breast_cancer", "logistic[l2=1e-3]:digits_bins"]
     for pattern in ("hard:*", "*drori*"):
-        drori = [name for name in select_problems(suite, [pattern], 10, False, None) if "drori" in name]
+        drori = [name for name in select_problems(suite, [pattern], 10, None) if "drori" in name]
         assert drori == ["hard[m=11]:drori_teboulle"]
-    assert select_problems(suite, ["hard[m=N+1]:drori_teboulle"], 10, False, None) == ["hard[m=11]:drori_teboulle"]
+    assert select_problems(suite, ["hard[m=N+1]:drori_teboulle"], 10, None) == ["hard[m=11]:drori_teboulle"]
 
 
-def test_a_suite_may_be_a_function_that_takes_some_options(
+def test_a_suite_takes_the_options_that_its_work_reads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = []
-    suite = Suite("mine", "a function", execute=lambda options: seen.append(options) or 0, accepts=("--quick", "--out"))
+    suite = Suite("mine", "of one's own", options=("--quick", "--out"))
     monkeypatch.setattr("experiments.run.suites", lambda: {"mine": suite})
+    monkeypatch.setattr("experiments.engine.session.run_suite", lambda suite, options: seen.append(options) or 0)
     assert main(["mine", "--quick", "--out", "here"]) == 0
     assert seen[0].quick
     assert seen[0].out == Path("here")
@@ -332,9 +336,10 @@ def test_a_suite_may_be_a_function_that_takes_some_options(
 
 
 def test_an_error_of_a_suite_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def execute(options: object) -> int:
+    def run_suite(suite: Suite, options: Options) -> int:
         raise BadInput("one\n   two")
 
-    monkeypatch.setattr("experiments.run.suites", lambda: {"mine": Suite("mine", "a function", execute=execute)})
+    monkeypatch.setattr("experiments.run.suites", lambda: {"mine": Suite("mine", "of one's own")})
+    monkeypatch.setattr("experiments.engine.session.run_suite", run_suite)
     assert main(["mine"]) == 2
     assert capsys.readouterr().err == f"error: one two{os.linesep}"

@@ -73,9 +73,12 @@ def test_a_reader_that_leaves_is_borne_in_silence() -> None:
 
 def test_processes_start_where_all_streams_are_closed() -> None:
     code = (
-        "from experiments.output import tolerant; from experiments.processes import workers\n"
-        "with tolerant(), workers(2) as work: done = sorted(work([(abs, -3), (abs, -4)]))\n"
-        "raise SystemExit(done != [(0, 3), (1, 4)])"
+        "from experiments.output import tolerant; from experiments.engine.executor import Processes\n"
+        "from experiments.engine.task import Task; from pathlib import Path\n"
+        "with tolerant(), Processes(2) as executor:\n"
+        "    for number in (-3, -4): executor.submit(Task(abs, (number,), str(number)), Path())\n"
+        "    done = sorted((task.label, value) for task, value in executor.as_completed())\n"
+        "raise SystemExit(done != [('-3', 3), ('-4', 4)])"
     )
     command = ["bash", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code]
     assert subprocess.run(command, timeout=120, check=False).returncode == 0
@@ -307,6 +310,6 @@ def test_the_version_is_known_without_an_installation(monkeypatch: pytest.Monkey
 
 def test_a_suite_is_told_what_was_typed_without_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """--version leaves no trace in the options of a suite."""
-    suite = Suite("mine", "a function", execute=lambda options: 0, accepts=("--quick",))
-    monkeypatch.setattr("experiments.run.suites", lambda: {"mine": suite})
+    monkeypatch.setattr("experiments.run.suites", lambda: {"mine": Suite("mine", "of one's own", options=("--quick",))})
+    monkeypatch.setattr("experiments.engine.session.run_suite", lambda suite, options: 0)
     assert main(["mine", "--quick"]) == 0

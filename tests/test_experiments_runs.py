@@ -39,7 +39,7 @@ def run(*argv: str | Path) -> int:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out figures and report, which other tests look at."""
-    monkeypatch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+    monkeypatch.setattr(analysis, "draw_all", lambda out, executor, console: None)
     monkeypatch.setattr(report, "write", lambda out: None)
 
 
@@ -101,7 +101,7 @@ def test_gaps_are_differences_to_the_ends_of_the_interval(results: Path) -> None
 
 def test_gaps_are_never_clipped() -> None:
     trace = pd.DataFrame({"f": [1.0, 0.5], "f_avg": [1.0, 0.25], "f_best": [1.0, 0.5]})
-    gaps = store.with_gaps(trace, f_lo=0.0, f_hi=0.75)
+    gaps = cells.with_gaps(trace, f_lo=0.0, f_hi=0.75)
     assert gaps["gap_avg_lo"].tolist() == [0.25, -0.5]
     assert gaps["gap_last_lo"].tolist() == [0.25, -0.25]
 
@@ -114,7 +114,7 @@ def test_stored_optimum_keeps_every_digit_and_its_certificate(tmp_path: Path) ->
     store.write_certificate(tmp_path / "optimum.npz", optimum, problem="hinge:iris")
     again, about = store.read_certificate(tmp_path / "optimum.npz")
     assert about["problem"] == "hinge:iris"
-    assert store.Certified.of(again) == store.Certified.of(optimum)
+    assert cells.Certified.of(again) == cells.Certified.of(optimum)
     assert np.array_equal(again.x, optimum.x)
     assert type(again.certificate) is type(optimum.certificate)
     stored = parts(again.certificate)
@@ -293,7 +293,7 @@ def wait_for_cells(process: subprocess.Popen[str], out: Path, at_least: int) -> 
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+        patch.setattr(analysis, "draw_all", lambda out, executor, console: None)
         patch.setattr(report, "write", lambda out: None)
         assert run(*LONG, "--jobs", "1", "--out", out) == 0
     return out
@@ -349,7 +349,7 @@ def test_an_interrupted_run_is_not_a_finished_cell(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(dc, "solve", solve)
     cell = cells.Cell("s", cells.ProblemKey("hard:abs", ""), parse_method("dadapt_dual_averaging"), 0, 1000)
     with pytest.raises(KeyboardInterrupt):
-        cells.solve_and_check(cell, store.Certified.of(problems.get("hard:abs").optimum()))
+        cells.solve_and_check(cell, cells.Certified.of(problems.get("hard:abs").optimum()))
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_failing_cell_is_named_and_loses_nothing_else(
 ) -> None:
     whole = cells.solve_and_check
 
-    def broken(cell: cells.Cell, optimum: store.Certified) -> store.CellResult:
+    def broken(cell: cells.Cell, optimum: cells.Certified) -> cells.CellResult:
         if cell.config.name == "polyak" and cell.problem.name == "hard:abs":
             raise ZeroDivisionError("a reason")
         return whole(cell, optimum)
@@ -571,10 +571,10 @@ def test_the_band_of_what_is_unknown_and_infinite_D_are_drawn() -> None:
     trace = pd.DataFrame({"k": k, "f": 1 / k, "f_avg": 1 / k, "f_best": 1 / k, "d": k * 1e-3, "seed": 0})
     trace = trace.assign(label="dadapt_dual_averaging", method="dadapt_dual_averaging")
     facts = {"f_lo": -0.05, "f_hi": 0.0, "G": 1.0, "D_lo": 1.0, "D_hi": 2.0, "D_estimate": 1.5, "attained": True}
-    figure = analysis.suboptimality_figure(store.with_gaps(trace, -0.05, 0.0), facts, ["dadapt_dual_averaging"])
+    figure = analysis.suboptimality_figure(cells.with_gaps(trace, -0.05, 0.0), facts, ["dadapt_dual_averaging"])
     assert "known to this width only" in " ".join(text.get_text() for text in figure.legends[0].get_texts())
     facts = {**facts, "D_lo": math.inf, "D_hi": math.inf, "attained": False}
-    figure = analysis.dadaptation_figure(store.with_gaps(trace, -0.05, 0.0), facts)
+    figure = analysis.dadaptation_figure(cells.with_gaps(trace, -0.05, 0.0), facts)
     assert any("no minimiser" in text.get_text() for ax in figure.axes for text in ax.texts)
 
 
@@ -596,7 +596,7 @@ ODD_TRACES: dict[str, Any] = {
 def test_figures_of_odd_traces_are_drawn_without_a_warning(what: str) -> None:
     gap, d, D = ODD_TRACES[what]
     trace = pd.DataFrame({"k": 1 + np.arange(len(gap)), "f": gap, "f_avg": gap, "f_best": gap, "d": d, "seed": 0})
-    trace = store.with_gaps(trace, 0.0, 0.0).assign(label="dadapt_adam", method="dadapt_adam")
+    trace = cells.with_gaps(trace, 0.0, 0.0).assign(label="dadapt_adam", method="dadapt_adam")
     facts = {"f_lo": 0.0, "f_hi": 0.0, "G": 1.0, "D_lo": D, "D_hi": D, "D_inf_lo": D, "D_estimate": D, "attained": True}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

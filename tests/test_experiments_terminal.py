@@ -79,7 +79,7 @@ def test_ratios_by_problem_inform_and_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the summary and in the report of a run, from the files alone."""
-    monkeypatch.setattr(analysis, "draw_all", lambda out, jobs, console: None)
+    monkeypatch.setattr(analysis, "draw_all", lambda out, executor, console: None)
     methods, names = ["polyak", "dadapt_dual_averaging"], ["hinge:iris", "lad:diabetes", "logistic:wine"]
     argv = ["convex_suite", "--problems", *names, "--methods", *methods, "--steps", "100", "--jobs", "1"]
     assert main([*argv, "--out", str(tmp_path / "out")]) == 0
@@ -110,7 +110,7 @@ class Clock:
 def test_the_time_left_is_told_once_measured_and_leaves_out_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of 16 takes 20 s, as imports do, every other one 2 s."""
     clock = Clock(monkeypatch)
-    pace = terminal._Pace(16)
+    pace = terminal.Pace(16)
     told = {}
     clock.now += 20
     for done in range(1, 17):
@@ -125,12 +125,15 @@ def test_the_time_left_is_told_once_measured_and_leaves_out_the_first(monkeypatc
 
 def test_lines_tell_what_was_measured_and_what_is_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    lines = terminal._Lines(terminal.Console(file=io.StringIO(), width=terminal.UNLIMITED), "figures", 8)
+    pace = terminal.Pace(8)
+    lines = terminal._Lines(terminal.Console(file=io.StringIO(), width=terminal.UNLIMITED), "figures", pace)
     clock.now += 3
     lines.wait("a")
     for _ in range(7):
         clock.now += 3
+        pace.ended()
         lines.advance()
+    pace.ended()
     lines.advance()
     assert lines.out.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "figures: 0/8 in 3 s, at work on a",
@@ -149,7 +152,7 @@ def test_compilation_is_said_with_its_cache_and_only_where_it_happens(tmp_path: 
     def said(out: str) -> str:
         code = (
             "from experiments import analysis, report\nfrom experiments.run import main\n"
-            "analysis.draw_all = lambda out, jobs, console: None\nreport.write = lambda out: None\n"
+            "analysis.draw_all = lambda out, executor, console: None\nreport.write = lambda out: None\n"
             "argv = ['convex_suite', '--problems', 'hard:abs', '--methods', 'polyak', '--steps', '20', '--jobs', '1']\n"
             f"raise SystemExit(main([*argv, '--out', {str(tmp_path / out)!r}]))"
         )

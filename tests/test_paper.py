@@ -15,10 +15,11 @@ import problems
 from experiments import provenance
 from experiments import run as command
 from experiments.cells import ProblemKey
-from experiments.paper import convex, pages, session, sets, tables, training
+from experiments.paper import pages, search, sets, tables, training
 from experiments.paper.training import LAYER, ZERO, Curves, Group, Training
 from experiments.paper.tuning import AT_AN_END, INTERIOR, PLATEAU, Grid, Score, best, next_rates, rate, where
 from experiments.selection import parse_method
+from experiments.suites.paper_convex import ADAM, SGD
 
 GRID = Grid(first=-8, last=4)
 
@@ -186,20 +187,20 @@ def test_bad_input_is_refused_before_work(
 def test_the_start_is_part_of_what_a_run_is() -> None:
     key, config = ProblemKey("multinomial:iris", ""), parse_method("dadapt_adam")
     plan = Training(epochs=2, seeds=1)
-    identities = {training.Task(Group(key, config, start), plan, (0,)).identity for start in (LAYER, ZERO)}
+    identities = {training.task(Group(key, config, start), plan, (0,)).identity for start in (LAYER, ZERO)}
     assert len(identities) == 2
 
 
 def test_results_belong_to_the_code_that_trains_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fingerprints() -> tuple[str, str]:
         provenance.code_fingerprint.cache_clear()
-        return provenance.code_fingerprint(), session.same_code()["code"]
+        return provenance.code_fingerprint(), training.same_code()["code"]
 
     methods, trained = fingerprints()
     for package in ("dadapt_convex", "problems"):
         (tmp_path / package).symlink_to(provenance.ROOT / package)
-    (tmp_path / session.TRAINING).parent.mkdir(parents=True)
-    (tmp_path / session.TRAINING).write_text("another starting point", "utf-8")
+    (tmp_path / training.CODE).parent.mkdir(parents=True)
+    (tmp_path / training.CODE).write_text("another starting point", "utf-8")
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     others = fingerprints()
     provenance.code_fingerprint.cache_clear()
@@ -245,9 +246,9 @@ def test_a_difference_counts_beyond_students_quantile() -> None:
 
 def test_searches_are_the_paper_s_baselines() -> None:
     key = ProblemKey("multinomial:iris", "")
-    assert convex.ADAM.group(key, -4).label == "adam[lr=0.1]"
-    assert convex.SGD.group(key, 0).label == "sgd[lr=1,momentum=0.9]"
-    assert dict(convex.SGD.group(key, 0).config.hyper) == {"lr": 1.0, "momentum": 0.9}
+    assert search.tuned_group(ADAM, key, -4).label == "adam[lr=0.1]"
+    assert search.tuned_group(SGD, key, 0).label == "sgd[lr=1,momentum=0.9]"
+    assert dict(search.tuned_group(SGD, key, 0).config.hyper) == {"lr": 1.0, "momentum": 0.9}
 
 
 def test_starts_fill_the_range_of_a_linear_layer_and_are_not_the_mini_batches_numbers() -> None:

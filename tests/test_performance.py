@@ -14,10 +14,11 @@ import scipy.sparse
 import dadapt_convex as dc
 import problems
 from experiments import store
+from experiments.engine.session import run_work
 from experiments.performance import limits, numpy_loop
 from experiments.performance.cases import Case, Target, build, dense, one_hot
 from experiments.performance.measure import Row, interleaved, judged, measure
-from experiments.performance.report import COLUMNS, CSV, MARKDOWN, Effort, cells, execute, markdown
+from experiments.performance.report import COLUMNS, CSV, MARKDOWN, Effort, Performance, cells, markdown
 from experiments.provenance import ROOT
 from experiments.run import main
 from experiments.suite import BadInput, Options, suites
@@ -27,6 +28,12 @@ TINY = (
     Case("CSR 40x16", "one_hot", 30, (40, 16), None, Target("ours", "<=", 0.0)),
     Case("absent", "logistic:no_such_file", 1),
 )
+
+
+def run_performance(options, effort=None):
+    return run_work(Performance(suites()["performance"], options, effort))
+
+
 # Two orders of rounding, 1000 iterations: test_methods holds 1e-12 for the same comparison over fewer.
 SAME = 1e-10
 
@@ -110,7 +117,7 @@ def test_ratio_and_fraction_are_positive_and_ordered():
 def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("results") / "performance"
     options = Options(out=out, argv=("performance",))
-    code = execute(options, Effort(cases=TINY, rounds=2, cold_rounds=0, process_rounds=0))
+    code = run_performance(options, Effort(cases=TINY, rounds=2, cold_rounds=0, process_rounds=0))
     return out, code
 
 
@@ -157,7 +164,7 @@ def test_loops_that_differ_fail_the_suite(tmp_path, monkeypatch):
     right = numpy_loop.dadapt_dual_averaging
     monkeypatch.setattr(numpy_loop, "dadapt_dual_averaging", lambda A, b, x0, steps, d0: right(A, b, x0, steps, 2 * d0))
     options = Options(out=tmp_path / "out")
-    assert execute(options, Effort(cases=TINY[:1], rounds=1, cold_rounds=0, process_rounds=0)) == 1
+    assert run_performance(options, Effort(cases=TINY[:1], rounds=1, cold_rounds=0, process_rounds=0)) == 1
 
 
 def test_what_was_measured_before_stays_until_the_new_is_there(tmp_path, monkeypatch, capsys):
@@ -167,7 +174,7 @@ def test_what_was_measured_before_stays_until_the_new_is_there(tmp_path, monkeyp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("experiments.performance.report.collect", interrupted)
+    monkeypatch.setattr("experiments.performance.report.measured", interrupted)
     assert main(["performance", "--quick", "--out", str(tmp_path)]) == 130
     assert "nothing new was written" in capsys.readouterr().err
     assert (tmp_path / CSV).read_text() == (tmp_path / MARKDOWN).read_text() == "earlier"
@@ -179,7 +186,7 @@ def test_a_quick_look_has_a_directory_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.store.claimed", lambda out, prepare: seen.append(out.name) or exit(7))
     for quick in (False, True):
         with pytest.raises(SystemExit):
-            execute(Options(quick=quick))
+            run_performance(Options(quick=quick))
     assert seen == ["performance", "performance_quick"]
 
 
@@ -191,18 +198,18 @@ def test_report_says_that_there_is_nothing_to_redraw(written, capsys):
 def test_an_unusable_directory_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="is a file"):
-        execute(Options(out=tmp_path / "file"))
+        run_performance(Options(out=tmp_path / "file"))
     with pytest.raises(BadInput, match="no directory"):
-        execute(Options(out=tmp_path / "missing" / "out"))
+        run_performance(Options(out=tmp_path / "missing" / "out"))
     with pytest.raises(BadInput, match="--data-dir"):
-        execute(Options(data_dir=tmp_path / "missing", out=tmp_path))
+        run_performance(Options(data_dir=tmp_path / "missing", out=tmp_path))
     store.write_manifest(tmp_path, {"configuration": {"suite": "convex_suite"}})
     with pytest.raises(BadInput, match="convex_suite"):
-        execute(Options(out=tmp_path))
+        run_performance(Options(out=tmp_path))
 
 
 def test_the_suite_is_found_and_costs_nothing_to_list():
-    assert suites()["performance"].execute is not None
+    assert suites()["performance"].kind() is Performance
     code = "import sys; from experiments.suite import suites; suites(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]

@@ -21,12 +21,13 @@ import dadapt_convex as dc
 import experiments.performance
 import problems
 from dadapt_convex import stochastic_driver
+from experiments.engine.session import run_work
 from experiments.performance import minibatch, numpy_minibatch
 from experiments.performance.cases import MINI_BATCHES, MiniBatch, build, clusters, times
 from experiments.performance.minibatch import PAPER_STEP, RELEASED_STEP, orders
-from experiments.performance.report import CSV, MARKDOWN, Effort, execute
+from experiments.performance.report import CSV, MARKDOWN, Effort, Performance
 from experiments.provenance import ROOT
-from experiments.suite import Options
+from experiments.suite import Options, suites
 
 # m is no multiple of 16, and 200 steps are many epochs
 TINY = MiniBatch("tiny", "clusters", 200, (75, 3), 4, times(0.0))
@@ -116,7 +117,8 @@ def test_the_cases_have_an_intercept_as_the_linear_layer_does():
 
 def run_suite(out, cases=(TINY, LARGE)):
     """The exit status, the rows by what and size, and the report."""
-    code = execute(Options(out=out, argv=("performance",)), Effort(cases, rounds=2, cold_rounds=0, process_rounds=0))
+    effort = Effort(cases, rounds=2, cold_rounds=0, process_rounds=0)
+    code = run_work(Performance(suites()["performance"], Options(out=out, argv=("performance",)), effort))
     with (out / CSV).open(encoding="utf-8") as file:
         rows = {(row["what"], row["size"]): row for row in csv.DictReader(file)}
     return code, rows, (out / MARKDOWN).read_text("utf-8")

@@ -51,6 +51,11 @@ class Work:
         """The folder of data, as other processes are told."""
         return None if self.options.data_dir is None else str(self.options.data_dir)
 
+    @property
+    def command(self) -> str:
+        """What was typed."""
+        return shlex.join(["python", "-m", "experiments.run", *self.options.argv])
+
     def configuration(self) -> dict[str, Any]:
         """Everything that must not change within a results directory, `suite` among it."""
         raise NotImplementedError
@@ -171,27 +176,31 @@ class Session:
             self.out,
             {
                 "state": state,
-                "command": shlex.join(["python", "-m", "experiments.run", *work.options.argv]),
+                "command": work.command,
                 "argv": list(work.options.argv),
                 "configuration": configuration,
                 "seeds": list(range(configuration.get("seeds", 0))),
-                **work.facts,
                 "failed": [{"cell": what, "reason": failure.reason} for what, failure in self.failures.items()],
                 "files": self.files,
                 **provenance.commit(),
                 "versions": provenance.versions(),
                 "machine": provenance.machine(),
+                **work.facts,
                 "sessions": [*self.found.manifest.get("sessions", []), this],
             },
         )
 
 
 def run_suite(suite: Suite, options: Options) -> int:
-    """Check what is asked for, do what is missing and write all files; the exit code.
+    """Check what is asked for, do what is missing and write all files; the exit code. BadInput where that cannot be."""
+    return run_work(suite.kind()(suite.quickened(options), options))
 
-    BadInput where that cannot be; KeyboardInterrupt passes through.
+
+def run_work(work: Work) -> int:
+    """Do what is missing and write all files; the exit code.
+
+    BadInput where the directory holds other results or cannot be written; KeyboardInterrupt passes through.
     """
-    work: Work = suite.kind()(suite.quickened(options), options)
     with work.open() as found:
         session = Session(work, found)
         try:

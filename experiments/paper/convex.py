@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments import store
 from experiments.cells import ProblemKey
@@ -23,7 +23,7 @@ EXPECTED_GROWTH = 1.35
 class Comparison(TrainingWork):
     """Every search of the suite beside its adaptive method, and the versions of the first."""
 
-    tables = (CURVES, store.PROBLEMS, ACCURACY, TUNING, PRACTICE, VERSIONS)
+    tables: ClassVar[tuple[str, ...]] = (CURVES, store.PROBLEMS, ACCURACY, TUNING, PRACTICE, VERSIONS)
     figure = "accuracy"
     picture = staticmethod(figures.accuracy)
     write_page = staticmethod(pages.write_convex)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments import store
 from experiments.cells import ProblemKey
@@ -16,7 +16,7 @@ from experiments.paper.work import Complete
 class LearningRates(convex.Comparison):
     """The suite's first search, and the last d of its adaptive method."""
 
-    tables = (CURVES, store.PROBLEMS, RATES)
+    tables: ClassVar[tuple[str, ...]] = (CURVES, store.PROBLEMS, RATES)
     figure = "learning_rates"
     picture = staticmethod(figures.learning_rates)
     write_page = staticmethod(pages.write_learning_rates)

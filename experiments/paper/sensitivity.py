@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments import store
 from experiments.engine.session import Session
@@ -18,7 +18,7 @@ from experiments.selection import MethodConfig
 class Sensitivity(TrainingWork):
     """The suite's configurations, which differ in d0 alone."""
 
-    tables = (CURVES, store.PROBLEMS, SENSITIVITY)
+    tables: ClassVar[tuple[str, ...]] = (CURVES, store.PROBLEMS, SENSITIVITY)
     figure = "sensitivity"
     picture = staticmethod(figures.sensitivity)
     write_page = staticmethod(pages.write_sensitivity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,12 +41,20 @@ Complete = Mapping[Group, Curves]
 class OneFigure(Work):
     """A suite with one figure and a page of its own.
 
-    figure : its name; picture : from a results directory to the figure; write_page : writes report.html there.
+    figure : its name.
     """
 
     figure: ClassVar[str]
-    picture: ClassVar[Callable[[Path], Any]]
-    write_page: ClassVar[Callable[[Path], None]]
+
+    @staticmethod
+    def picture(out: Path) -> Any:
+        """The figure of a results directory."""
+        raise NotImplementedError
+
+    @staticmethod
+    def write_page(out: Path) -> None:
+        """Write report.html."""
+        raise NotImplementedError
 
     @classmethod
     def files(cls, configuration: Mapping[str, Any]) -> list[str]:

@@ -1,30 +1,28 @@
-"""The suite from the command line's options to its files: performance.csv, performance.md, manifest.json."""
+"""The suite `performance`: measurements as tasks, and the files performance.csv and performance.md."""
 
 from __future__ import annotations
 
-import datetime
-import shlex
+import contextlib
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from experiments import provenance, store
+from experiments.engine.session import Session, Work
+from experiments.engine.task import Task
 from experiments.performance import minibatch
 from experiments.performance.cases import A9A, BATCH_SIZE, BUILT_IN, FURTHER, MINI_BATCHES, SEED, Case, MiniBatch, build
 from experiments.performance.measure import SAME_ITERATES, Row, measure
 from experiments.performance.processes import process_rows
-from experiments.suite import BadInput, Options
-from experiments.terminal import console, table
+from experiments.suite import BadInput, Options, Suite
+from experiments.terminal import table
 
 CSV, MARKDOWN = "performance.csv", "performance.md"
 COLUMNS = tuple(field.name for field in fields(Row))
-OK, PROBLEM = 0, 1
 
 ABOUT = f"""\
 CPU times of one thread, all from one run and interleaved (A B C, C B A, ...). `ours` and `reference` are medians
@@ -65,69 +63,83 @@ FULL = Effort(cases=(*BUILT_IN, A9A, *FURTHER, *MINI_BATCHES), rounds=15, cold_r
 QUICK = Effort(cases=(*BUILT_IN, A9A, *MINI_BATCHES), rounds=5, cold_rounds=1, process_rounds=1)
 
 
-def redraw(out: Path) -> None:
-    """Nothing: the table is the result."""
-    raise BadInput(
-        f"{out} holds results of the suite performance, whose table is {MARKDOWN}: there is nothing to redraw."
-    )
+class Performance(Work):
+    """An effort, one measurement after the other in this process, which must have the machine for itself."""
 
+    tables = (CSV, MARKDOWN)
+    page = MARKDOWN
 
-def execute(options: Options, effort: Effort | None = None) -> int:
-    """Measure, write the files, show the table; 1 where two loops do not compute the same."""
-    chosen = effort or (QUICK if options.quick else FULL)
-    if options.data_dir is not None and not options.data_dir.is_dir():
-        raise BadInput(f"--data-dir {options.data_dir} is no directory.")
-    out = options.out or store.DEFAULT_PARENT / ("performance_quick" if options.quick else "performance")
-    with store.claimed(out, lambda: _find(out)) as found:
-        return _measure(out, options, chosen, found)
+    def __init__(self, suite: Suite, options: Options, effort: Effort | None = None) -> None:
+        super().__init__(suite, options)
+        self.effort = effort or (QUICK if options.quick else FULL)
+        self.jobs = 1
+        self.absent: list[str] = []  # sizes left out because their data are absent
+        self.rows: list[Row] = []
 
+    def configuration(self) -> dict[str, Any]:
+        """What was measured."""
+        return {
+            "suite": self.suite.name,
+            "rounds": self.effort.rounds,
+            "cases": [case.size for case in self.effort.cases if case.size not in self.absent],
+            **store.same_code(),
+        }
 
-def _measure(out: Path, options: Options, chosen: Effort, found: store.Found) -> int:
-    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
-    terminal = console()
-    if found.line:
-        terminal.print(found.line, markup=False, soft_wrap=True)
-    rows, absent = collect(chosen, options.data_dir, lambda text: terminal.print(text, markup=False))
-    manifest = {
-        "state": "finished",
-        "command": shlex.join(["python", "-m", "experiments.run", *options.argv]),
-        "argv": list(options.argv),
-        "configuration": {
-            "suite": "performance",
-            "format": store.FORMAT,
-            "rounds": chosen.rounds,
-            "cases": [case.size for case in chosen.cases if case.size not in absent],
-            "environment": provenance.environment(),
-            "code": provenance.code_fingerprint(),
-        },
-        "seeds": [SEED],
-        "data_absent": absent,
-        "threads": 1,
-        **provenance.commit(),
-        "versions": provenance.versions() | provenance.versions(minibatch.PACKAGES),
-        "machine": provenance.machine(),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - begun, 1),
-    }
-    try:
-        store.write_csv(out / CSV, [asdict(row) for row in rows], COLUMNS)
-        store.write_text(out / MARKDOWN, markdown(rows, absent, manifest))
-        store.write_manifest(out, {**manifest, "files": store.hashes(out, (CSV, MARKDOWN))})
-    except store.StoreError as error:
-        raise BadInput(f"{error}; use another --out.") from None
+    def open(self) -> contextlib.AbstractContextManager[store.Found]:
+        """The directory as it is: earlier results stay until the new ones are there."""
+        return store.claimed(self.out, lambda: _find(self.out))
 
-    terminal.print(terminal_table(rows))
-    differences = [row for row in rows if _compares(row)]
-    worst = max(row.ours for row in differences)
-    same = all(row.met == "yes" for row in differences)
-    terminal.print(
-        f"{'all loops compute the same iterates' if same else 'two loops do NOT compute the same'}: "
-        f"largest relative difference {worst:.1e}"
-    )
-    judged = [row for row in rows if row.met and not _compares(row)]
-    missed = sum(row.met == "no" for row in judged)
-    terminal.print(f"{missed} of {len(judged)} targets missed; see {out / MARKDOWN}", markup=False, soft_wrap=True)
-    return OK if same else PROBLEM
+    def announce(self, session: Session) -> None:
+        """Say what is measured."""
+        session.say(f"{self.suite.name}: {len(self.effort.cases)} sizes, {self.effort.rounds} rounds -> {self.out}")
+
+    def compute(self, session: Session) -> None:
+        """Measure; then the tables."""
+        effort = self.effort
+        cases = {case.size: Task(measured, (case, self.options.data_dir, effort.rounds), case.size)
+                 for case in effort.cases}  # fmt: skip
+        processes = Task(whole_processes, (effort.cold_rounds, effort.process_rounds), "processes")
+        outcomes = session.run([*cases.values(), *([processes] if effort.process_rounds else [])], "measurements")
+        self.absent = [size for size in cases if outcomes[size] is None]
+        self.rows = [row for rows in outcomes.values() if isinstance(rows, list) for row in rows]
+        for size in self.absent:
+            session.say(f"{size}: no data, left out")
+        if _left_out(self.rows):
+            session.say(NOT_INSTALLED)
+        versions = provenance.versions() | provenance.versions(minibatch.PACKAGES)
+        started = session.started.isoformat(timespec="seconds")
+        self.facts |= {
+            "seeds": [SEED], "data_absent": self.absent, "threads": 1, "started": started, "versions": versions,
+        }  # fmt: skip
+        about = {"machine": provenance.machine(), "command": self.command}
+        store.write_csv(self.out / CSV, [asdict(row) for row in self.rows], COLUMNS)
+        store.write_text(self.out / MARKDOWN, markdown(self.rows, self.absent, about))
+
+    def show(self, session: Session) -> bool:
+        """What has a target; whether all loops compute the same."""
+        session.console.print(terminal_table(self.rows))
+        differences = [row for row in self.rows if _compares(row)]
+        same = all(row.met == "yes" for row in differences)
+        said = "all loops compute the same iterates" if same else "two loops do NOT compute the same"
+        worst = max((row.ours for row in differences), default=0.0)
+        session.say(f"{said}: largest relative difference {worst:.1e}")
+        judged = [row for row in self.rows if row.met and not _compares(row)]
+        missed = sum(row.met == "no" for row in judged)
+        session.say(f"{missed} of {len(judged)} targets missed; see {self.out / MARKDOWN}")
+        return same
+
+    @classmethod
+    def files(cls, configuration: Mapping[str, Any]) -> list[str]:
+        """None."""
+        return []
+
+    @classmethod
+    def draw(cls, out: Path, *_: Any) -> None:
+        """Nothing: the table is the result."""
+
+    @classmethod
+    def report(cls, out: Path) -> None:
+        """The table, which is written already."""
 
 
 def _find(out: Path) -> store.Found:
@@ -144,32 +156,18 @@ def _find(out: Path) -> store.Found:
     return store.Found(manifest, store.changed_tables(out, manifest))
 
 
-def collect(effort: Effort, data_dir: Path | None, say: Callable[[str], None]) -> tuple[list[Row], list[str]]:
-    """All rows, and the sizes left out because their data are absent."""
-    rows: list[Row] = []
-    absent: list[str] = []
-    with threadpool_limits(limits=1):
-        for case in effort.cases:
-            try:
-                problem = build(case, data_dir)
-            except ValueError as error:
-                raise BadInput(f"{case.source}: {error}") from None
-            if problem is None:
-                absent.append(case.size)
-                say(f"{case.size}: no data, left out")
-            elif isinstance(case, MiniBatch):
-                say(f"{case.size}: {effort.rounds} rounds, mini-batches")
-                rows += minibatch.measure(case, problem, effort.rounds)
-            else:
-                say(f"{case.size}: {effort.rounds} rounds")
-                rows += measure(case, problem, effort.rounds)
-    if _left_out(rows):
-        say(NOT_INSTALLED)
-    if effort.process_rounds:
-        say("processes: cold and warm first result, --help, list")
-        with tempfile.TemporaryDirectory() as folder:
-            rows += process_rows(Path(folder), effort.cold_rounds, effort.process_rounds)
-    return rows, absent
+def measured(case: Case | MiniBatch, data_dir: Path | None, rounds: int) -> list[Row] | None:
+    """The rows of a case; None where its data are absent."""
+    problem = build(case, data_dir)
+    if problem is None:
+        return None
+    return (minibatch.measure if isinstance(case, MiniBatch) else measure)(case, problem, rounds)  # type: ignore[arg-type]
+
+
+def whole_processes(cold_rounds: int, rounds: int) -> list[Row]:
+    """The rows of cold and warm first results, --help and list."""
+    with tempfile.TemporaryDirectory() as folder:
+        return process_rows(Path(folder), cold_rounds, rounds)
 
 
 def _compares(row: Row) -> bool:
