@@ -39,8 +39,8 @@ class ProblemKey:
 
     def optimum_task(self) -> Task:
         """The search for its certified optimum."""
-        identity = store.digest(store.FORMAT, self.code, self.name, self.data_hash)
-        return Task(find_optimum, (self,), self.name, identity, store.certificate_file(self.name))
+        file = store.certificate_file(self.name)
+        return Task(find_optimum, (self,), self.name, f"{self.code} {self.data_hash}", file)
 
 
 @dataclass(frozen=True)

@@ -46,15 +46,14 @@ class Grid(Work):
         self.configs = select_methods(suite, options.methods)
         self.keys: list[ProblemKey] = []
         self.rows: dict[str, dict[str, Any]] = {}
-        kernels: list[Kernel] = []
+        self.kernels: list[Kernel] = []
         code = store.code_of(store.same_code())
         for name in select_problems(suite, options.problems, self.steps, options.data_dir):
             problem = loaded(name, self.data_dir)
             self.keys.append(ProblemKey(name, problem.identity, self.data_dir, code))
             self.rows[name] = problem_facts(suite.name, problem)
             for config in self.configs:
-                kernels += config_kernels(problem, config)
-        self.kernels = list(dict.fromkeys(kernels))
+                self.kernels += config_kernels(problem, config)
         self.cells = [
             Cell(suite.name, key, config, seed, self.steps)
             for key in self.keys
@@ -101,7 +100,7 @@ class Grid(Work):
         tasks = {cell: cell.task(optima[cell.problem]) for cell in self.cells if cell.problem in optima}
         missing = [task for task in tasks.values() if not task.is_stored(out)]
         if missing:
-            self._compile(session)
+            compile_missing(session, self.kernels)
         session.run(missing, "cells")
         for cell in self.cells:
             if cell.problem.name in lost:
@@ -121,13 +120,6 @@ class Grid(Work):
         self.facts["not_run"] = [str(cell) for cell, result in results if result.status == NOT_RUN]
         self.facts["theorems"] = theorem_texts(self.configs)
         self.facts["methods"] = presentation(self.configs)
-
-    def _compile(self, session: Session) -> None:
-        """Fill the cache of compiled functions, each once; the cells that need one would all wait for it."""
-        missing = [kernel for kernel in self.kernels if not kernel.is_compiled()]
-        if missing:
-            session.say(f"compiling {_count(len(missing), 'function')}, once: kept in {compiled_folder()}")
-            session.run([Task(compile_kernel, (kernel,), _name(kernel)) for kernel in missing], "compile")
 
     def _row(self, key: ProblemKey, optimum: Certified | None) -> dict[str, Any]:
         """The row of problems.csv."""
@@ -173,13 +165,24 @@ def _optimum(out: Path, key: ProblemKey) -> Certified:
     return Certified.of(store.read_certificate(store.certificate_path(out, key.name))[0])
 
 
-def config_kernels(problem: Any, config: MethodConfig) -> list[Kernel]:
-    """What the runs of a configuration on a problem need compiled; BadInput where it cannot run there."""
+def compile_missing(session: Session, kernels: Sequence[Kernel]) -> None:
+    """Fill the cache of compiled functions, each once; the tasks that need one would all wait for it."""
+    missing = [kernel for kernel in dict.fromkeys(kernels) if not kernel.is_compiled()]
+    if missing:
+        session.say(f"compiling {_count(len(missing), 'function')}, once: kept in {compiled_folder()}")
+        session.run([Task(compile_kernel, (kernel,), _name(kernel)) for kernel in missing], "compile")
+
+
+def config_kernels(problem: Any, config: MethodConfig, **more: Any) -> list[Kernel]:
+    """What the runs of a configuration on a problem need compiled; BadInput where it cannot run there.
+
+    more : of selection.SAMPLING, beside what the configuration says.
+    """
     from dadapt_convex.stochastic import sampling
     from dadapt_convex.stochastic_driver import kernels
 
     try:
-        drawn = sampling(problem, **{"batch_size": None, "noise": None, "seed": 0, **config.sampling})
+        drawn = sampling(problem, **{"batch_size": None, "noise": None, "seed": 0, **config.sampling, **more})
     except ValueError as error:
         raise BadInput(f"{config.label}: {error}") from None
     return kernels(problem, config.method.step, drawn)

@@ -133,12 +133,15 @@ def write_result(path: Path, result: Any, identity: str) -> None:
 
 
 def holds(path: Path, identity: str) -> bool:
-    """Whether a file is whole, and the result of this identity."""
+    """Whether a file is whole, and the result of this identity; that of a certificate ends in its problem's."""
     try:
-        about = read_certificate(path)[1] if path.suffix == ".npz" else {"identity": identity, **read_rows(path).about}
+        if path.suffix != ".npz":
+            read_rows(path)
+            return path.stem == identity
+        optimum, about = read_certificate(path)
     except Damaged:
         return False
-    return bool(about.get("identity") == identity)
+    return about.get("identity") == identity and identity.endswith(optimum.identity)
 
 
 class Rows(NamedTuple):

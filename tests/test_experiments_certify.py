@@ -288,7 +288,7 @@ def test_an_optimum_over_a_ball_is_not_taken_for_that_of_the_space(
     whole = problems.get("lad:diabetes")
     ball = whole.optimum(radius=whole.optimum().D_lo / 2)
     path = store.certificate_path(copy, "lad:diabetes")
-    store.write_certificate(path, ball, code=store.read_certificate(path)[1]["code"])
+    store.write_certificate(path, ball, identity=store.read_certificate(path)[1]["identity"])
     numbers = {name: repr(getattr(ball, name)) for name in ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi")}
     change_table(copy, "lad:diabetes", certificate="ball", **numbers)
     assert certify(copy) == 1
@@ -311,7 +311,7 @@ def test_the_certificate_for_another_starting_point_is_refused_and_made_again(
     here = problems.get("hinge:iris")
     path = store.certificate_path(copy, "hinge:iris")
     elsewhere = replace(here, x0=here.x0 + 1)
-    store.write_certificate(path, elsewhere.optimum(), code=store.read_certificate(path)[1]["code"])
+    store.write_certificate(path, elsewhere.optimum(), identity=store.read_certificate(path)[1]["identity"])
     assert certify(copy) == 1
     (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused: hinge:iris:")]
     for problem in (here, elsewhere):

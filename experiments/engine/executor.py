@@ -25,6 +25,8 @@ from experiments.suite import BadInput
 MOST = 1024  # processes
 # A process for so many seconds of work: it starts in a few, in which it loads compiled code.
 WORTH_A_PROCESS = 3.0
+# Tasks that a process has at hand, the one it works on included: loky stumbles where it is killed with more of them.
+AT_HAND = 2
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
      "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
@@ -93,7 +95,7 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
                     task, out = self._queue.popleft()
                     yield task, perform(task, out)
                     continue
-                while self._queue:
+                while self._queue and len(running) < AT_HAND * self._size:
                     task, out = self._queue.popleft()
                     running[self._pool.submit(_perform, task, out, os.getpid())] = task
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -11,13 +11,8 @@ from experiments.engine.session import Session
 from experiments.paper import figures, files, pages, search, tables
 from experiments.paper.files import ACCURACY, CURVES, PRACTICE, TUNING, VERSIONS
 from experiments.paper.search import adaptive_group, config
-from experiments.paper.suite import TrainingSuite
 from experiments.paper.training import Group
 from experiments.paper.work import Complete, Finished, TrainingWork
-from experiments.suite import Options
-
-# Of the declared rates, by which a search usually grows: two quarters beside the best, and now and then an end.
-EXPECTED_GROWTH = 1.35
 
 
 class Comparison(TrainingWork):
@@ -27,10 +22,6 @@ class Comparison(TrainingWork):
     figure = "accuracy"
     picture = staticmethod(figures.accuracy)
     write_page = staticmethod(pages.write_convex)
-
-    def __init__(self, suite: TrainingSuite, options: Options) -> None:
-        super().__init__(suite, options)
-        self.growth = 1.0 if options.quick else EXPECTED_GROWTH
 
     def configuration(self) -> dict[str, Any]:
         """Everything that must not change within a results directory."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments import store
 from experiments.cells import ProblemKey, load
-from experiments.engine.task import UNKNOWN, Task
+from experiments.engine.task import Task
 from experiments.selection import MethodConfig
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ STARTS_STREAM = 1
 # A task does about so much, in parameters times steps; a step costs as much as COST_OF_A_STEP parameters besides.
 # Fixed numbers, not times: an interrupted suite must find the same tasks again.
 WORK_OF_A_TASK, COST_OF_A_STEP = 4e8, 200
+SECONDS_OF_WORK = 1e-8  # of a unit of it, roughly
 
 
 def same_code() -> dict[str, Any]:
@@ -76,22 +77,25 @@ class Group:
         return f"{self.label} on {self.problem.name}"
 
 
-def task(group: Group, training: Training, seeds: tuple[int, ...], seconds: float = UNKNOWN) -> Task:
-    """Some seeds of a group: what one process does at a time. Its identity leaves out the suite."""
+def tasks(group: Group, training: Training, m: int, p: int) -> list[Task]:
+    """A group cut into tasks of about WORK_OF_A_TASK, on a problem of m rows and p unknowns.
+
+    Their identities leave out the suite: suites of the paper share runs.
+    """
     key, hyper = group.problem, [list(pair) for pair in group.config.hyper]
-    identity = store.digest(
-        "paper", store.FORMAT, key.code, key.name, key.data_hash, group.config.name, hyper, group.start,
-        training.epochs, training.batch_size, training.schedule, list(seeds),
-    )  # fmt: skip
-    label = f"{group}, seeds {seeds[0]} to {seeds[-1]}"
-    return Task(train_seeds, (group, training, seeds), label, identity, store.cell_file(identity), seconds)
-
-
-def cut(training: Training, m: int, p: int) -> list[tuple[int, ...]]:
-    """The seeds in parts of about WORK_OF_A_TASK, on a problem of m rows and p unknowns."""
-    work = training.steps(m) * (p + COST_OF_A_STEP) * training.seeds
-    pieces = min(training.seeds, max(1, round(work / WORK_OF_A_TASK)))
-    return [tuple(int(seed) for seed in seeds) for seeds in np.array_split(np.arange(training.seeds), pieces)]
+    work = training.steps(m) * (p + COST_OF_A_STEP)  # of a seed
+    pieces = min(training.seeds, max(1, round(work * training.seeds / WORK_OF_A_TASK)))
+    found = []
+    for part in np.array_split(np.arange(training.seeds), pieces):
+        seeds = tuple(int(seed) for seed in part)
+        identity = store.digest(
+            "paper", store.FORMAT, key.code, key.name, key.data_hash, group.config.name, hyper, group.start,
+            training.epochs, training.batch_size, training.schedule, list(seeds),
+        )  # fmt: skip
+        label, file = f"{group}, seeds {seeds[0]} to {seeds[-1]}", store.cell_file(identity)
+        seconds = SECONDS_OF_WORK * work * len(seeds)
+        found.append(Task(train_seeds, (group, training, seeds), label, identity, file, seconds))
+    return found
 
 
 @dataclass(frozen=True)

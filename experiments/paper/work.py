@@ -1,22 +1,19 @@
-"""Suites that train: groups of runs over the engine; how long they will take, and what neighbours have stored."""
+"""Suites that train: groups of runs over the engine, and what neighbours have stored."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from dadapt_convex import Kernel
 from experiments import store
 from experiments.analysis import save_figure
 from experiments.cells import ProblemKey, load, loaded
 from experiments.engine.session import Session, Work
-from experiments.engine.task import UNKNOWN, Task
+from experiments.engine.task import Task
 from experiments.figure_names import in_all_formats
-from experiments.grid import presentation, problem_facts
+from experiments.grid import compile_missing, config_kernels, presentation, problem_facts
 from experiments.paper import files, sets, training
 from experiments.paper.suite import TrainingSuite
 from experiments.paper.training import BATCH_SIZE, MEASURED, Curves, Group, Training, same_code
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
 
     from experiments.engine.executor import Executor
 
-# How a step is timed before the work begins: after a run that compiles, the best of two runs of this many steps with
-# one checkpoint, and of two with this many.
-TIMED_STEPS, TIMED_CHECKPOINTS = 300, 6
 # A suite holds the curves of some 300 groups in memory, each a row for every seed and epoch: 7 GB of these at most.
 MOST_ROWS, BYTES_OF_A_ROW = 10**6, 8 * len(MEASURED)
 
@@ -72,19 +66,6 @@ class OneFigure(Work):
         cls.write_page(out)
 
 
-@dataclass(frozen=True)
-class Pace:
-    """Seconds that a step takes on a problem, what each epoch takes besides, and each run."""
-
-    step: float
-    epoch: float
-    run: float
-
-    def seconds(self, training: Training, m: int, seeds: int) -> float:
-        """What these runs will take in one process."""
-        return seeds * (training.steps(m) * self.step + training.epochs * self.epoch + self.run)
-
-
 class TrainingWork(OneFigure):
     """A suite that trains; a subclass says which groups it wants, and makes the tables of them.
 
@@ -93,7 +74,6 @@ class TrainingWork(OneFigure):
     """
 
     suite: TrainingSuite
-    growth = 1.0  # what the first wave of groups is multiplied by to get all
 
     def __init__(self, suite: TrainingSuite, options: Options) -> None:
         super().__init__(suite, options)
@@ -107,7 +87,6 @@ class TrainingWork(OneFigure):
             )
         self.choices, absent = self._choose()
         self.facts["absent"] = absent
-        self.paces: dict[ProblemKey, Pace] = {}
         self.keys: list[ProblemKey] = []
         self.rows: list[dict[str, Any]] = []
         code = store.code_of(same_code())
@@ -174,13 +153,11 @@ class TrainingWork(OneFigure):
         """Run what is missing of all that is wanted, wave by wave; then the tables."""
         finished: dict[Group, Curves | None] = {}
         while new := [group for group in dict.fromkeys(self.wanted(finished)) if group not in finished]:
-            self._take_over(session, [task for group in new for task in self.tasks(group)])
-            if missing := self._missing(new):
-                if not self.paces:
-                    session.say("compiling once, or loading what was compiled, and timing a few steps")
-                    self._measure({group.config.name: None for group in new})
-                    missing = self._missing(new)
-                self._say_how_long(session, missing, self.growth if not finished else 1.0)
+            tasks = [task for group in new for task in self.tasks(group)]
+            self._take_over(session, tasks)
+            if missing := [task for task in tasks if not task.is_stored(self.out)]:
+                self._compile(session, new)
+                self._say_how_much(session, missing)
                 session.run(missing, "tuning" if finished else "runs")
             finished |= {group: self._curves(session, group) for group in new}
         groups = {group: curves for group, curves in finished.items() if curves is not None}
@@ -191,19 +168,14 @@ class TrainingWork(OneFigure):
         self.facts["pairs"] = [[search.tuned, search.adaptive] for search in searches]
         self.facts["methods"] = presentation([group.config for group in finished])
 
+    def row(self, key: ProblemKey) -> dict[str, Any]:
+        """The problem's row of problems.csv."""
+        return self.rows[self.keys.index(key)]
+
     def tasks(self, group: Group) -> list[Task]:
         """The tasks of a group."""
-        row = self.rows[self.keys.index(group.problem)]
-        pace = self.paces.get(group.problem)
-        return [
-            training.task(
-                group, self.training, seeds, pace.seconds(self.training, row["m"], len(seeds)) if pace else UNKNOWN
-            )
-            for seeds in training.cut(self.training, row["m"], row["p"])
-        ]
-
-    def _missing(self, groups: Sequence[Group]) -> list[Task]:
-        return [task for group in groups for task in self.tasks(group) if not task.is_stored(self.out)]
+        row = self.row(group.problem)
+        return training.tasks(group, self.training, row["m"], row["p"])
 
     def _curves(self, session: Session, group: Group) -> Curves | None:
         """The stored curves of a group; None where one of its tasks failed."""
@@ -212,43 +184,25 @@ class TrainingWork(OneFigure):
             return None
         return Curves.joined(Curves.of(store.read_rows(self.out / task.file)) for task in tasks)
 
-    def _measure(self, methods: Iterable[str]) -> None:
-        """Time a few steps on every problem, once everything that these methods need is compiled."""
-        import dadapt_convex as dc
-
-        how: dict[str, Any] = {"batch_size": self.training.batch_size, "schedule": self.training.schedule}
-        timed = next(iter(methods))
-        for method in methods:
-            dc.solve(load(self.keys[0].name, self.keys[0].data_dir), method, steps=1, **how)
+    def _compile(self, session: Session, groups: Sequence[Group]) -> None:
+        """Compile what these groups need."""
+        configs = {group.config.name: group.config for group in groups}.values()
+        kernels: list[Kernel] = []
         for key in self.keys:
             problem = load(key.name, key.data_dir)
-            dc.solve(problem, timed, steps=1, **how)
-            steps: list[float] = []
-            besides: dict[int, list[float]] = {1: [], TIMED_CHECKPOINTS: []}
-            for checkpoints in 2 * list(besides):
-                marks = np.linspace(0, TIMED_STEPS, checkpoints + 1)[1:].astype(int)
-                begun = time.perf_counter()
-                run = dc.solve(problem, timed, steps=TIMED_STEPS, checkpoints=marks, **how)
-                besides[checkpoints].append(time.perf_counter() - begun - run.seconds)
-                steps.append(run.seconds / run.k)
-            few, many = (min(seconds) for seconds in besides.values())
-            epoch = max(many - few, 0.0) / (TIMED_CHECKPOINTS - 1)
-            self.paces[key] = Pace(min(steps), epoch, max(few - epoch, 0.0))
+            for config in configs:
+                kernels += config_kernels(problem, config, batch_size=self.training.batch_size)
+        compile_missing(session, kernels)
 
-    def _say_how_long(self, session: Session, missing: Sequence[Task], growth: float) -> None:
-        """Say how much is missing, and about how long it will take."""
+    def _say_how_much(self, session: Session, missing: Sequence[Task]) -> None:
+        """Say how much is missing."""
         runs = steps = 0
         for task in missing:
-            group, how, seeds = task.arguments
+            group, training, seeds = task.arguments
             runs += len(seeds)
-            steps += len(seeds) * how.steps(self.rows[self.keys.index(group.problem)]["m"])
-        seconds = sum(task.seconds for task in missing) / min(self.jobs, len(missing)) * growth
-        more = f", with what the search of rates may add ({growth - 1:.0%})" if growth > 1 else ""
+            steps += len(seeds) * training.steps(self.row(group.problem)["m"])
         processes = "1 process" if self.jobs == 1 else f"{self.jobs} processes"
-        session.say(
-            f"{runs} runs of {self.training.epochs} epochs, {steps:,} steps, {processes}: about {in_words(seconds)}"
-            f"{more}"
-        )
+        session.say(f"{runs} runs of {self.training.epochs} epochs, {steps:,} steps, {processes}")
 
     def _take_over(self, session: Session, wanted: Sequence[Task]) -> None:
         """Copy results that another suite of the paper has stored beside this one, made by the same code."""
@@ -274,13 +228,6 @@ class TrainingWork(OneFigure):
         for folder in sorted(self.out.parent.glob("paper_*")):
             if folder != self.out and (folder / store.CELLS).is_dir():
                 yield folder
-
-
-def in_words(seconds: float) -> str:
-    """A duration for reading."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _multinomial(name: str, data_dir: str | None) -> Any:
