@@ -187,7 +187,8 @@ def test_bad_input_is_refused_before_work(
 def test_the_start_is_part_of_what_a_run_is() -> None:
     key, config = ProblemKey("multinomial:iris", ""), parse_method("dadapt_adam")
     plan = Training(epochs=2, seeds=1)
-    identities = {training.task(Group(key, config, start), plan, (0,)).identity for start in (LAYER, ZERO)}
+    groups = [Group(key, config, start) for start in (LAYER, ZERO)]
+    identities = {task.identity for group in groups for task in training.tasks(group, plan, m=150, p=15)}
     assert len(identities) == 2
 
 
