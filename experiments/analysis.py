@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments import store
-from experiments.engine.executor import Executor
-from experiments.engine.run import run
-from experiments.engine.task import Task
-from experiments.figure_names import FORMATS, HEAT_MAP, figure_name
+from experiments.engine.task import Executor, Task, run
 from experiments.output import shortened, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VERDICTS = ("VERIFIED", "TIGHT", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
+# The figures: from their names --fresh knows what to delete, and the report what to show.
+FORMATS = ("png", "pdf")
+HEAT_MAP = "verdicts"
+KINDS = ("suboptimality", "dadaptation")
 # In a cell that stands for several runs the gravest verdict is shown.
 GRAVITY = ("VIOLATED", "UNDECIDED", "TIGHT", "VERIFIED", "NOT_APPLICABLE")
 HOLDS = ("VERIFIED", "TIGHT")
@@ -132,6 +133,21 @@ def heat(verdicts: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, 
 
 # ---------------------------------------------------------------------------------------------------------
 # Drawing
+
+
+def figure_name(kind: str, problem: str) -> str:
+    """The name of a problem's figure, without the format."""
+    return f"{store.slug(problem)}_{kind}"
+
+
+def in_all_formats(names: Sequence[str]) -> list[str]:
+    """The files of figures of these names."""
+    return [f"{name}.{form}" for name in names for form in FORMATS]
+
+
+def figure_files(problems: Sequence[str]) -> list[str]:
+    """All files a suite's figures may have."""
+    return in_all_formats([HEAT_MAP, *(figure_name(kind, problem) for problem in problems for kind in KINDS)])
 
 
 def draw_all(out: Path, executor: Executor, console: Any) -> None:

@@ -11,10 +11,8 @@ from dadapt_convex.kept_code import compiled_folder
 from dadapt_convex.run import FAULTS
 from experiments import analysis, report, store
 from experiments.cells import NOT_RUN, Cell, CellResult, Certified, ProblemKey, compile_kernel, loaded
-from experiments.engine.executor import Executor
 from experiments.engine.session import Session, Work
-from experiments.engine.task import Failure, Task
-from experiments.figure_names import figure_files
+from experiments.engine.task import Executor, Failure, Task
 from experiments.selection import MethodConfig, select_methods, select_problems
 from experiments.suite import BadInput, Options, Suite
 
@@ -147,7 +145,7 @@ class Grid(Work):
     def files(cls, configuration: Mapping[str, Any]) -> list[str]:
         """Figures and certificates."""
         problems = list(configuration.get("problems", {}))
-        figures = [f"{store.FIGURES}/{name}" for name in figure_files(problems)]
+        figures = [f"{store.FIGURES}/{name}" for name in analysis.figure_files(problems)]
         return [*figures, *map(store.certificate_file, problems)]
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments import analysis, store
-from experiments.figure_names import HEAT_MAP, KINDS, figure_name
+from experiments.analysis import HEAT_MAP, KINDS, figure_name
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {

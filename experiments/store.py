@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments import provenance
-from experiments.figure_names import slug
 from experiments.suite import BadInput
 from problems.files import TEMPORARY, UNSEALED, is_sealed, seal, sweep
 from problems.files import replacing as in_its_place
@@ -50,6 +49,7 @@ SEALED_SINCE = 3  # the first FORMAT with seals
 NOTHING_NEW = "nothing new was written"  # of a run that stopped
 NAMED = 5  # of damaged files in a line
 ROOM = 1 << 20  # bytes that must be writable before work starts: a disk with less is as good as full
+LONGEST_NAME = 60  # characters of a problem's in the name of a file
 CELL_FILE = re.compile(r"[0-9a-f]{24}\.parquet")
 
 ITERATES = ("avg", "best", "last")
@@ -177,6 +177,15 @@ def read_rows(path: Path) -> Rows:
 
 # ---------------------------------------------------------------------------------------------------------
 # Optima
+
+
+def slug(problem: str) -> str:
+    """A problem's name as a file name; a hash keeps apart what the replaced characters distinguished."""
+    plain = re.sub(r"[^A-Za-z0-9.=+-]+", "_", problem).strip("_.")
+    readable = re.fullmatch(r"[a-z_0-9]+:[A-Za-z0-9.+-]+", problem)
+    if readable and len(plain) <= LONGEST_NAME:
+        return plain
+    return f"{plain[-LONGEST_NAME:]}_{hashlib.sha256(problem.encode()).hexdigest()[:6]}"
 
 
 def certificate_file(problem: str) -> str:

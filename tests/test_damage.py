@@ -21,7 +21,7 @@ import pytest
 from exhaustive import EXHAUSTIVE
 
 from experiments import analysis, cells, report, store
-from experiments.engine.executor import Processes
+from experiments.engine.processes import Processes
 from experiments.engine.session import run_work
 from experiments.engine.task import Task
 from experiments.performance.cases import Case

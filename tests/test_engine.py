@@ -16,9 +16,8 @@ import pandas as pd
 import pytest
 
 from experiments import store, suites, terminal
-from experiments.engine.executor import Processes, Stopped
-from experiments.engine.run import run
-from experiments.engine.task import Failure, Task, perform
+from experiments.engine.processes import Processes
+from experiments.engine.task import Failure, Stopped, Task, perform, run
 from experiments.run import main
 
 

@@ -73,7 +73,7 @@ def test_a_reader_that_leaves_is_borne_in_silence() -> None:
 
 def test_processes_start_where_all_streams_are_closed() -> None:
     code = (
-        "from experiments.output import tolerant; from experiments.engine.executor import Processes\n"
+        "from experiments.output import tolerant; from experiments.engine.processes import Processes\n"
         "from experiments.engine.task import Task; from pathlib import Path\n"
         "with tolerant(), Processes(2) as executor:\n"
         "    for number in (-3, -4): executor.submit(Task(abs, (number,), str(number)), Path())\n"

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import analysis, cells, figure_names, report, store
+from experiments import analysis, cells, report, store
 from experiments.run import main
 from experiments.selection import parse_method
 
@@ -507,7 +507,7 @@ def test_fresh_deletes_what_this_program_wrote_and_nothing_else(copy: Path, undr
 
 def test_every_figure_is_there_as_png_and_pdf(results: Path) -> None:
     present = {path.name for path in (results / "figures").iterdir()}
-    assert present == set(figure_names.figure_files(PROBLEMS))
+    assert present == set(analysis.figure_files(PROBLEMS))
 
 
 def test_report_is_self_contained(results: Path) -> None:
@@ -534,7 +534,7 @@ def test_figures_and_report_are_redrawn_from_the_files_alone(copy: Path, monkeyp
 
 def test_slugs_of_different_problems_differ() -> None:
     names = ["a:b", "a:b_", "a[x=1]:b", "a_x=1_b", "a:./b", "a:c/b", "logistic:a9a", "logistic:a9a.t", "x:" + "y" * 300]
-    slugs = [figure_names.slug(name) for name in names]
+    slugs = [store.slug(name) for name in names]
     assert len(set(slugs)) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9._=+-]{1,80}", slug) for slug in slugs)
 

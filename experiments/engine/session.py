@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments import provenance, store
-from experiments.engine.executor import Executor, Processes, Stopped, how_many
-from experiments.engine.run import run
-from experiments.engine.task import Failure, Task
+from experiments.engine.processes import Processes, how_many
+from experiments.engine.task import Executor, Failure, Stopped, Task, run
 from experiments.suite import BadInput, Options, Suite, suites
 
 if TYPE_CHECKING:
@@ -87,17 +86,15 @@ class Work:
     @classmethod
     def files(cls, configuration: Mapping[str, Any]) -> list[str]:
         """The files of such a directory that --fresh deletes, beside tables and what every suite writes."""
-        raise NotImplementedError
+        return []
 
     @classmethod
     def draw(cls, out: Path, executor: Executor, console: Console) -> None:
         """Draw the figures, from the tables alone."""
-        raise NotImplementedError
 
     @classmethod
     def report(cls, out: Path) -> None:
         """Write report.html, from tables and figures alone."""
-        raise NotImplementedError
 
 
 class Session:

@@ -1,14 +1,17 @@
-"""A task: a call, everything that its result depends on, and the file that keeps the result."""
+"""Tasks: calls, everything that their results depend on, and the files that keep these; where they run, and how."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from experiments import store
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Seconds of a task of which nothing is known.
 UNKNOWN = 10.0
@@ -66,3 +69,56 @@ def one_thread() -> Any:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)
+
+
+class Stopped(Exception):
+    """The work cannot go on; what is finished is kept."""
+
+
+class Executor(Protocol):
+    """Where tasks run: this machine, or another one behind the same two calls.
+
+    jobs : how many run at a time, at most.
+    """
+
+    @property
+    def jobs(self) -> int: ...
+
+    def submit(self, task: Task, out: Path) -> None:
+        """Queue a task of this results directory."""
+
+    def as_completed(self) -> Iterator[tuple[Task, Any]]:
+        """Each task, those submitted meanwhile too, with what perform() returned, as they end; Stopped."""
+
+
+def run(tasks: Sequence[Task], out: Path, executor: Executor, console: Console, what: str) -> dict[str, Any]:
+    """Run the tasks whose results are not stored yet: by label, what each returned, or its Failure.
+
+    what : the word before the bar of progress.
+
+    Raises
+    ------
+    StoreError
+        Nothing can be stored any more.
+    Stopped
+        The executor cannot go on.
+    """
+    from experiments.terminal import progress
+
+    missing = sorted((task for task in tasks if not task.is_stored(out)), key=lambda task: -task.seconds)
+    for task in missing:
+        executor.submit(task, out)
+    pending = {task.label: task.seconds for task in missing}  # begun in this order
+    outcomes: dict[str, Any] = {}
+
+    def waiting() -> str:
+        return ", ".join(list(pending)[: executor.jobs])
+
+    with progress(console, what, len(missing), waiting, sum(pending.values())) as advance:
+        for task, outcome in executor.as_completed() if missing else ():
+            del pending[task.label]
+            if isinstance(outcome, Failure) and outcome.disk:
+                raise store.StoreError(outcome.reason)
+            outcomes[task.label] = outcome
+            advance(task.seconds)
+    return outcomes

@@ -8,7 +8,7 @@
     tables.py     accuracies, differences and their standard errors, from the stored runs alone
     figures.py    the figures, from the stored runs alone
     pages.py      report.html, from the stored files alone
-    convex.py, sensitivity.py, learning_rates.py, toy.py    the suites
+    convex.py, sensitivity.py, toy.py    the suites
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dadapt_convex import Kernel
 from experiments import store
-from experiments.analysis import save_figure
+from experiments.analysis import in_all_formats, save_figure
 from experiments.cells import ProblemKey, load, loaded
 from experiments.engine.session import Session, Work
 from experiments.engine.task import Task
-from experiments.figure_names import in_all_formats
 from experiments.grid import compile_missing, config_kernels, presentation, problem_facts
 from experiments.paper import files, sets, training
 from experiments.paper.suite import TrainingSuite
@@ -23,7 +22,7 @@ from experiments.suite import BadInput, Options, Suite
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.engine.executor import Executor
+    from experiments.engine.task import Executor
 
 # A suite holds the curves of some 300 groups in memory, each a row for every seed and epoch: 7 GB of these at most.
 MOST_ROWS, BYTES_OF_A_ROW = 10**6, 8 * len(MEASURED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -127,19 +127,6 @@ class Performance(Work):
         missed = sum(row.met == "no" for row in judged)
         session.say(f"{missed} of {len(judged)} targets missed; see {self.out / MARKDOWN}")
         return same
-
-    @classmethod
-    def files(cls, configuration: Mapping[str, Any]) -> list[str]:
-        """None."""
-        return []
-
-    @classmethod
-    def draw(cls, out: Path, *_: Any) -> None:
-        """Nothing: the table is the result."""
-
-    @classmethod
-    def report(cls, out: Path) -> None:
-        """The table, which is written already."""
 
 
 def _find(out: Path) -> store.Found:

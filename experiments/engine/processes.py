@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dadapt_convex.notice import silence
-from experiments.engine.task import Task, perform
+from experiments.engine.task import Stopped, Task, perform
 from experiments.provenance import available_cores
 from experiments.suite import BadInput
 
@@ -32,26 +32,6 @@ ONE_THREAD = dict.fromkeys(
      "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     "1",
 )  # fmt: skip
-
-
-class Stopped(Exception):
-    """The work cannot go on; what is finished is kept."""
-
-
-class Executor(Protocol):
-    """Where tasks run: this machine, or another one behind the same two calls.
-
-    jobs : how many run at a time, at most.
-    """
-
-    @property
-    def jobs(self) -> int: ...
-
-    def submit(self, task: Task, out: Path) -> None:
-        """Queue a task of this results directory."""
-
-    def as_completed(self) -> Iterator[tuple[Task, Any]]:
-        """Each task, those submitted meanwhile too, with what perform() returned, as they end; Stopped."""
 
 
 def how_many(asked: int | None) -> int:
