@@ -28,8 +28,8 @@ from problems.linear_models.loss import losses
 
 solve_module = importlib.import_module("dadapt_convex.solve")  # dc.solve is the function
 ROUNDING = 1e-13
-TAU, EPSILON, L2, M = 0.9, 0.4, 0.37, 61
-OWN = {"quantile": {"tau": TAU}, "svr": {"epsilon": EPSILON}}
+TAU, EPSILON, DELTA, L2, M = 0.9, 0.4, 1.5, 0.37, 61
+OWN = {"quantile": {"tau": TAU}, "svr": {"epsilon": EPSILON}, "huber": {"delta": DELTA}}
 SIZES = (1, 3, 16, 17, M)
 STORAGE = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 
@@ -57,6 +57,10 @@ def svr(z, b):
     return np.maximum(0, np.abs(r) - EPSILON), np.where(np.abs(r) > EPSILON, np.sign(r), 0.0), b * z > 0
 
 
+def huber(z, b):
+    return scipy.special.huber(DELTA, z - b), np.clip(z - b, -DELTA, DELTA), b * z > 0
+
+
 def multinomial(z, b):
     chosen = np.eye(z.shape[1])[b.astype(int)]
     values = scipy.special.logsumexp(z, axis=1) - np.sum(z * chosen, axis=1)
@@ -64,7 +68,8 @@ def multinomial(z, b):
 
 
 FORMULAS = {
-    "logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "svr": svr, "multinomial": multinomial,
+    "logistic": logistic, "hinge": hinge, "lad": lad, "quantile": quantile, "svr": svr, "huber": huber,
+    "multinomial": multinomial,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from problems.optimum.certify import with_one_index_type
 from problems.optimum.models import cvxpy_problem
 from problems.problem import Optimum
 
-LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive"]
+LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive", "huber"]
 WIDTH = 1e-12  # of the interval, relative to max(1, f)
 
 

@@ -27,7 +27,7 @@ from problems.optimum.smooth.separability import proved_separation, separation
 from problems.optimum.smooth.smooth import enclose, psi, slopes
 from problems.problem import Optimum
 
-LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive"]
+LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive", "huber"]
 
 
 def problem(loss: str, *, m: int = 60, q: int = 4, seed: int = 0, l2: float = 0.0, sparse: bool = False) -> Any:

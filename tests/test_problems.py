@@ -130,7 +130,7 @@ def test_facts_of_a_named_problem_say_where_the_data_came_from():
         ("quantile[tau=0.9:diabetes", ["loss:dataset", "quantile:diabetes"]),
         ("logistic[l2=1]]:iris", ["loss:dataset", "logistic:iris"]),
         ("logistic:iris[l2=1]", ["iris[l2=1]"]),
-        ("logstic:iris", ["'logstic'", "hinge, lad, logistic, multinomial, quantile", "Did you mean logistic:iris"]),
+        ("logstic:iris", ["'logstic'", "lad, logistic, multinomial, quantile", "Did you mean logistic:iris"]),
         ("logistic:breast_cancr", ["breast_cancr", "breast_cancer"]),
         ("lad:breast_cancer", ["breast_cancer", "class labels", "logistic:breast_cancer"]),
         ("hard:absolute", ["unknown hard instance", "abs, norm2, max_abs, drori_teboulle", "Did you mean hard:abs"]),

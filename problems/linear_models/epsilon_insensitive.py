@@ -32,8 +32,8 @@ LOSS = Loss(
     formula="max(0, |<a_i, x> - b_i| - epsilon)",
     example="""
     >>> p = problems.epsilon_insensitive([[0.0], [1.0], [2.0]], [0.0, 1.0, 5.0], epsilon=0.5)
-    >>> p.m, p.p, p.value(p.x0)
-    (3, 2, 1.6666666666666667)
+    >>> p.m, p.p, round(p.value(p.x0), 4)
+    (3, 2, 1.6667)
     >>> optimum = p.optimum()
     >>> round(optimum.f_lo, 4), round(optimum.f_hi, 4)
     (0.1667, 0.1667)

@@ -13,7 +13,7 @@ from dadapt_convex.oracle import Vector, notice
 from problems.arrays import largest, largest_of_columns
 from problems.optimum import store
 from problems.optimum.certificate import Certificate
-from problems.optimum.dual import LOGISTIC, kinked
+from problems.optimum.dual import LOGISTIC, is_soft, kinked
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -141,6 +141,10 @@ def find_optimum(problem: Problem, whole: Optimum | None, radius: float) -> Opti
         from problems.optimum.smooth.multinomial import certify_multinomial
 
         return certify_multinomial(problem, model)
+    if is_soft(model):
+        from problems.optimum.piecewise_quadratic.stationary import certify_piecewise_quadratic
+
+        return certify_piecewise_quadratic(problem, kinked(model))
     if model.l2 > 0:
         from problems.optimum.piecewise_linear.strongly_convex import certify_strongly_convex
 

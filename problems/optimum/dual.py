@@ -86,6 +86,11 @@ def is_piecewise_linear(model: LinearModel) -> bool:
     return model.law.kinks is not None and kinked(model).soft == 0
 
 
+def is_soft(model: LinearModel) -> bool:
+    """Whether the loss is made of soft kinks."""
+    return model.law.kinks is not None and kinked(model).soft > 0
+
+
 def box(model: LinearModel) -> tuple[Floats, Floats]:
     """(lo, hi), each (m,); of the model with one kink in each row, where the loss has kinks."""
     if model.loss == LOGISTIC:

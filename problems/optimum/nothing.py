@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from problems.optimum.arithmetic.extended import Floats, distance
 from problems.optimum.certificate import Certificate, Point, Proof
-from problems.optimum.dual import is_piecewise_linear
 from problems.optimum.smooth.multinomial_repeated import entropy, repeated
 from problems.optimum.smooth.softmax import MULTINOMIAL, rows_of
 from problems.optimum.value import value_up
@@ -16,7 +15,7 @@ from problems.problem import LinearModel, Optimum, Problem
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Nothing(Certificate):
-    """A point x, for f_hi. The losses are not negative, and where they are piecewise linear a minimiser exists."""
+    """A point x, for f_hi. The losses are not negative, and where they are made of kinks a minimiser exists."""
 
     kind = "none"
     arithmetic = "extended"
@@ -36,7 +35,7 @@ class Nothing(Certificate):
             rows = rows_of(model)
             f_lo = entropy(repeated(rows), rows.m)
         estimate = distance(self.x, problem.x0)[1] or math.inf
-        attained = True if is_piecewise_linear(model) else None
+        attained = True if model.law.kinks is not None else None
         return Proof(f_lo, value_up(model, self.x), attained=attained, D_estimate=estimate)
 
 

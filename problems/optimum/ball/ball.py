@@ -40,7 +40,8 @@ from problems.optimum.arithmetic.extended import (
     up,
 )
 from problems.optimum.certificate import Certificate, Point, Proof, Shape
-from problems.optimum.dual import LOGISTIC, Minorant, form
+from problems.optimum.dual import LOGISTIC, Minorant, form, is_soft, kinked
+from problems.optimum.piecewise_quadratic.stationary import slopes
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
@@ -92,6 +93,9 @@ def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrai
     x0 = problem.x0
     if model.loss in SMOOTH:
         certificate = Ball(radius=radius, x=smooth_point(model, x0, radius))
+    elif is_soft(model):
+        x = smooth_point(model, x0, radius)
+        certificate = Ball(radius=radius, x=x, u=slopes(kinked(model), x))
     else:
         pairs = piecewise_pairs(model, x0, radius)
         x = min((x for x, _ in pairs), key=lambda x: value_up(model, x))

@@ -136,12 +136,48 @@ class Multinomial:
         return product
 
 
+class Soft:
+    """The mean loss of soft kinks as a function of the margins."""
+
+    def __init__(self, model: LinearModel) -> None:
+        self.rows = kinked(model)
+
+    def margins(self, s: Floats) -> Floats:
+        """A s."""
+        return np.asarray(self.rows.A @ s)
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+        u = self._slopes(z)
+        return float(np.mean(u * (z - self.rows.b - self.rows.soft / 2 * u)))
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        return self.rows.A.T @ self._slopes(z) / self.rows.b.size
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian as a matrix, where it is of moderate size."""
+        return weighted_gram(self.rows.A, self._weights(z)) if self.rows.A.shape[1] <= DENSE else None
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """The Hessian as a map."""
+        weights = self._weights(z)
+        return lambda v: self.rows.A.T @ (weights * (self.rows.A @ v))
+
+    def _slopes(self, z: Floats) -> Floats:
+        return np.clip((z - self.rows.b) / self.rows.soft, self.rows.lo, self.rows.hi)
+
+    def _weights(self, z: Floats) -> Floats:
+        u = self._slopes(z)
+        return ((self.rows.lo < u) & (u < self.rows.hi)) / (self.rows.soft * self.rows.b.size)
+
+
 SMOOTH: dict[str, Callable[[LinearModel], Any]] = {LOGISTIC: Logistic, MULTINOMIAL: Multinomial}
 
 
 def smooth_point(model: LinearModel, x0: Floats, radius: float) -> Floats:
     """A point of the ball where f is least, nearly."""
-    loss, l2 = SMOOTH[model.loss](model), model.l2
+    loss, l2 = SMOOTH.get(model.loss, Soft)(model), model.l2
     start = loss.margins(x0)
     s, z = np.zeros(x0.size), start
     f = loss.value(z) + l2 / 2 * float(x0 @ x0)

@@ -10,7 +10,7 @@ import numpy as np
 from problems.optimum.arithmetic.extended import ABOVE, Floats, down, up
 from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.distances import in_ball
-from problems.optimum.dual import Minorant, dual_value, is_piecewise_linear, objective
+from problems.optimum.dual import Minorant, dual_value, objective
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.problem import LinearModel, Problem
 
@@ -26,8 +26,8 @@ class DualBall(OfKinks):
 
     @staticmethod
     def serves(model: LinearModel | None) -> bool:
-        """For piecewise-linear losses with a penalty."""
-        return model is not None and is_piecewise_linear(model) and model.l2 > 0
+        """For losses made of kinks, with a penalty."""
+        return model is not None and model.law.kinks is not None and model.l2 > 0
 
     def prove(self, problem: Problem) -> Proof:
         """At x, by u."""

@@ -22,6 +22,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import (
     EPS,
+    Bounded,
     Floats,
     combination,
     difference,
@@ -87,8 +88,13 @@ def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: 
     return np.flatnonzero(violated) if violated.any() else Point(rows, columns, given, exact)
 
 
-def distances_below(model: LinearModel, side: Signs, y: Floats, x0: Floats) -> tuple[float, float]:
-    """Lower bounds on dist(x0, X*) in both norms; entries of y with the wrong sign count as 0."""
+def distances_below(
+    model: LinearModel, side: Signs, y: Floats, x0: Floats, target: Bounded | None = None
+) -> tuple[float, float]:
+    """Lower bounds on dist(x0, X*) in both norms; entries of y with the wrong sign count as 0.
+
+    target: what takes the place of b in the definition of X*.
+    """
     y = np.where(side * y < 0, 0.0, y)
     largest = float(np.abs(y).max(initial=0.0))
     if not 0 < largest < np.inf:
@@ -96,7 +102,9 @@ def distances_below(model: LinearModel, side: Signs, y: Floats, x0: Floats) -> t
     y = np.ldexp(
         y, -int(np.frexp(largest)[1])
     )  # the bound does not depend on the scale of y, and now nothing underflows
-    r = difference(margins(model.A, x0), model.b)
+    r = difference(margins(model.A, x0), model.b if target is None else target.value)
+    if target is not None:
+        r = Bounded(r.value, r.error + target.error)
     size = np.abs(y)
     rho = total(-y * r.value, size * r.error + EPS * np.abs(y * r.value).astype(np.float64))
     slope = combination(model.A, y)
@@ -136,7 +144,7 @@ def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclide
         multipliers = [y]
         supporting = equal | (sense * y > MULTIPLIER * max(np.abs(y).max(), 1e-300))
         if norm == "euclidean":
-            sharper, supporting = _sharpened(model, target, sense, supporting, x, x0)
+            sharper, supporting = sharpened(model, target, sense, supporting, x, x0)
             multipliers.append(sharper)
         found = _exact(model, side, equal if margin else supporting, polished(model, target, supporting, x))
         if found is not None and (above := distances_up(found.x, x0)[which]) < high:
@@ -174,7 +182,7 @@ def _implied(model: LinearModel, vertex: Vertex) -> Mask:
     return equal
 
 
-def _sharpened(
+def sharpened(
     model: LinearModel, target: Floats, sense: Floats, supporting: Mask, x: Floats, x0: Floats
 ) -> tuple[Floats, Mask]:
     """(y, rows): multipliers of the projection on these rows by least squares, without the rows whose sign is wrong."""

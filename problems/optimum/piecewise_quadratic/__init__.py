@@ -1,0 +1,1 @@
+"""Certificates of losses with soft kinks: an exact minimiser and the distance to all of them."""
