@@ -463,7 +463,7 @@ def test_both_ways_to_the_metric_bound_the_curvature_from_below() -> None:
     rows = all_rows(p.model)
     at = coordinates(rows)
     assert at is not None
-    W = polished(rows, at, newton(rows, 0.0, np.zeros((4, 4)), at).W)
+    W = polished(rows, at, newton(rows, 0.0, np.zeros((4, 4)), at).x)
     s = softmax(rows, differences(rows, W))
     H = hessian(rows, s.pi.astype(np.float64), 0.0, at)
     for chart, least in ((_small(rows, s, at, 0.0), 0.5), (_large(rows, s, at, 0.0), 0.3)):
@@ -495,7 +495,7 @@ def test_an_enclosure_holds_the_minimiser_and_is_refused_far_away() -> None:
     rows = all_rows(p.model)
     at = coordinates(rows)
     assert at is not None
-    W = polished(rows, at, newton(rows, 0.0, np.zeros((4, 3)), at).W)
+    W = polished(rows, at, newton(rows, 0.0, np.zeros((4, 3)), at).x)
     for offset in (1e-6, 1e-3):
         moved = np.asarray(W, dtype=np.float64).copy()
         moved.ravel()[at[0]] += offset

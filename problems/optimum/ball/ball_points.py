@@ -19,18 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
-from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import LOGISTIC, box, kinked, slack, snapped
 from problems.optimum.piecewise_linear.exact_vertex import LARGEST
 from problems.optimum.piecewise_linear.linear_program import Pair
-from problems.optimum.smooth import softmax_newton
+from problems.optimum.piecewise_quadratic.points import Soft
+from problems.optimum.smooth.newton import Newton, SmoothLoss, Stop
+from problems.optimum.smooth.smooth import Logistic
 from problems.optimum.smooth.softmax import MULTINOMIAL, all_rows
+from problems.optimum.smooth.softmax_newton import Multinomial
 from problems.problem import LinearModel
 
-MAX_NEWTON = 300
-ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
 # A predicted decrease below this part of f is rounding; one full step more squares the error that is left.
 CONVERGED = 1e-16
 ON_SPHERE = 1e-12  # relative; the point is scaled onto the sphere in the end
@@ -60,153 +59,54 @@ def on_sphere(x0: Floats, s: Floats, radius: float) -> Floats:
 # Smooth losses
 
 
-class Logistic:
-    """The mean logistic loss as a function of the margins."""
-
-    def __init__(self, model: LinearModel) -> None:
-        self.A, self.b, self.m = model.A, model.b, model.b.size
-
-    def margins(self, s: Floats) -> Floats:
-        """A s."""
-        return np.asarray(self.A @ s)
-
-    def value(self, z: Floats) -> float:
-        """The mean loss."""
-        return float(np.logaddexp(0.0, -self.b * z).mean())
-
-    def gradient(self, z: Floats) -> Floats:
-        """The gradient in x."""
-        from scipy.special import expit
-
-        return -(self.A.T @ (self.b * expit(-self.b * z))) / self.m
-
-    def hessian(self, z: Floats) -> Floats | None:
-        """The Hessian as a matrix, where it is of moderate size."""
-        return weighted_gram(self.A, self._weights(z)) if self.A.shape[1] <= DENSE else None
-
-    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
-        """The Hessian as a map."""
-        weights = self._weights(z)
-        return lambda v: self.A.T @ (weights * (self.A @ v))
-
-    def _weights(self, z: Floats) -> Floats:
-        from scipy.special import expit
-
-        return expit(z) * expit(-z) / self.m
+def smooth_loss(model: LinearModel) -> SmoothLoss:
+    """The mean loss in floating point."""
+    if model.loss == LOGISTIC:
+        return Logistic(model.A, model.b)
+    return Multinomial(all_rows(model)) if model.loss == MULTINOMIAL else Soft(kinked(model))
 
 
-class Multinomial:
-    """The mean multinomial logistic loss as a function of the margins, (m, C)."""
+class _TrustRegion(Newton):
+    """Newton's method in s = x - x0 over the ball of this radius."""
 
-    def __init__(self, model: LinearModel) -> None:
-        self.rows = all_rows(model)
-        self.size = model.A.shape[1] * self.rows.C
+    def __init__(self, model: LinearModel, x0: Floats, radius: float) -> None:
+        super().__init__(smooth_loss(model), model.l2)
+        self.x0, self.radius = x0, radius
+        self.start = self.loss.margins(x0)
+        self.nu, self.last = 0.0, False
 
-    def margins(self, s: Floats) -> Floats:
-        """A S."""
-        return np.asarray(self.rows.A @ s.reshape(-1, self.rows.C))
+    def margins_at(self, x: Floats) -> Floats:
+        """The margins at x0 + s."""
+        return self.start + self.loss.margins(x)
 
-    def value(self, z: Floats) -> float:
-        """The mean loss."""
-        return softmax_newton.value(self.rows, z)
+    def value(self, z: Floats, x: Floats) -> float:
+        """f at x0 + s."""
+        return super().value(z, self.x0 + x)
 
-    def gradient(self, z: Floats) -> Floats:
-        """The gradient in x."""
-        i, y = np.arange(self.rows.y.size), self.rows.y
-        U = softmax_newton.probabilities(self.rows, z)
-        U[i, y] = 0.0
-        U[i, y] = -U.sum(axis=1)  # 1 minus the probability, without cancellation
-        return (self.rows.A.T @ U).ravel() / i.size
+    def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
+        """To the minimiser of the quadratic model over the ball."""
+        g = self.loss.gradient(z).ravel() + self.l2 * (self.x0 + x)
+        apply, solve = _hessian(self.loss, z, self.l2)
+        target, self.nu = _step(apply, solve, g, x, self.radius, self.nu)
+        step = target - x
+        return step, -float(g @ step)
 
-    def hessian(self, z: Floats) -> Floats | None:
-        """The Hessian as a matrix, where it is of moderate size."""
-        if self.size > DENSE:
-            return None
-        return softmax_newton.hessian(self.rows, softmax_newton.probabilities(self.rows, z), 0.0, np.arange(self.size))
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """Where f does not fall."""
+        return None if 0 < decrement < np.inf else Stop(x, step, True)
 
-    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
-        """The Hessian as a map."""
-        pi, A = softmax_newton.probabilities(self.rows, z), self.rows.A
-
-        def product(v: Floats) -> Floats:
-            moved = pi * (A @ v.reshape(-1, pi.shape[1]))
-            moved -= pi * moved.sum(axis=1)[:, None]
-            return (A.T @ moved).ravel() / pi.shape[0]
-
-        return product
-
-
-class Soft:
-    """The mean loss of soft kinks as a function of the margins."""
-
-    def __init__(self, model: LinearModel) -> None:
-        self.rows = kinked(model)
-
-    def margins(self, s: Floats) -> Floats:
-        """A s."""
-        return np.asarray(self.rows.A @ s)
-
-    def value(self, z: Floats) -> float:
-        """The mean loss."""
-        u = self._slopes(z)
-        return float(np.mean(u * (z - self.rows.b - self.rows.soft / 2 * u)))
-
-    def gradient(self, z: Floats) -> Floats:
-        """The gradient in x."""
-        return self.rows.A.T @ self._slopes(z) / self.rows.b.size
-
-    def hessian(self, z: Floats) -> Floats | None:
-        """The Hessian as a matrix, where it is of moderate size."""
-        return weighted_gram(self.rows.A, self._weights(z)) if self.rows.A.shape[1] <= DENSE else None
-
-    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
-        """The Hessian as a map."""
-        weights = self._weights(z)
-        return lambda v: self.rows.A.T @ (weights * (self.rows.A @ v))
-
-    def _slopes(self, z: Floats) -> Floats:
-        return np.clip((z - self.rows.b) / self.rows.soft, self.rows.lo, self.rows.hi)
-
-    def _weights(self, z: Floats) -> Floats:
-        u = self._slopes(z)
-        return ((self.rows.lo < u) & (u < self.rows.hi)) / (self.rows.soft * self.rows.b.size)
-
-
-SMOOTH: dict[str, Callable[[LinearModel], Any]] = {LOGISTIC: Logistic, MULTINOMIAL: Multinomial}
+    def settled(self, f: float, f_next: float, decrement: float) -> bool:
+        """One step after a predicted decrease that is rounding."""
+        last, self.last = self.last, decrement <= CONVERGED * f_next
+        return last
 
 
 def smooth_point(model: LinearModel, x0: Floats, radius: float) -> Floats:
     """A point of the ball where f is least, nearly."""
-    loss, l2 = SMOOTH.get(model.loss, Soft)(model), model.l2
-    start = loss.margins(x0)
-    s, z = np.zeros(x0.size), start
-    f = loss.value(z) + l2 / 2 * float(x0 @ x0)
-    nu, last = 0.0, False
-    for _ in range(MAX_NEWTON):
-        g = loss.gradient(z) + l2 * (x0 + s)
-        apply, solve = _hessian(loss, z, l2)
-        target, nu = _step(apply, solve, g, s, radius, nu)
-        d = target - s
-        decrease = -float(g @ d)
-        if not np.isfinite(decrease) or decrease <= 0:
-            break
-        moved, t = loss.margins(d), 1.0
-        while t > 1e-10:
-            x = x0 + s + t * d
-            f_next = loss.value(z + t * moved) + l2 / 2 * float(x @ x)
-            if f_next <= f - ARMIJO * t * decrease + 4e-16 * abs(f):
-                break
-            t /= 2
-        s = s + t * d
-        z = start + loss.margins(s)
-        f = f_next
-        if last:
-            break
-        last = decrease <= CONVERGED * f
-    return on_sphere(x0, s, radius)
+    return on_sphere(x0, _TrustRegion(model, x0, radius).run(np.zeros(x0.size)).x, radius)
 
 
-def _hessian(loss: Any, z: Floats, l2: float) -> tuple[Callable[[Floats], Floats], Solve]:
+def _hessian(loss: SmoothLoss, z: Floats, l2: float) -> tuple[Callable[[Floats], Floats], Solve]:
     """(v -> (H + l2 I) v, (nu, v) -> (H + (l2 + nu) I)^-1 v)."""
     import scipy.linalg
     import scipy.sparse.linalg

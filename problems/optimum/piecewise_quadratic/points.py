@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import Kinked
-from problems.optimum.piecewise_linear.vertex import dense
+from problems.optimum.piecewise_linear.vertex import Mask, dense
+from problems.optimum.smooth.newton import Newton, Stop
 from problems.optimum.smooth.smooth import solve_spd
 
 # Newton steps with one softness; it falls by GROWTH from where every row is inside its box.
@@ -33,7 +36,7 @@ def newton_point(model: Kinked) -> Floats:
     width = np.minimum(np.where(lo < 0, -lo, np.inf), np.where(hi > 0, hi, np.inf))
     soft = max(model.soft, float((np.abs(B @ y - b) / width).max(initial=0.0)))
     while True:
-        y = _stage(replace(model, A=B), soft, penalty, y)
+        y = _Stage(Soft(replace(model, A=B, soft=soft)), penalty).run(y, STEPS).x
         if soft == model.soft:
             return T @ y
         soft = max(model.soft, soft / GROWTH)
@@ -55,42 +58,104 @@ def _basis(A: Floats, l2: float) -> Floats:
     return scale[:, None] * T
 
 
-def _stage(model: Kinked, soft: float, penalty: Floats, y: Floats) -> Floats:
-    """Newton steps until no row changes its side; where H is singular, along the gradient to the next that does."""
-    A, b, lo, hi = model.A, model.b, model.lo, model.hi
-    m, n = A.shape
-    r = A @ y - b
-    for _ in range(STEPS):
-        u = np.clip(r / soft, lo, hi)
-        inside = (lo < u) & (u < hi)
-        H = weighted_gram(A, inside / (soft * m)) + penalty
-        H[np.diag_indices(n)] += DAMPING / (soft * m)
-        g = A.T @ u / m + penalty @ y
-        step = -solve_spd(H, g)
-        t = _best_length(model, soft, r, A @ step, float(g @ step), float(step @ penalty @ step))
-        y = y + t * step
-        r = A @ y - b
-        u = np.clip(r / soft, lo, hi)
-        if t == 0 or (abs(t - 1) < 1e-6 and np.array_equal(inside, (lo < u) & (u < hi))):
-            break
-    return y
+class Soft:
+    """The mean loss of soft kinks in floating point."""
+
+    def __init__(self, model: Kinked) -> None:
+        self.model = model
+        self.m, self.p = model.A.shape
+
+    def margins(self, x: Floats) -> Floats:
+        """A x."""
+        return np.asarray(self.model.A @ x)
+
+    def slopes(self, z: Floats) -> Floats:
+        """u, row by row."""
+        return np.clip((z - self.model.b) / self.model.soft, self.model.lo, self.model.hi)
+
+    def inside(self, z: Floats) -> Mask:
+        """Rows strictly inside their boxes."""
+        u = self.slopes(z)
+        return (self.model.lo < u) & (u < self.model.hi)
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+        u = self.slopes(z)
+        return float(np.mean(u * (z - self.model.b - self.model.soft / 2 * u)))
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        return self.model.A.T @ self.slopes(z) / self.m
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian, for up to DENSE columns."""
+        return weighted_gram(self.model.A, self.weights(z)) if self.p <= DENSE else None
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """The Hessian as a map."""
+        A, weights = self.model.A, self.weights(z)
+        return lambda v: A.T @ (weights * (A @ v))
+
+    def weights(self, z: Floats) -> Floats:
+        """What the rows count in the Hessian."""
+        return self.inside(z) / (self.model.soft * self.m)
 
 
-def _best_length(model: Kinked, soft: float, r: Floats, moved: Floats, slope: float, curvature: float) -> float:
-    """t >= 0 with the least f(x + t step); slope: that of f along the step at 0, curvature: that of the penalty.
+class _Stage(Newton):
+    """Steps of the best length until no row changes its side; where H is singular, along the gradient to one that does.
 
-    Along the step the slope of f rises with moved_i^2 / (soft m) while row i is inside its box.
+    The penalty is a matrix in these unknowns.
     """
-    if not -np.inf < slope < 0:
-        return 0.0
-    at = np.flatnonzero(moved)
-    ends = np.array([soft * model.lo[at] - r[at], soft * model.hi[at] - r[at]]) / moved[at]
-    weights = np.square(moved[at]) / (soft * model.b.size)
-    times = np.maximum(np.concatenate([ends.min(axis=0), ends.max(axis=0)]), 0.0)
-    order = np.argsort(times)
-    times = np.append(0.0, times[order])
-    rises = curvature + np.append(0.0, np.cumsum(np.concatenate([weights, -weights])[order]))
-    slopes = slope + np.append(0.0, np.cumsum(rises[:-1] * np.diff(times)))
-    rising = np.flatnonzero(slopes >= 0)
-    last = int(rising[0]) - 1 if rising.size else slopes.size - 1
-    return float(times[last] - slopes[last] / rises[last]) if rises[last] > 0 else float(times[last])
+
+    gives_up = True
+
+    def __init__(self, loss: Soft, penalty: Floats) -> None:
+        super().__init__(loss, 0.0)
+        self.rows, self.penalty = loss, penalty
+        self.inside = self.before = np.zeros(loss.m, dtype=bool)
+        self.full = False
+
+    def value(self, z: Floats, x: Floats) -> float:
+        """f at x."""
+        return self.loss.value(z) + float(x @ self.penalty @ x) / 2
+
+    def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
+        """With the Hessian of the rows inside their boxes."""
+        self.before, self.inside = self.inside, self.rows.inside(z)
+        H = weighted_gram(self.rows.model.A, self.rows.weights(z)) + self.penalty
+        H[np.diag_indices(x.size)] += DAMPING / (self.rows.model.soft * self.rows.m)
+        g = self.loss.gradient(z) + self.penalty @ x
+        step = -solve_spd(H, g)
+        return step, -float(g @ step)
+
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """Where a full step has left every row on its side."""
+        at_the_end = self.full and np.array_equal(self.inside, self.before)
+        return Stop(x, step, True) if at_the_end or not 0 < decrement < np.inf else None
+
+    def length(
+        self, x: Floats, z: Floats, f: float, step: Floats, moved: Floats, decrement: float
+    ) -> tuple[float, float]:
+        """The t >= 0 where f is least.
+
+        Along the step the slope of f rises with moved_i^2 / (soft m) while row i is inside its box.
+        """
+        model, at = self.rows.model, np.flatnonzero(moved)
+        r = (z - model.b)[at]
+        ends = np.array([model.soft * model.lo[at] - r, model.soft * model.hi[at] - r]) / moved[at]
+        weights = np.square(moved[at]) / (model.soft * self.rows.m)
+        times = np.maximum(np.concatenate([ends.min(axis=0), ends.max(axis=0)]), 0.0)
+        order = np.argsort(times)
+        times = np.append(0.0, times[order])
+        curvature = float(step @ self.penalty @ step)
+        rises = curvature + np.append(0.0, np.cumsum(np.concatenate([weights, -weights])[order]))
+        slopes = -decrement + np.append(0.0, np.cumsum(rises[:-1] * np.diff(times)))
+        rising = np.flatnonzero(slopes >= 0)
+        last = int(rising[0]) - 1 if rising.size else slopes.size - 1
+        t = float(times[last] - (slopes[last] / rises[last] if rises[last] > 0 else 0.0))
+        self.full = abs(t - 1) < 1e-6
+        return t, self.value(z + t * moved, x + t * step)
+
+    def settled(self, f: float, f_next: float, decrement: float) -> bool:
+        """Never: the sides decide."""
+        return False

@@ -9,10 +9,11 @@ import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE, Columns
 from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.smooth.newton import MAX_NEWTON
 from problems.optimum.smooth.opposed import opposed_rows, orthogonal_part
 from problems.optimum.smooth.overlap import reaching_columns, spread
 from problems.optimum.smooth.separability import Mask, Separation, proved_separation, separation
-from problems.optimum.smooth.smooth import MAX_NEWTON, Newton, newton
+from problems.optimum.smooth.smooth import newton
 
 # Newton steps by conjugate gradients, each of a second or so, before the search for a direction is given up.
 WIDE_STEPS = 60
@@ -80,7 +81,7 @@ def _split_wide(A: Any, b: Floats) -> Split | None:
     if part is None or not S.size:
         return None
     A_S, onto = part
-    stop: Newton = newton(A_S, b[S], 0.0, np.zeros(A.shape[1]))
+    stop = newton(A_S, b[S], 0.0, np.zeros(A.shape[1]))
     found = separates(A, b, ~R, onto(stop.x))
     return rest(A, b, found) if found.proved else None
 

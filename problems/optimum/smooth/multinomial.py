@@ -11,9 +11,10 @@ from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, enclosed_at, halves
 from problems.optimum.smooth.multinomial_separability import split
 from problems.optimum.smooth.multinomial_separable import far_along
+from problems.optimum.smooth.newton import MAX_NEWTON
 from problems.optimum.smooth.softmax import Rows, rows_of
 from problems.optimum.smooth.softmax_enclosure import polished
-from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, MAX_NEWTON, newton
+from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, newton
 from problems.optimum.smooth.strong_convexity import StrongConvexity
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -49,6 +50,6 @@ def _certificate(problem: Problem, rows: Rows) -> Certificate:
 def _strongly_convex(rows: Rows, l2: float) -> StrongConvexity:
     everything = np.arange(rows.A.shape[1] * rows.C)
     patience = MAX_NEWTON if everything.size <= DENSE_UNKNOWNS else WIDE_NEWTON
-    W = newton(rows, l2, np.zeros((rows.A.shape[1], rows.C)), everything, patience).W
+    W = newton(rows, l2, np.zeros((rows.A.shape[1], rows.C)), everything, patience).x
     x, low = halves(polished(rows, everything, W, l2))
     return StrongConvexity(x=x, low=low if low.any() else None)

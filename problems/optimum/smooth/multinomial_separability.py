@@ -27,8 +27,9 @@ from problems.optimum.arithmetic.extended import EPS64, Floats
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, spanning_columns
 from problems.optimum.piecewise_linear.linear_program import highs
 from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
+from problems.optimum.smooth.newton import Stop
 from problems.optimum.smooth.softmax import Indices, Mask, Rows, differences, pairs, restricted
-from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, Newton, growth, newton, separates
+from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
 
 # Newton's method is resumed so often where it stopped before S was clear.
 RESUMES = 12
@@ -124,7 +125,7 @@ def split(rows: Rows) -> Split:
         if at is None:
             break
         stop, layer = _layer(rows, S, V, part, left, at)
-        W = stop.W
+        W = stop.x
         if stop.converged:
             return Split(S, V, bool(S.any()), at, W, True)
         if layer is None:
@@ -136,19 +137,19 @@ def split(rows: Rows) -> Split:
 
 def _layer(
     rows: Rows, S: Mask, V: Floats, part: Rows, left: Indices, at: Indices
-) -> tuple[Newton, tuple[Mask, Floats] | None]:
+) -> tuple[Stop, tuple[Mask, Floats] | None]:
     """Newton's result on the rest (rows `left`, without the pairs in S), and S and V with one more layer, proved."""
     W = np.zeros(V.shape)
     if not left.size:
-        return Newton(W, W, True), None
+        return Stop(W, W, True), None
     i, c = pairs(rows)
     for _ in range(RESUMES):
         stop = newton(part, 0.0, W, at)
         if stop.converged:
             break
         still = np.zeros_like(S)
-        direction: Floats | None = stop.W
-        if not separates(part, part.A @ stop.W):
+        direction: Floats | None = stop.x
+        if not separates(part, part.A @ stop.x):
             if stop.still is None:
                 break
             still[left] = stop.still
@@ -159,7 +160,7 @@ def _layer(
             combined = proved_separation(rows, more, _combined(rows, S, V, direction))
             if combined is not None:
                 return stop, (more, combined)
-        W = stop.W + stop.step
+        W = stop.x + stop.step
     return stop, None
 
 
@@ -180,7 +181,7 @@ def _separating(rows: Rows, keep: Mask, still: Mask) -> Floats | None:
     values, vectors = np.linalg.eigh(basis.T @ _gram(forms_of(rows, others), scale) @ basis)
     basis = scale[:, None] * (basis @ vectors[:, values > NULL * max(values[-1:].max(initial=0.0), 1e-300)])
     stop = newton(part, 0.0, np.zeros((rows.A.shape[1], rows.C)), basis, SEPARATING, MARGIN)
-    return stop.W if separates(part, part.A @ stop.W) else None
+    return stop.x if separates(part, part.A @ stop.x) else None
 
 
 def _gram(forms: Forms, scale: Floats) -> Floats:
@@ -222,10 +223,10 @@ def _by_program(rows: Rows) -> Split | None:
     found = proved_separation(rows, S, V)
     left = restricted(rows, rows.keep & ~S)
     at = coordinates(left)
-    stop = Newton(np.zeros((p, C)), np.zeros((p, C)), True)
+    stop = Stop(np.zeros((p, C)), np.zeros((p, C)), True)
     if at is not None and left.y.size:
         stop = newton(left, 0.0, np.zeros((p, C)), at)
-    return Split(S, V if found is None else found, found is not None, at, stop.W, stop.converged)
+    return Split(S, V if found is None else found, found is not None, at, stop.x, stop.converged)
 
 
 def _wide(rows: Rows) -> Split:
@@ -246,6 +247,6 @@ def _wide(rows: Rows) -> Split:
     stop = newton(rows, 0.0, np.zeros((p, C)), everything, patience=WIDE_STEPS)
     S = np.zeros(rows.keep.shape, dtype=bool)
     i, c = pairs(rows)
-    gap = growth(rows, rows.A @ stop.W)
+    gap = growth(rows, rows.A @ stop.x)
     S[i, c] = gap[i, c] > 0
-    return Split(S, stop.W, bool(S[i, c].all()) and strictly_separates(rows, stop.W), None, stop.W, False)
+    return Split(S, stop.x, bool(S[i, c].all()) and strictly_separates(rows, stop.x), None, stop.x, False)

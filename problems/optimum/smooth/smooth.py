@@ -22,6 +22,7 @@ losses this is far sharper than strong convexity.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,79 +40,94 @@ from problems.optimum.arithmetic.extended import (
     transformed,
 )
 from problems.optimum.arithmetic.metric import Metric, metric, weighted_gram
+from problems.optimum.smooth.newton import CONVERGED, MAX_NEWTON, Newton, Stop
 
-MAX_NEWTON = 300
-# f is known to 1e-16: a predicted decrease (half the squared Newton decrement) below this changes nothing.
-CONVERGED = 1e-30
 # With conjugate gradients one more step costs much, and its decrement would be the square of this.
 CONVERGED_BY_CG = 1e-17
-ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
 CG_STEPS = 1000
 FARTHEST = 1e100  # a step so long comes from a Hessian without digits, and its square would overflow
 EXP_LIMIT = float(np.log(np.finfo(np.longdouble).max)) - 1.0  # the weight of a row beyond is 0 in any case
 
 
-class Newton(NamedTuple):
-    """Where Newton stopped: x, the last step, and whether its decrement went to zero or some row drifts off."""
+class Logistic:
+    """The mean logistic loss in floating point; of sharpness sigma, log(1 + exp(-sigma b z)) / sigma."""
 
-    x: Floats
-    step: Floats
-    converged: bool
+    def __init__(self, A: Any, b: Floats, sigma: Any = 1.0) -> None:
+        self.A, self.b, self.sigma, self.m = A, b, sigma, A.shape[0]
+
+    def margins(self, x: Floats) -> Floats:
+        """A x."""
+        return np.asarray(self.A @ x)
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+        return float((np.logaddexp(0.0, -self.sigma * self.b * z) / self.sigma).mean())
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        return -(self.A.T @ (self.b * sigmoid(-self.sigma * self.b * z))) / self.m
+
+    def weights(self, z: Floats) -> Floats:
+        """What the rows count in the Hessian A^T diag(weights) A."""
+        alpha = sigmoid(-self.sigma * self.b * z)
+        return self.sigma * alpha * (1 - alpha) / self.m
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian, for up to DENSE columns."""
+        return weighted_gram(self.A, self.weights(z)) if self.A.shape[1] <= DENSE else None
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """v -> A^T diag(weights) A v."""
+        weights = self.weights(z)
+        return lambda v: self.A.T @ (weights * (self.A @ v))
 
 
-def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWTON) -> Newton:
-    """Minimise the mean logistic loss plus l2/2 ||x||^2 by damped Newton steps.
+class _Overlapping(Newton):
+    """Newton's method for the logistic loss of rows that may be separable.
 
     Stops at convergence; for l2 = 0 also at a point that separates all rows, or as soon as steps keep moving some
     margins by about 1 while f hardly falls: exp(-t) has Newton step 1 for ever, so those rows drift to infinity.
     With l2 > 0 they stop in the end, where f can be tiny: then convergence is relative to f.
     """
-    m, p = A.shape
-    x = start.astype(np.float64).copy()
-    step = np.zeros(p)
-    z = A @ x
-    f = _value(b * z) + l2 / 2 * float(x @ x)
-    stalled, accuracy, converged = 0, 0.1, CONVERGED if p <= DENSE else CONVERGED_BY_CG
-    for _ in range(patience):
-        if l2 == 0 and np.all(b * z > 0):
-            return Newton(x, x, False)
-        alpha = sigmoid(-b * z)
-        g = -(A.T @ (b * alpha)) / m + l2 * x
-        weights = alpha * (1 - alpha) / m
-        if p <= DENSE:
-            H = weighted_gram(A, weights)
-            H[np.diag_indices(p)] += l2
-            step = -solve_spd(H, g)
+
+    def __init__(self, A: Any, b: Floats, l2: float) -> None:
+        super().__init__(Logistic(A, b), l2)
+        self.b, self.accuracy = b, 0.1
+        self.converged = CONVERGED if A.shape[1] <= DENSE else CONVERGED_BY_CG
+
+    def ended(self, z: Floats) -> bool:
+        """Whether all rows are separated."""
+        return self.l2 == 0 and bool(np.all(self.b * z > 0))
+
+    def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
+        """By Cholesky, or conjugate gradients as accurate as convergence asks."""
+        g = self.loss.gradient(z) + self.l2 * x
+        H = self.loss.hessian(z)
+        if H is None:
+            step = -_conjugate_gradients(self.loss.curvature(z), self.l2, g, self.accuracy)
         else:
-            step = -_conjugate_gradients(A, weights, l2, g, accuracy)
-        decrement = -float(g @ step)
+            H[np.diag_indices(x.size)] += self.l2
+            step = -solve_spd(H, g)
+        return step, -float(g @ step)
+
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """At convergence, or where the Hessian has no digits."""
         if not np.isfinite(decrement) or np.abs(step).max(initial=0.0) > FARTHEST:
-            return Newton(x, np.zeros(p), False)
-        if decrement <= converged * (f if l2 > 0 else 1.0):
-            return Newton(x + step, step, True)
+            return Stop(x, np.zeros(x.size), False)
+        if decrement <= self.converged * (f if self.l2 > 0 else 1.0):
+            return Stop(x + step, step, True)
         # the decrement of an exact step would be of the order of its square: converges as fast as that
-        accuracy = max(1e-12, min(accuracy, np.sqrt(decrement / max(f, CONVERGED))))
-        moved = A @ step
-        if l2 == 0 and decrement < 1e-7 and np.abs(moved).max() > 0.3:
-            return Newton(x, step, False)
-        t = 1.0
-        while t > 1e-10:
-            f_next = _value(b * (z + t * moved)) + l2 / 2 * float((x + t * step) @ (x + t * step))
-            if f_next <= f - ARMIJO * t * decrement + 4e-16 * abs(f):
-                break
-            t /= 2
-        x = x + t * step
-        z = A @ x
-        # at the rounding of f the decrement no longer falls; three full steps more, and stop
-        stalled = stalled + 1 if decrement < 1e-14 * (f if l2 > 0 else max(f, 1e-14)) else 0
-        f = f_next
-        if stalled == 3:
-            return Newton(x, step, True)
-    return Newton(x, step, False)
+        self.accuracy = max(1e-12, min(self.accuracy, np.sqrt(decrement / max(f, CONVERGED))))
+        return None
+
+    def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
+        """Where some margins still move although f hardly falls."""
+        return Stop(x, step, False) if self.l2 == 0 and decrement < 1e-7 and np.abs(moved).max() > 0.3 else None
 
 
-def _value(margin: Floats) -> float:
-    return float(np.logaddexp(0.0, -margin).mean())
+def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWTON) -> Stop:
+    """Minimise the mean logistic loss plus l2/2 ||x||^2, or stop where rows drift to infinity."""
+    return _Overlapping(A, b, l2).run(start, patience)
 
 
 def sigmoid(t: Floats) -> Floats:
@@ -133,16 +149,12 @@ def solve_spd(H: Floats, g: Floats) -> Floats:
         return scale * np.linalg.lstsq(scaled, scale * g, rcond=1e-14)[0]
 
 
-def _conjugate_gradients(A: Any, weights: Floats, l2: float, g: Floats, rtol: float) -> Floats:
-    """H^-1 g to this relative residual. Scaling by the diagonal of H takes more steps, on text."""
+def _conjugate_gradients(curvature: Callable[[Floats], Floats], l2: float, g: Floats, rtol: float) -> Floats:
+    """(H + l2)^-1 g to this relative residual. Scaling by the diagonal of H takes more steps, on text."""
     import scipy.sparse.linalg
 
     p = g.size
-
-    def product(v: Floats) -> Floats:
-        return A.T @ (weights * (A @ v)) + l2 * v
-
-    H = scipy.sparse.linalg.LinearOperator((p, p), matvec=product, dtype=np.float64)
+    H = scipy.sparse.linalg.LinearOperator((p, p), matvec=lambda v: curvature(v) + l2 * v, dtype=np.float64)
     return scipy.sparse.linalg.cg(H, g, rtol=rtol, maxiter=CG_STEPS)[0]
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.smooth.newton import CONVERGED, MAX_NEWTON, Newton, Stop
 from problems.optimum.smooth.smooth import solve_spd
 from problems.optimum.smooth.softmax import Indices, Mask, Rows
 
-MAX_NEWTON = 300
 # Up to so many unknowns the Hessian is formed; it takes 8 bytes times their square.
 DENSE_UNKNOWNS = 3000
-# f is known to 1e-16: a predicted decrease below this changes nothing.
-CONVERGED = 1e-30
 # With l2 > 0, ||g||^2 below this times l2 f puts f within 1e-18 f of its minimum, by strong convexity.
 SHARP = 1e-18
-ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
 CG_STEPS = 500
 # Residual of the first linear system, beside its right-hand side.
 LOOSE = 0.1
@@ -29,16 +28,115 @@ ROWS = 256
 FLUSHED = 1e-100
 
 
-class Newton(NamedTuple):
-    """Where Newton stopped: W, the last step, and whether its decrement went to zero.
+class Multinomial:
+    """The mean multinomial logistic loss in floating point; x is W, (p, C), or W.ravel()."""
 
-    still: where it did not because some pairs drift to infinity, the mask (m, C) of those that do not.
-    """
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.size = rows.A.shape[1] * rows.C
 
-    W: Floats
-    step: Floats
-    converged: bool
-    still: Mask | None = None
+    def margins(self, x: Floats) -> Floats:
+        """A W."""
+        return np.asarray(self.rows.A @ x.reshape(-1, self.rows.C))
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+        return value(self.rows, z)
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in W, (p, C)."""
+        i, y = np.arange(self.rows.y.size), self.rows.y
+        U = probabilities(self.rows, z)
+        U[i, y] = 0
+        U[i, y] = -U.sum(axis=1)  # 1 minus the probability, without cancellation
+        return self.rows.A.T @ U / self.rows.m
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian in W.ravel(), for up to DENSE unknowns."""
+        if self.size > DENSE:
+            return None
+        return hessian(self.rows, probabilities(self.rows, z), 0.0, np.arange(self.size))
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """The Hessian as a map of W.ravel()."""
+        pi, A = probabilities(self.rows, z), self.rows.A
+
+        def product(v: Floats) -> Floats:
+            moved = A @ v.reshape(-1, self.rows.C)
+            moved = pi * (moved - (pi * moved).sum(axis=1)[:, None])
+            return (A.T @ moved / self.rows.m).ravel()
+
+        return product
+
+
+class _Overlapping(Newton):
+    """Newton's method for f_K in a basis; see newton."""
+
+    def __init__(self, rows: Rows, l2: float, basis: Any, enough: float) -> None:
+        super().__init__(Multinomial(rows), l2)
+        self.rows, self.basis, self.enough = rows, basis, enough
+        self.size = self.first = 0.0
+        self.moves: list[Floats] = []
+
+    def ended(self, z: Floats) -> bool:
+        """Whether each row's own class leads by enough."""
+        return self.l2 == 0 and separates(self.rows, z, self.enough)
+
+    def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
+        """In the basis."""
+        g = self.loss.gradient(z) + self.l2 * x
+        self.size = float(np.linalg.norm(g))
+        self.first = self.first or self.size or 1.0
+        pi, basis = probabilities(self.rows, z), self.basis
+        step: Floats = np.zeros(g.size)
+        if basis.ndim == 2:
+            H = basis.T @ hessian(self.rows, pi, self.l2, np.arange(g.size)) @ basis
+            step = -(basis @ solve_spd(H, basis.T @ g.ravel()))
+        elif basis.size <= DENSE_UNKNOWNS:
+            step[basis] = -solve_spd(hessian(self.rows, pi, self.l2, basis), g.ravel()[basis])
+        else:
+            step[basis] = -self._conjugate_gradients(z, pi, g.ravel())
+        step = step.reshape(g.shape)
+        return step, -float(np.sum(g * step))
+
+    def _conjugate_gradients(self, z: Floats, pi: Floats, g: Floats) -> Floats:
+        """H^-1 g to a relative residual that falls with sqrt(||g||), preconditioned by the diagonal of H.
+
+        Newton's method then converges with order 1.5.
+        """
+        import scipy.sparse.linalg
+
+        A, at, curvature = self.rows.A, self.basis, self.loss.curvature(z)
+        squares = A.multiply(A) if hasattr(A, "tocsr") else A**2
+        diagonal = (squares.T @ (pi * (1 - pi)) / self.rows.m + self.l2).ravel()[at]
+        diagonal = np.where(diagonal > 0, diagonal, 1.0)
+
+        def product(v: Floats) -> Floats:
+            V = np.zeros(g.size)
+            V[at] = v
+            return (curvature(V) + self.l2 * V)[at]
+
+        n = at.size
+        H = scipy.sparse.linalg.LinearOperator((n, n), matvec=product, dtype=np.float64)
+        P = scipy.sparse.linalg.LinearOperator((n, n), matvec=lambda v: v / diagonal, dtype=np.float64)
+        rtol = LOOSE * np.sqrt(self.size / self.first if self.l2 > 0 else 1.0)
+        return scipy.sparse.linalg.cg(H, g[at], rtol=rtol, maxiter=CG_STEPS, M=P)[0]
+
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """At convergence."""
+        if not np.isfinite(decrement):
+            return Stop(x, np.zeros(x.shape), False)
+        if decrement <= CONVERGED * (f if self.l2 > 0 else 1.0) or self.size**2 <= SHARP * self.l2 * f:
+            return Stop(x + step, step, True)
+        return None
+
+    def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
+        """Where some pairs drift off and all others are still."""
+        if self.l2 > 0:
+            return None
+        self.moves = [*self.moves[1 - SETTLED :], np.abs(growth(self.rows, moved))]
+        still = _still(self.rows, self.moves) if decrement < DECREASE and len(self.moves) == SETTLED else None
+        return None if still is None else Stop(x, step, False, still)
 
 
 def newton(
@@ -48,7 +146,7 @@ def newton(
     basis: Any,
     patience: int = MAX_NEWTON,
     enough: float = 0.0,
-) -> Newton:
+) -> Stop:
     """Minimise f_K by damped Newton steps.
 
     Stops at convergence; for l2 = 0 also where each row's own class has the largest margin, or where some pairs drift
@@ -61,61 +159,7 @@ def newton(
     enough : float >= 0
         By how much the own class must lead for the stop at separation.
     """
-    i = np.arange(rows.y.size)
-    W = start.astype(np.float64).copy()
-    z = rows.A @ W
-    step = np.zeros(W.shape)
-    f = value(rows, z) + l2 / 2 * float(np.sum(W * W))
-    stalled, first = 0, 0.0
-    moves: list[Floats] = []
-    for _ in range(patience):
-        if l2 == 0 and separates(rows, z, enough):
-            return Newton(W, W, False)
-        pi = probabilities(rows, z)
-        U = pi.copy()
-        U[i, rows.y] = 0
-        U[i, rows.y] = -U.sum(axis=1)
-        g = rows.A.T @ U / rows.m + l2 * W
-        size = float(np.linalg.norm(g))
-        first = first or size or 1.0
-        step = _step(rows, pi, l2, g, basis, size / first if l2 > 0 else 1.0)
-        decrement = -float(np.sum(g * step))
-        if not np.isfinite(decrement):
-            return Newton(W, np.zeros(W.shape), False)
-        if decrement <= CONVERGED * (f if l2 > 0 else 1.0) or size**2 <= SHARP * l2 * f:
-            return Newton(W + step, step, True)
-        moved = rows.A @ step
-        if l2 == 0:
-            moves = [*moves[1 - SETTLED :], np.abs(growth(rows, moved))]
-            still = _still(rows, moves) if decrement < DECREASE and len(moves) == SETTLED else None
-            if still is not None:
-                return Newton(W, step, False, still)
-        t = 1.0
-        while t > 1e-10:
-            f_next = value(rows, z + t * moved) + l2 / 2 * float(np.sum((W + t * step) ** 2))
-            if f_next <= f - ARMIJO * t * decrement + 4e-16 * abs(f):
-                break
-            t /= 2
-        W = W + t * step
-        z = rows.A @ W
-        stalled = stalled + 1 if decrement < 1e-14 * (f if l2 > 0 else max(f, 1e-14)) else 0
-        f = f_next
-        if stalled == 3:
-            return Newton(W, step, True)
-    return Newton(W, step, False)
-
-
-def _step(rows: Rows, pi: Floats, l2: float, g: Floats, basis: Any, progress: float) -> Floats:
-    """-H^-1 g in the basis; progress: ||g|| beside what it was at first."""
-    if basis.ndim == 2:
-        H = basis.T @ hessian(rows, pi, l2, np.arange(g.size)) @ basis
-        return -(basis @ solve_spd(H, basis.T @ g.ravel())).reshape(g.shape)
-    step = np.zeros(g.size)
-    if basis.size <= DENSE_UNKNOWNS:
-        step[basis] = -solve_spd(hessian(rows, pi, l2, basis), g.ravel()[basis])
-    else:
-        step[basis] = -_conjugate_gradients(rows, pi, l2, g, basis, progress)
-    return step.reshape(g.shape)
+    return _Overlapping(rows, l2, basis, enough).run(start, patience)
 
 
 def _still(rows: Rows, moves: list[Floats]) -> Mask | None:
@@ -178,29 +222,3 @@ def hessian(rows: Rows, pi: Floats, l2: float, at: Indices, block: int = ROWS) -
     H = H[np.ix_(at, at)] if at.size < p * C else H
     H[np.diag_indices(at.size)] += l2
     return H
-
-
-def _conjugate_gradients(rows: Rows, pi: Floats, l2: float, g: Floats, at: Indices, progress: float) -> Floats:
-    """H^-1 g to a relative residual that falls with sqrt(||g||), preconditioned by the diagonal of H.
-
-    Newton's method then converges with order 1.5.
-    """
-    import scipy.sparse.linalg
-
-    m = rows.m
-    A, squares = rows.A, rows.A.multiply(rows.A) if hasattr(rows.A, "tocsr") else rows.A**2
-    diagonal = (squares.T @ (pi * (1 - pi)) / m + l2).ravel()[at]
-    diagonal = np.where(diagonal > 0, diagonal, 1.0)
-
-    def product(v: Floats) -> Floats:
-        V = np.zeros(g.size)
-        V[at] = v
-        moved = A @ V.reshape(g.shape)
-        moved = pi * (moved - (pi * moved).sum(axis=1)[:, None])
-        return (A.T @ moved / m + l2 * V.reshape(g.shape)).ravel()[at]
-
-    n = at.size
-    H = scipy.sparse.linalg.LinearOperator((n, n), matvec=product, dtype=np.float64)
-    P = scipy.sparse.linalg.LinearOperator((n, n), matvec=lambda v: v / diagonal, dtype=np.float64)
-    rtol = LOOSE * np.sqrt(progress)
-    return scipy.sparse.linalg.cg(H, g.ravel()[at], rtol=rtol, maxiter=CG_STEPS, M=P)[0]

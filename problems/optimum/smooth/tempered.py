@@ -17,11 +17,11 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, margins, row_norms, transformed
 from problems.optimum.arithmetic.metric import CAREFUL, by_qr, metric, product
-from problems.optimum.smooth.smooth import combined, sigmoid, slopes
+from problems.optimum.smooth.newton import ROUNDING, Newton, Stop
+from problems.optimum.smooth.smooth import Logistic, combined, slopes
 
 GROWTH = 8.0  # of tau; a few Newton steps then suffice each time
 STAGE, LAST = (30, 1e-6), (60, 1e-28)  # steps, and the decrement relative to f at which they stop
-ARMIJO = 0.25
 POLISH = 6
 
 
@@ -46,41 +46,41 @@ def tempered_newton(A_J: Any, b: Floats) -> Floats | None:
     y, tau = np.zeros(B.shape[1]), float(norms.min())
     with np.errstate(over="ignore", invalid="ignore"):  # in steps that are refused
         while tau < norms.max():
-            y = _stage(B, b_B, np.minimum(1.0, tau / norms), y, *STAGE)
+            y = _Tempered(Logistic(B, b_B, np.minimum(1.0, tau / norms)), STAGE[1]).run(y, STAGE[0]).x
             tau *= GROWTH
-        y = _stage(B, b_B, np.ones(b_B.size), y, *LAST)
+        y = _Tempered(Logistic(B, b_B), LAST[1]).run(y, LAST[0]).x
     x = T @ y
     return polished(A_J, b, x) if np.all(np.isfinite(x)) else None
 
 
-def _stage(B: Floats, b: Floats, sigma: Floats, y: Floats, steps: int, accuracy: float) -> Floats:
-    """Damped Newton steps for the tempered loss."""
-    m = b.size
+class _Tempered(Newton):
+    """Newton's method for the tempered loss, with steps from QR factors; at an end that rounding hides, it gives up."""
 
-    def value(y: Floats) -> float:
-        return float(np.mean(np.logaddexp(0.0, -sigma * b * (B @ y)) / sigma))
+    shortest, gives_up = 1e-12, True
 
-    f = value(y)
-    for _ in range(steps):
-        alpha = sigmoid(-sigma * b * (B @ y))
-        g = -(B.T @ (b * alpha)) / m
-        step = _newton_step(B, sigma * alpha * (1 - alpha) / m, g)
-        decrement = -float(g @ step)
+    def __init__(self, loss: Logistic, accuracy: float) -> None:
+        super().__init__(loss, 0.0)
+        self.rows, self.accuracy = loss, accuracy
+
+    def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
+        """By a QR factor of the weighted rows."""
+        g = self.loss.gradient(z)
+        step = _newton_step(self.rows.A, self.rows.weights(z), g)
+        return step, -float(g @ step)
+
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """At convergence, or where the Hessian has no digits."""
         if not 0 <= decrement < np.inf:
-            return y
-        if decrement <= accuracy * f:
-            # where weights have vanished a step can be long although little is expected of it
-            return y + step if value(y + step) <= f + 4e-16 * f else y
-        t = 1.0
-        while t > 1e-12:
-            f_next = value(y + t * step)
-            if f_next <= f - ARMIJO * t * decrement + 4e-16 * f:
-                break
-            t /= 2
-        else:
-            return y
-        y, f = y + t * step, f_next
-    return y
+            return Stop(x, step, False)
+        if decrement > self.accuracy * f:
+            return None
+        # where weights have vanished a step can be long although little is expected of it
+        good = self.value(self.margins_at(x + step), x + step) <= f + ROUNDING * f
+        return Stop(x + step if good else x, step, True)
+
+    def settled(self, f: float, f_next: float, decrement: float) -> bool:
+        """Never: the accuracy decides."""
+        return False
 
 
 def _newton_step(B: Floats, weights: Floats, g: Floats) -> Floats:

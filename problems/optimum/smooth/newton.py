@@ -1,0 +1,128 @@
+"""Damped Newton steps: one loop for every smooth loss, with the step, its length and the end as each use needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from problems.optimum.arithmetic.extended import Floats
+
+MAX_NEWTON = 300
+ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
+# f is known to 1e-16: a predicted decrease (half the squared Newton decrement) below this changes nothing.
+CONVERGED = 1e-30
+ROUNDING = 4e-16  # of f, relative
+
+
+class SmoothLoss(Protocol):
+    """A mean loss in floating point, as a function of margins that are linear in x."""
+
+    def margins(self, x: Floats) -> Floats:
+        """z, linear in x."""
+
+    def value(self, z: Floats) -> float:
+        """The mean loss."""
+
+    def gradient(self, z: Floats) -> Floats:
+        """Its gradient in x."""
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """Its Hessian in x, where it is of moderate size."""
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """Its Hessian in x as a map."""
+
+
+class Stop(NamedTuple):
+    """Where Newton's method stopped: x, the last step, and whether its decrement went to zero.
+
+    still: where some pairs of row and class drift to infinity, the mask (m, C) of those that do not.
+    """
+
+    x: Floats
+    step: Floats
+    converged: bool
+    still: Any = None
+
+
+class Newton:
+    """The mean loss plus l2/2 ||x||^2, with what its uses change: the step, its length, and when to stop."""
+
+    shortest = 1e-10  # no step is shorter than this part of Newton's; where it does not help it is taken all the same
+    gives_up = False  # or not, and the last point returned
+
+    def __init__(self, loss: SmoothLoss, l2: float) -> None:
+        self.loss, self.l2 = loss, l2
+        self.stalled = 0
+
+    def margins_at(self, x: Floats) -> Floats:
+        """The margins at x."""
+        return self.loss.margins(x)
+
+    def value(self, z: Floats, x: Floats) -> float:
+        """f at x, whose margins are z."""
+        return self.loss.value(z) + self.l2 / 2 * (float(x @ x) if x.ndim == 1 else float(np.sum(x * x)))
+
+    def ended(self, z: Floats) -> bool:
+        """Whether there is no minimiser, and x leads away from all others."""
+        return False
+
+    def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
+        """(step, decrement): the step and the decrease of f along it to first order."""
+        raise NotImplementedError
+
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """Where to stop without taking this step as others are taken."""
+        raise NotImplementedError
+
+    def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
+        """Where to stop since margins drift to infinity; moved: the margins of the step."""
+        return None
+
+    def settled(self, f: float, f_next: float, decrement: float) -> bool:
+        """Whether the step from f to f_next was the last.
+
+        At the rounding of f the decrement no longer falls; three full steps more, and stop.
+        """
+        small = decrement < 1e-14 * (f if self.l2 > 0 else max(f, 1e-14))
+        self.stalled = self.stalled + 1 if small else 0
+        return self.stalled == 3
+
+    def length(
+        self, x: Floats, z: Floats, f: float, step: Floats, moved: Floats, decrement: float
+    ) -> tuple[float, float]:
+        """(t, f(x + t step)): the first of 1, 1/2, 1/4, ... at which f falls by ARMIJO t decrement."""
+        t = 1.0
+        while True:
+            f_next = self.value(z + t * moved, x + t * step)
+            if f_next <= f - ARMIJO * t * decrement + ROUNDING * abs(f):
+                return t, f_next
+            if t / 2 <= self.shortest:
+                return (0.0, f) if self.gives_up else (t / 2, f_next)
+            t /= 2
+
+    def run(self, start: Floats, patience: int = MAX_NEWTON) -> Stop:
+        """From start, at most so many steps."""
+        x = start.astype(np.float64).copy()
+        z, step = self.margins_at(x), np.zeros(x.shape)
+        f = self.value(z, x)
+        for _ in range(patience):
+            if self.ended(z):
+                return Stop(x, x, False)
+            step, decrement = self.step(x, z, f)
+            if (stop := self.stopped(x, z, f, step, decrement)) is not None:
+                return stop
+            moved = self.loss.margins(step)
+            if (stop := self.drifting(x, step, moved, decrement)) is not None:
+                return stop
+            t, f_next = self.length(x, z, f, step, moved, decrement)
+            if t == 0.0:
+                break
+            x = x + t * step
+            z = self.margins_at(x)
+            last, f = self.settled(f, f_next, decrement), f_next
+            if last:
+                return Stop(x, step, True)
+        return Stop(x, step, False)
