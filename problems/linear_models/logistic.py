@@ -20,6 +20,13 @@ def loss(z: float, b: float, params: Any) -> tuple[float, float]:
     return log1p + (0.0 if positive else -u), -b * (e if positive else 1.0) * reciprocal
 
 
+def smooth(model: Any) -> Any:
+    """The loss in extended precision, for certificates."""
+    from problems.optimum.smooth.logistic_law import LogisticLaw
+
+    return LogisticLaw(model)
+
+
 KERNELS = kernels(loss)
 LOSS = Loss(
     name="logistic",
@@ -36,5 +43,6 @@ LOSS = Loss(
     (True, 0.5869, 0.5869)
     """,
     kernels=KERNELS,
+    smooth=smooth,
     slopes=(1.0, 1.0),
 )

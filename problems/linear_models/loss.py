@@ -87,8 +87,11 @@ class Loss(Portable):
         The loss's own, by name.
     kinks : callable (b, **parameters) -> kinks
         The dual of a piecewise-linear or piecewise-quadratic loss: it is the sum of these kinks.
+    smooth : callable (model) -> problems.optimum.smooth.law.SmoothLaw
+        For other losses, what certificates need: value and gradient in extended precision, bounds by duality and by
+        self-concordance.
     slopes : (float, float)
-        For other losses, the largest Euclidean norm and the largest absolute entry of the derivative in z.
+        For these, the largest Euclidean norm and the largest absolute entry of the derivative in z.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Loss(Portable):
     where: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     kinks: Callable[..., Sequence[Kink]] | None = None
+    smooth: Callable[[Any], Any] | None = None
     slopes: tuple[float, float] = (math.inf, math.inf)
 
     def _function(self) -> Any:

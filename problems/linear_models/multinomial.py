@@ -268,6 +268,13 @@ def from_margins(z: Any, x: Any, data: Any) -> float:
     return regularised(total / m, x, data.params[0])
 
 
+def smooth(model: Any) -> Any:
+    """The loss in extended precision, for certificates."""
+    from problems.optimum.smooth.multinomial_law import MultinomialLaw
+
+    return MultinomialLaw(model)
+
+
 KERNELS = Kernels(dense, csr, from_margins, rows, rows_work)
 LOSS = Loss(
     name="multinomial_logistic",
@@ -283,5 +290,6 @@ LOSS = Loss(
     {7.0: 0, 8.0: 1, 9.0: 2}
     """,
     kernels=KERNELS,
+    smooth=smooth,
     slopes=(math.sqrt(2.0), 1.0),
 )

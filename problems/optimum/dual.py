@@ -218,6 +218,13 @@ class Minorant:
         s = total(phi.value, phi.error)
         self.c = Bounded(-s.value / m, s.error / m + EPS * abs(float(s.value)) / m)
 
+    def at(self, x: Any) -> tuple[Bounded, Any]:
+        """(v, a lower bound on <v, x> + c in long double)."""
+        product = inner(self.v, x)
+        value = product.value + self.c.value
+        rounding = 2 * EPS * (np.abs(product.value) + np.abs(self.c.value))
+        return self.v, value - np.longdouble(product.error) - np.longdouble(self.c.error) - rounding
+
     def below(self, x: Any) -> float:
         """A lower bound on <v, x> + c, tight to rounding."""
         product = inner(self.v, x)

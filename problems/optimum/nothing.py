@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from problems.optimum.arithmetic.extended import Floats, distance
 from problems.optimum.certificate import Certificate, Point, Proof
-from problems.optimum.smooth.multinomial_repeated import entropy, repeated
-from problems.optimum.smooth.softmax import MULTINOMIAL, rows_of
+from problems.optimum.smooth.law import smooth_law
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -27,13 +26,11 @@ class Nothing(Certificate):
         return model is not None and model.l2 == 0
 
     def prove(self, problem: Problem) -> Proof:
-        """Equal rows of several classes have a loss everywhere; otherwise f_lo is 0."""
+        """f_lo is what f is at least at every point."""
         model = problem.model
         assert model is not None
-        f_lo = 0.0
-        if model.loss == MULTINOMIAL:
-            rows = rows_of(model)
-            f_lo = entropy(repeated(rows), rows.m)
+        law = smooth_law(model)
+        f_lo = 0.0 if law is None else law.everywhere()
         estimate = distance(self.x, problem.x0)[1] or math.inf
         attained = True if model.law.kinks is not None else None
         return Proof(f_lo, value_up(model, self.x), attained=attained, D_estimate=estimate)

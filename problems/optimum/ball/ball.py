@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -28,21 +28,18 @@ from problems.optimum.arithmetic.extended import (
     ABOVE,
     BELOW,
     EPS,
-    OUTWARD,
     Bounded,
     Floats,
     distance,
     down,
-    inner,
     largest_difference,
-    margins,
     norm_up,
     up,
 )
 from problems.optimum.certificate import Certificate, Point, Proof, Shape
-from problems.optimum.dual import LOGISTIC, Minorant, form, is_soft, kinked
+from problems.optimum.dual import Minorant, form, is_soft, kinked
 from problems.optimum.piecewise_quadratic.stationary import slopes
-from problems.optimum.smooth.softmax import MULTINOMIAL
+from problems.optimum.smooth.law import smooth_law
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -91,7 +88,7 @@ def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrai
     from problems.optimum.ball.ball_points import piecewise_pairs, smooth_point
 
     x0 = problem.x0
-    if model.loss in SMOOTH:
+    if smooth_law(model) is not None:
         certificate = Ball(radius=radius, x=smooth_point(model, x0, radius))
     elif is_soft(model):
         x = smooth_point(model, x0, radius)
@@ -114,7 +111,10 @@ def _narrow(optimum: Optimum) -> bool:
 
 def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats | None, f_hi: float) -> Proof:
     """What the minorant of u, or the tangent at x, proves, given f_hi = f(x)."""
-    v, at_x0 = _tangent(model, x, x0) if u is None else _from_dual(model, u, x0)
+    law = smooth_law(model)
+    if u is None and law is None:
+        raise ValueError(f"without u there is no minorant of the loss {model.loss}")
+    v, at_x0 = law.tangent(x, x0) if u is None and law is not None else Minorant(model, u).at(x0)
     l2, R = np.longdouble(model.l2), np.longdouble(radius)
     long = np.asarray(x0, dtype=np.longdouble)
     penalty = l2 * long
@@ -146,46 +146,6 @@ def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats 
         attained=True,
         D_estimate=distance(x, x0)[1],
     )
-
-
-def _from_dual(model: LinearModel, u: Floats, x0: Floats) -> tuple[Bounded, Any]:
-    """(v, a lower bound on <v, x0> + c in long double)."""
-    minorant = Minorant(model, u)
-    product = inner(minorant.v, x0)
-    value = product.value + minorant.c.value
-    rounding = 2 * EPS * (np.abs(product.value) + np.abs(minorant.c.value))
-    return minorant.v, value - np.longdouble(product.error) - np.longdouble(minorant.c.error) - rounding
-
-
-def _tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
-    """The same for the tangent of a smooth mean loss at x."""
-    return SMOOTH[model.loss](model, x, x0)
-
-
-def _logistic_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
-    """The dual point of the slopes at x, rounded: its minorant is the tangent up to the square of the rounding."""
-    from problems.optimum.smooth.smooth import slopes
-
-    return _from_dual(model, slopes(model.b, margins(model.A, x))[0].value.astype(np.float64), x0)
-
-
-def _multinomial_tangent(model: LinearModel, x: Floats, x0: Floats) -> tuple[Bounded, Any]:
-    """The tangent itself, with the errors of value and gradient."""
-    from problems.optimum.smooth.softmax import all_rows, differences, gradient, mean_loss, residual, softmax
-
-    rows = all_rows(model)
-    W = np.asarray(x).reshape(-1, rows.C)
-    g = gradient(rows, residual(rows, softmax(rows, differences(rows, W))), 0.0, W)
-    v, f = Bounded(g.value.ravel(), g.error.ravel()), mean_loss(rows, W)
-    d = np.asarray(x0, dtype=np.longdouble) - np.asarray(x, dtype=np.longdouble)
-    product = inner(v, d)
-    # d is off by EPS of itself, entry by entry
-    error = f.error + product.error + EPS * OUTWARD * float(np.sum(np.abs(v.value * d)))
-    rounding = 4 * EPS * (np.abs(f.value) + np.abs(product.value))
-    return v, f.value + product.value - np.longdouble(error) - rounding
-
-
-SMOOTH = {LOGISTIC: _logistic_tangent, MULTINOMIAL: _multinomial_tangent}
 
 
 def inside(x: Floats, x0: Floats, radius: float) -> bool:

@@ -20,14 +20,12 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
-from problems.optimum.dual import LOGISTIC, box, kinked, slack, snapped
+from problems.optimum.dual import box, kinked, slack, snapped
 from problems.optimum.piecewise_linear.exact_vertex import LARGEST
 from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.optimum.piecewise_quadratic.points import Soft
+from problems.optimum.smooth.law import smooth_law
 from problems.optimum.smooth.newton import Newton, SmoothLoss, Stop
-from problems.optimum.smooth.smooth import Logistic
-from problems.optimum.smooth.softmax import MULTINOMIAL, all_rows
-from problems.optimum.smooth.softmax_newton import Multinomial
 from problems.problem import LinearModel
 
 # A predicted decrease below this part of f is rounding; one full step more squares the error that is left.
@@ -61,9 +59,8 @@ def on_sphere(x0: Floats, s: Floats, radius: float) -> Floats:
 
 def smooth_loss(model: LinearModel) -> SmoothLoss:
     """The mean loss in floating point."""
-    if model.loss == LOGISTIC:
-        return Logistic(model.A, model.b)
-    return Multinomial(all_rows(model)) if model.loss == MULTINOMIAL else Soft(kinked(model))
+    law = smooth_law(model)
+    return Soft(kinked(model)) if law is None else law.floating
 
 
 class _TrustRegion(Newton):

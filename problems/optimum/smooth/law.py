@@ -1,0 +1,43 @@
+"""What certificates need of a smooth loss, in extended precision and with bounds on what rounding does."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from problems.optimum.arithmetic.extended import Bounded, Floats
+from problems.optimum.smooth.newton import SmoothLoss
+from problems.optimum.smooth.smooth import Enclosure
+from problems.problem import LinearModel
+
+
+class SmoothLaw(Protocol):
+    """f of a linear model whose loss is smooth; x is exact, in float64 or long double.
+
+    floating: the mean loss in floating point, for Newton's method.
+    """
+
+    floating: SmoothLoss
+
+    def value(self, x: Any) -> Bounded:
+        """f(x)."""
+
+    def gradient(self, x: Any) -> Bounded:
+        """The gradient of f at x, an entry for each unknown."""
+
+    def lower(self, x: Any) -> Any:
+        """A lower bound on f in long double, l2 > 0: by duality, from the slopes at x."""
+
+    def enclosure(self, x: Any) -> Enclosure | None:
+        """A ball around x that holds the minimiser, l2 > 0: by self-concordance; None where that fails."""
+
+    def tangent(self, x: Any, x0: Floats) -> tuple[Bounded, Any]:
+        """(v, t): the mean loss is at least <v, y - x0> + t at every y, nearly its tangent at x."""
+
+    def everywhere(self) -> float:
+        """What f is at least, at every point."""
+
+
+def smooth_law(model: LinearModel) -> SmoothLaw | None:
+    """As the file of the loss declares it; None for losses of kinks."""
+    law: SmoothLaw | None = None if model.law.smooth is None else model.law.smooth(model)
+    return law

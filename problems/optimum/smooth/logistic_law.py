@@ -1,0 +1,64 @@
+"""The logistic loss in extended precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from problems.optimum.arithmetic.extended import Bounded, Floats, margins
+from problems.optimum.dual import Minorant, dual_value, objective
+from problems.optimum.smooth.smooth import Enclosure, Logistic, enclose_l2, gradient, slopes
+from problems.problem import LinearModel
+
+
+class FarLogistic(Logistic):
+    """With weights that keep their digits where margins are large, as over balls of separable data."""
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        from scipy.special import expit
+
+        return -(self.A.T @ (self.b * expit(-self.b * z))) / self.m
+
+    def weights(self, z: Floats) -> Floats:
+        """alpha (1 - alpha) / m without cancellation."""
+        from scipy.special import expit
+
+        return expit(z) * expit(-z) / self.m
+
+
+class LogisticLaw:
+    """See SmoothLaw in law.py."""
+
+    def __init__(self, model: LinearModel) -> None:
+        self.model = model
+        self.floating = FarLogistic(model.A, model.b)
+
+    def value(self, x: Any) -> Bounded:
+        """f(x)."""
+        return objective(self.model, x)
+
+    def gradient(self, x: Any) -> Bounded:
+        """The gradient at x."""
+        return gradient(self.model.A, self.model.b, self.model.l2, x)
+
+    def lower(self, x: Any) -> Any:
+        """From the dual point of the slopes at x."""
+        return dual_value(self.model, self._minorant(x))
+
+    def enclosure(self, x: Any) -> Enclosure | None:
+        """By self-concordance at x."""
+        return enclose_l2(self.model.A, self.model.b, self.model.l2, x)
+
+    def tangent(self, x: Any, x0: Floats) -> tuple[Bounded, Any]:
+        """The minorant of the slopes at x, rounded: the tangent up to the square of the rounding."""
+        return self._minorant(x).at(x0)
+
+    def everywhere(self) -> float:
+        """The loss is not negative."""
+        return 0.0
+
+    def _minorant(self, x: Any) -> Minorant:
+        u = slopes(self.model.b, margins(self.model.A, x))[0].value.astype(np.float64)
+        return Minorant(self.model, u)
