@@ -44,6 +44,8 @@ def all_kinds():
                 (problems.hinge, B),
                 (problems.least_absolute_deviation, TARGETS),
                 (problems.quantile, TARGETS),
+                (problems.epsilon_insensitive, TARGETS),
+                (problems.huber, TARGETS),
                 (problems.multinomial_logistic, np.arange(12) % 3),
             ):
                 made[f"{make.__name__}-{storage}-{l2}"] = make(matrix, b, l2=l2)
