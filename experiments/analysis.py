@@ -93,7 +93,7 @@ def summary_by_method(verdicts: pd.DataFrame, rates: Collection[str]) -> list[di
 
 
 def summary_by_problem(verdicts: pd.DataFrame, rates: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The same by problem; "method" is the label of the worst."""
+    """Counts and the worst ratio of every problem; "method" is the label of the worst."""
     return {str(problem): _summary(rows, rates) for problem, rows in verdicts.groupby("problem", sort=False)}
 
 
@@ -242,13 +242,13 @@ def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
 
 
 OUTPUTS = {"avg": "weighted average", "last": "last iterate"}
-# What the manifest says of methods, by name: title, distance_norm, d_limit.
+# The manifest's entries on methods, by name: title, distance_norm, d_limit.
 Methods = Mapping[str, Mapping[str, Any]]
 UNKNOWN: Methods = {}
 
 
 def output_of(rows: pd.DataFrame) -> str:
-    """What a method returns: the average, if any iterate has a weight in it, else the last iterate."""
+    """The output of a method: the average, if any iterate has a weight in it, else the last iterate."""
     return "avg" if "weight_sum" not in rows or (rows["weight_sum"] > 0).any() else "last"
 
 
@@ -299,7 +299,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str], m
     """The gap of the average, best and last iterate against the subgradients used.
 
     runs: rows of runs.parquet of one problem; facts: its row of problems.csv; order: all labels of the suite, so
-    that a method looks the same in every figure; methods: what the manifest says of them.
+    that a method looks the same in every figure; methods: the manifest's entries on them.
     """
     import matplotlib
 
@@ -373,7 +373,7 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any, methods: Methods = UNKNOW
 
 
 def _seeds(runs: pd.DataFrame) -> dict[str, Any]:
-    """What the legend says of several seeds."""
+    """The legend's entry on several seeds."""
     count = runs["seed"].nunique()
     return {f"stochastic gradients: mean of {count} seeds": _proxy(linestyle="none")} if count > 1 else {}
 

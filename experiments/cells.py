@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from experiments import store
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dadapt_convex import Kernel
-    from problems import Problem
+    from problems import Optimum, Problem
 
 NOT_RUN = "not run"
 # A process works through the cells of one problem, then of the next; the second place is for the overlap.
@@ -53,14 +53,15 @@ class Cell:
     seed: int
     steps: int
 
-    def task(self, optimum: Certified | None) -> Task:
-        """Its run, against the optimum of its problem."""
+    def task(self, optimum: Optimum | None) -> Task:
+        """Its run, against the optimum of its problem, which travels without the proof."""
         hyper = [list(pair) for pair in self.config.hyper]
         identity = store.digest(
             store.FORMAT, self.problem.code, self.suite, self.problem.name, self.problem.data_hash, self.config.name,
             hyper, self.steps, self.seed,
         )  # fmt: skip
-        return Task(run_cell, (self, optimum), str(self), identity, store.cell_file(identity))
+        light = None if optimum is None else replace(optimum, certificate=None)
+        return Task(run_cell, (self, light), str(self), identity, store.cell_file(identity))
 
     @property
     def key(self) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What one cell leaves: a trace (None where the method was not run), verdicts, and how it went.
+    """The outcome of one cell: a trace (None where the method was not run), verdicts, and how it went.
 
     status : the run's status, or "not run"; message: the same in a sentence.
     hyper, given : all hyper-parameters, and where those came from that the caller did not set.
@@ -97,42 +98,17 @@ class CellResult:
     compile_seconds: float = 0.0
 
     def rows(self) -> store.Rows:
-        """As it is stored."""
+        """The rows to store."""
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trace"}
         return store.Rows({} if self.trace is None else {c: self.trace[c].to_numpy() for c in self.trace}, about)
 
     @classmethod
     def of(cls, rows: store.Rows) -> CellResult:
-        """From what was stored."""
+        """The outcome in stored rows."""
         import pandas as pd
 
         trace = pd.DataFrame(rows.columns)
         return cls(trace=None if trace.empty else trace, **rows.about)
-
-
-@dataclass(frozen=True)
-class Certified:
-    """A certified optimum as it is passed between processes: problems.Optimum without the proof."""
-
-    f_lo: float
-    f_hi: float
-    D_lo: float
-    D_hi: float
-    D_inf_lo: float
-    D_inf_hi: float
-    attained: bool | None
-    kind: str
-    seconds: float
-    D_estimate: float
-    notes: tuple[str, ...]
-    problem: str
-    identity: str
-    x: Any = field(repr=False, compare=False)
-
-    @classmethod
-    def of(cls, optimum: Any) -> Certified:
-        """From problems.Optimum."""
-        return cls(**{f.name: getattr(optimum, f.name) for f in fields(cls)})
 
 
 @functools.lru_cache(maxsize=PROBLEMS_HELD)
@@ -144,7 +120,7 @@ def load(name: str, data_dir: str | None) -> Problem:
 
 
 def loaded(name: str, data_dir: str | None) -> Problem:
-    """The same; BadInput where there is no such problem, or its data do not fit."""
+    """The problem as load() has it; BadInput where there is no such problem, or its data do not fit."""
     try:
         return load(name, data_dir)
     except (ValueError, OSError, EOFError) as error:
@@ -157,17 +133,17 @@ def compile_kernel(kernel: Kernel) -> None:
         kernel.compile()
 
 
-def find_optimum(problem: ProblemKey) -> Any:
-    """The problems.Optimum, with its certificate."""
+def find_optimum(problem: ProblemKey) -> Optimum:
+    """The optimum, with its certificate."""
     return load(problem.name, problem.data_dir).optimum()
 
 
-def run_cell(cell: Cell, optimum: Certified) -> store.Rows:
+def run_cell(cell: Cell, optimum: Optimum) -> store.Rows:
     """Run and judge one cell."""
     return solve_and_check(cell, optimum).rows()
 
 
-def solve_and_check(cell: Cell, optimum: Certified) -> CellResult:
+def solve_and_check(cell: Cell, optimum: Optimum) -> CellResult:
     """The run with its verdicts; KeyboardInterrupt passes through."""
     import dadapt_convex as dc
     from dadapt_convex.run import INTERRUPTED

@@ -10,7 +10,7 @@ from dadapt_convex import Kernel
 from dadapt_convex.kept_code import compiled_folder
 from dadapt_convex.run import FAULTS
 from experiments import analysis, report, store
-from experiments.cells import NOT_RUN, Cell, CellResult, Certified, ProblemKey, compile_kernel, loaded
+from experiments.cells import NOT_RUN, Cell, CellResult, ProblemKey, compile_kernel, loaded
 from experiments.engine.session import Session, Work
 from experiments.engine.task import Executor, Failure, Task
 from experiments.selection import MethodConfig, select_methods, select_problems
@@ -18,6 +18,8 @@ from experiments.suite import BadInput, Options, Suite
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from problems import Optimum
 
 VERDICT_COLUMNS = ("suite", "problem", "method", "label", "seed", *store.VERDICT_COLUMNS)
 PROBLEM_COLUMNS = (
@@ -119,7 +121,7 @@ class Grid(Work):
         self.facts["theorems"] = theorem_texts(self.configs)
         self.facts["methods"] = presentation(self.configs)
 
-    def _row(self, key: ProblemKey, optimum: Certified | None) -> dict[str, Any]:
+    def _row(self, key: ProblemKey, optimum: Optimum | None) -> dict[str, Any]:
         """The row of problems.csv."""
         row = dict(self.rows[key.name])
         if optimum is not None:
@@ -159,8 +161,8 @@ class Grid(Work):
         report.write(out)
 
 
-def _optimum(out: Path, key: ProblemKey) -> Certified:
-    return Certified.of(store.read_certificate(store.certificate_path(out, key.name))[0])
+def _optimum(out: Path, key: ProblemKey) -> Optimum:
+    return store.read_certificate(store.certificate_path(out, key.name))[0]
 
 
 def compile_missing(session: Session, kernels: Sequence[Kernel]) -> None:
@@ -172,7 +174,7 @@ def compile_missing(session: Session, kernels: Sequence[Kernel]) -> None:
 
 
 def config_kernels(problem: Any, config: MethodConfig, **more: Any) -> list[Kernel]:
-    """What the runs of a configuration on a problem need compiled; BadInput where it cannot run there.
+    """The functions that runs of a configuration on a problem need compiled; BadInput where it cannot run there.
 
     more : of selection.SAMPLING, beside what the configuration says.
     """
@@ -187,7 +189,7 @@ def config_kernels(problem: Any, config: MethodConfig, **more: Any) -> list[Kern
 
 
 def problem_facts(suite: str, problem: Any) -> dict[str, Any]:
-    """What problems.csv says of a problem without its optimum."""
+    """The columns of problems.csv that need no optimum."""
     facts = problem.facts
     form = "d" if problem.model is not None and problem.model.classes else "+d"  # a class, or a sign
     labels = ", ".join(f"{label:g} -> {number:{form}}" for label, number in (facts.get("labels") or {}).items())
@@ -201,7 +203,7 @@ def problem_facts(suite: str, problem: Any) -> dict[str, Any]:
 
 
 def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
-    """What tables and report say of every theorem: statement, source, and whether figures draw its bound."""
+    """Of every theorem, for tables and report: statement, source, and whether figures draw its bound."""
     import dadapt_convex as dc
 
     known = dc.theorems()
@@ -213,7 +215,7 @@ def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
 
 
 def presentation(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
-    """What figures say of every method: its title, the norm of its distance, the share of D that d reaches."""
+    """Of every method, for figures: its title, the norm of its distance, the share of D that d reaches."""
     methods = {config.name: config.method for config in configs}
     return {
         name: {"title": method.title, "distance_norm": method.distance_norm, "d_limit": method.d_limit}
@@ -222,7 +224,7 @@ def presentation(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
 
 
 def _name(kernel: Kernel) -> str:
-    """Of a compiled function, as lines on progress show it."""
+    """The name of a compiled function on lines of progress."""
     return f"{kernel.python.__module__.rpartition('.')[2]}.{kernel.python.__name__}"
 
 

@@ -44,7 +44,7 @@ class DataRow(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the set's training file."""
+        """The name of the set's training file."""
         return self.cells[0]
 
     @property

@@ -41,7 +41,7 @@ def code_fingerprint(*more: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What a results directory must share throughout, beside the code."""
+    """The versions that a results directory must share throughout, beside the code."""
     return {"dadapt-convex": version("dadapt-convex"), "python": platform.python_version(), **versions(COMPUTING)}
 
 

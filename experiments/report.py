@@ -44,7 +44,7 @@ def write(out: Path) -> None:
 
 
 def content(out: Path) -> dict[str, Any]:
-    """What the template shows."""
+    """The values that the template shows."""
     results = store.Results.read(out)
     manifest, verdicts = results.manifest, results.verdicts
     rates = analysis.rates(manifest)
@@ -94,7 +94,7 @@ def _records(rows: Any) -> list[dict[str, Any]]:
 
 
 def _facts(row: Any) -> list[tuple[str, str]]:
-    """What is known of the problem, in words."""
+    """The facts of the problem, in words."""
     D_lo, D_hi = float(row["D_lo"]), float(row["D_hi"])
     words = {"True": "yes", "False": "no: f* is an infimum, and D is infinite"}
     attained = words.get(str(row["attained"]), "not decided")

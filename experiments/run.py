@@ -70,7 +70,7 @@ def version() -> str:
 
 
 def positive(most: int | None = None) -> Callable[[str], int]:
-    """What reads an integer from 1 to `most`, in plain digits."""
+    """A reader of integers from 1 to `most`, in plain digits."""
 
     def read(text: str) -> int:
         # int() would take the digits of every script, underscores and blanks
@@ -102,7 +102,7 @@ def directory(text: str) -> Path:
 
 
 def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> None:
-    """What a suite takes; those it does not accept are left out, so that they are refused."""
+    """Add the options that a suite reads; others are left out, so that they are refused."""
     options = parser.add_argument_group("options of a suite" if suite is None else "options")
 
     def add(flag: str, **how: object) -> None:

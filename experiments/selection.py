@@ -35,7 +35,7 @@ class MethodConfig:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """What is given of SAMPLING."""
+        """The given entries of SAMPLING."""
         return {key: value for key, value in self.hyper if key in SAMPLING}
 
     @property

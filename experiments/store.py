@@ -396,7 +396,7 @@ def _entry(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """What a results directory held when it was opened.
+    """The contents of a results directory when it was opened.
 
     manifest : of the command before; empty where there is none that is whole.
     damaged : names of files that count as absent, and are made again.
@@ -407,7 +407,7 @@ class Found:
 
     @property
     def line(self) -> str:
-        """What the terminal says of damage; empty where there is none."""
+        """The line on damage; empty where there is none."""
         return f"damaged, missing or of other results, made again: {some(self.damaged)}" if self.damaged else ""
 
 

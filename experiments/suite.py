@@ -1,4 +1,4 @@
-"""What a suite is: a value that says what runs on what, and which kind of work that is."""
+"""A suite: a value that names problems and methods, and the kind of work that is done with them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ GIVES_M = re.compile(r"(?:^|,)\s*m\s*=")
 
 
 class BadInput(ValueError):
-    """What the caller asked for cannot be done; the text says what to do. The command line exits with 2."""
+    """A request that cannot be met; the text says what to do. The command line exits with 2."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line was given; None where an option was left out.
+    """The options of the command line; None where one was left out.
 
     problems, methods : names, labels and shell patterns as typed.
     out : where results go; None for results/<suite>/.

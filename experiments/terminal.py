@@ -1,4 +1,4 @@
-"""What the terminal shows: a progress bar with the time left, and the summary."""
+"""Terminal output: a progress bar with the time left, and the summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from experiments.output import shown
 
 # Where nothing can be redrawn, a line now and then.
 SECONDS_BETWEEN_LINES = 5.0
-# So long after something last ended, it is said what is being worked on.
+# After so long without an end, the tasks at work are named.
 SECONDS_BETWEEN_LOOKS = 2.0
 # So many must have ended after the first before the time left is told: the first waits for imports and compiled code.
 MEASURED = 5

@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,9 @@ def test_stored_optimum_keeps_every_digit_and_its_certificate(tmp_path: Path) ->
     store.write_certificate(tmp_path / "optimum.npz", optimum, problem="hinge:iris")
     again, about = store.read_certificate(tmp_path / "optimum.npz")
     assert about["problem"] == "hinge:iris"
-    assert cells.Certified.of(again) == cells.Certified.of(optimum)
+    for field in fields(optimum):
+        if field.name not in ("x", "certificate"):
+            assert getattr(again, field.name) == getattr(optimum, field.name)
     assert np.array_equal(again.x, optimum.x)
     assert type(again.certificate) is type(optimum.certificate)
     stored = parts(again.certificate)
@@ -349,7 +352,7 @@ def test_an_interrupted_run_is_not_a_finished_cell(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(dc, "solve", solve)
     cell = cells.Cell("s", cells.ProblemKey("hard:abs", ""), parse_method("dadapt_dual_averaging"), 0, 1000)
     with pytest.raises(KeyboardInterrupt):
-        cells.solve_and_check(cell, cells.Certified.of(problems.get("hard:abs").optimum()))
+        cells.solve_and_check(cell, problems.get("hard:abs").optimum())
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
@@ -384,7 +387,7 @@ def test_a_failing_cell_is_named_and_loses_nothing_else(
 ) -> None:
     whole = cells.solve_and_check
 
-    def broken(cell: cells.Cell, optimum: cells.Certified) -> cells.CellResult:
+    def broken(cell: cells.Cell, optimum: Any) -> cells.CellResult:
         if cell.config.name == "polyak" and cell.problem.name == "hard:abs":
             raise ZeroDivisionError("a reason")
         return whole(cell, optimum)

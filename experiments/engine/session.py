@@ -25,7 +25,7 @@ class Work:
     """The work of a suite, checked: nothing was written yet. Each kind of suite is a class of its own.
 
     suite : its values, with --quick the quick ones; options : what the command line was given.
-    facts : what the manifest says besides.
+    facts : further entries of the manifest.
     tables : the files that figures and report are made from; the manifest has their hashes.
     page : the file for readers.
     """
@@ -52,7 +52,7 @@ class Work:
 
     @property
     def command(self) -> str:
-        """What was typed."""
+        """The command as it was typed."""
         return shlex.join(["python", "-m", "experiments.run", *self.options.argv])
 
     def configuration(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Work:
 
 
 class Session:
-    """What is known of a call while it works on its directory: clock, failures, files, manifest.
+    """One call at work on its directory: clock, failures, files, manifest.
 
     found : what the directory held; executor : where tasks run.
     """
@@ -225,7 +225,7 @@ def redraw(out: Path) -> None:
             f"{out} holds results of the suite {configuration['suite']}, whose table is {kind.page}: there is nothing "
             "to redraw."
         )
-    store.checked_manifest(out, kind.tables)  # says what is missing before anything is drawn
+    store.checked_manifest(out, kind.tables)  # before anything is drawn
     if configuration.get("format") != store.FORMAT:
         raise BadInput(
             f"{out} holds results of format {configuration.get('format')}, this program reads {store.FORMAT}; give the "

@@ -88,7 +88,7 @@ def write_curves(out: Path, groups: Mapping[Group, Curves]) -> None:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a suite that trains has written: the source of all figures and pages.
+    """The results of a suite that trains: the source of all figures and pages.
 
     curves : the runs, by (problem, label).
     problems : a row per problem, in the order of the suite.

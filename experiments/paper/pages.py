@@ -48,7 +48,7 @@ def fixed(value: Any, digits: int = 2) -> str:
 
 
 def trained(stored: Stored) -> dict[str, Any]:
-    """What the pages of all suites that train show: problems, what is absent, and how runs are made."""
+    """The shared part of the pages of suites that train: problems, absent ones, and how runs are made."""
     problems = [dict(row) for _, row in stored.problems.iterrows()]
     return {
         "problems": problems,
@@ -134,7 +134,7 @@ def comparison(stored: Stored, accuracy: Any) -> list[dict[str, Any]]:
 
 
 def beyond_rounding(difference: float) -> float:
-    """What is left of a difference to a number that was rounded to 0.1; 0 within the rounding."""
+    """The part of a difference that the rounding of a number to 0.1 cannot explain; 0 within it."""
     return math.copysign(max(abs(difference) - ROUNDED / 2, 0.0), difference)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.paper.training import Curves
 from experiments.paper.tuning import Score
 
-# Accuracies that differ by less are the same share of rows, summed in another order.
+# Accuracies that differ by less are one share of rows, summed in another order.
 SAME_ACCURACY_DIGITS = 9
 SAME = 1e-12  # relative: rounding alone, of numbers that are equal
 
@@ -22,7 +22,7 @@ def mean(values: Any) -> float:
 
 
 def standard_error(values: Any) -> float:
-    """Of the mean over seeds: the sample's standard deviation over sqrt(n); NaN for a single seed."""
+    """The standard error of the mean over seeds: standard deviation over sqrt(n); NaN for a single seed."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return math.nan
@@ -37,7 +37,7 @@ def finals(curves: Curves) -> tuple[Any, Any]:
 
 
 def score(curves: Curves | None) -> Score:
-    """What the search of a rate goes by."""
+    """The score by which the search of a rate chooses."""
     if curves is None:
         return Score(math.nan, math.nan)
     accuracy, loss = finals(curves)

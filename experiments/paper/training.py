@@ -27,7 +27,7 @@ BATCH_SIZE = 16
 STAGES = (0.6, 0.8, 0.95)
 MEASURED = ("f", "accuracy", "d")
 LAYER, ZERO = "layer", "zero"  # starting points
-CODE = "experiments/paper/training.py"  # starting points and what is measured: the numbers depend on it
+CODE = "experiments/paper/training.py"  # starting points and measurements: the numbers depend on it
 # Keeps the random numbers of the starting point apart from those of the mini-batches, default_rng(seed). It stands last
 # and is not 0: NumPy fills up seeds with zeros, so that (1, 0) is 1.
 STARTS_STREAM = 1
@@ -44,7 +44,7 @@ def same_code() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Training:
-    """What all runs of a suite share."""
+    """The set-up that all runs of a suite share."""
 
     epochs: int
     seeds: int
@@ -100,7 +100,7 @@ def tasks(group: Group, training: Training, m: int, p: int) -> list[Task]:
 
 @dataclass(frozen=True)
 class Curves:
-    """What the runs of a group left: a row per seed, a column per epoch; NaN after a run stopped being finite.
+    """The curves of the runs of a group: a row per seed, a column per epoch; NaN after a run stopped being finite.
 
     f, accuracy, d : (seeds, epochs) float64
         The training loss and the accuracy over all rows after each epoch, accuracy as a share; d is NaN for methods
@@ -126,7 +126,7 @@ class Curves:
         return cls(**columns, messages=messages, seconds=sum(part.seconds for part in parts))
 
     def rows(self, seeds: Sequence[int]) -> store.Rows:
-        """As they are stored: a row per seed and epoch, messages and seconds beside them."""
+        """The rows to store: one per seed and epoch, messages and seconds beside them."""
         epochs = self.f.shape[1]
         columns = {
             "seed": np.repeat(np.asarray(seeds), epochs),
@@ -137,13 +137,13 @@ class Curves:
 
     @classmethod
     def of(cls, rows: store.Rows) -> Curves:
-        """From what was stored."""
+        """The curves in stored rows."""
         columns = {name: rows.columns[name].reshape(rows.about["seeds"], -1) for name in MEASURED}
         return cls(**columns, messages=tuple(rows.about["messages"]), seconds=rows.about["seconds"])
 
 
 def train_seeds(group: Group, training: Training, seeds: Sequence[int]) -> store.Rows:
-    """The curves of these seeds, as they are stored."""
+    """Train these seeds: the rows of their curves."""
     return Curves.joined(train(group, training, seed) for seed in seeds).rows(seeds)
 
 

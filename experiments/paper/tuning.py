@@ -63,7 +63,7 @@ def best(tried: Mapping[int, Score]) -> int:
 
 
 def next_rates(grid: Grid, tried: Mapping[int, Score]) -> list[int]:
-    """What to try next; empty when the search is over."""
+    """The rates to try next; none when the search is over."""
     missing = [q for q in grid.declared if q not in tried]
     if missing:
         return missing

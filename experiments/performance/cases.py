@@ -1,4 +1,4 @@
-"""What is measured, and the targets."""
+"""The cases that are measured, and the targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine can do on one core, measured: reading memory, and the transcendental part of the logistic loss.
+"""The limits of this machine on one core, measured: reading memory, and the transcendental part of the logistic loss.
 
 Each kernel repeats its work `repeats` times within one call, so that calling it costs nothing. Stores between the
 repetitions keep the compiler from doing the work once.

@@ -70,7 +70,7 @@ def spread(ratios: Vector) -> dict[str, float]:
 
 
 def interleaved(functions: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Vector]:
-    """What each function returns in every round: A B C, C B A, A B C, ..."""
+    """The results of each function in every round: A B C, C B A, A B C, ..."""
     found: dict[str, list[float]] = {name: [] for name in functions}
     for i in range(rounds):
         for name in list(functions)[:: 1 if i % 2 == 0 else -1]:
@@ -189,7 +189,7 @@ class _Loops:
 
 
 def data_bytes(problem: Any) -> int:
-    """What one pass must read: the matrix as the oracle stores it."""
+    """The bytes that one pass must read: the matrix as the oracle stores it."""
     data = problem.oracle.data
     return sum(part.nbytes for part in (data.dense, data.values, data.indices, data.indptr))
 

@@ -77,7 +77,7 @@ class Performance(Work):
         self.rows: list[Row] = []
 
     def configuration(self) -> dict[str, Any]:
-        """What was measured."""
+        """The measurements: cases and rounds."""
         return {
             "suite": self.suite.name,
             "rounds": self.effort.rounds,
@@ -116,7 +116,7 @@ class Performance(Work):
         store.write_text(self.out / MARKDOWN, markdown(self.rows, self.absent, about))
 
     def show(self, session: Session) -> bool:
-        """What has a target; whether all loops compute the same."""
+        """The rows with a target; whether all loops compute the same."""
         session.console.print(terminal_table(self.rows))
         differences = [row for row in self.rows if _compares(row)]
         same = all(row.met == "yes" for row in differences)
@@ -130,7 +130,7 @@ class Performance(Work):
 
 
 def _find(out: Path) -> store.Found:
-    """What was there before; BadInput where that is another suite's."""
+    """The earlier results; BadInput where they are another suite's."""
     try:
         manifest = store.read_manifest(out) or {}
     except store.Damaged:
@@ -195,7 +195,7 @@ def _number(value: float | None) -> str:
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
-    """What has a target, or stands against a reference."""
+    """The rows that have a target, or stand against a reference."""
     shown = table("Performance: medians of interleaved rounds")
     for name in HEADER:
         shown.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
