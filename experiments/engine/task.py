@@ -108,15 +108,15 @@ def run(tasks: Sequence[Task], out: Path, executor: Executor, console: Console, 
     missing = sorted((task for task in tasks if not task.is_stored(out)), key=lambda task: -task.seconds)
     for task in missing:
         executor.submit(task, out)
-    pending = {task.label: task.seconds for task in missing}  # begun in this order
+    pending = dict.fromkeys(task.label for task in missing)  # begun in this order
     outcomes: dict[str, Any] = {}
 
     def waiting() -> str:
         return ", ".join(list(pending)[: executor.jobs])
 
-    with progress(console, what, len(missing), waiting, sum(pending.values())) as advance:
+    with progress(console, what, len(missing), waiting, sum(task.seconds for task in missing)) as advance:
         for task, outcome in executor.as_completed() if missing else ():
-            del pending[task.label]
+            pending.pop(task.label, None)  # compiled functions may share a name
             if isinstance(outcome, Failure) and outcome.disk:
                 raise store.StoreError(outcome.reason)
             outcomes[task.label] = outcome
