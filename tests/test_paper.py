@@ -148,6 +148,31 @@ def test_quick_suites_run_resume_and_draw(
     assert "nothing to certify" in capsys.readouterr().err
 
 
+def test_a_run_that_fails_is_named_and_the_other_problems_have_their_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = training.train
+
+    def broken(group: Group, plan: Training, seed: int) -> Curves:
+        if group.problem.name == "multinomial:wine" and group.config.name == "dadapt_adam":
+            raise ZeroDivisionError("a reason")
+        return whole(group, plan, seed)
+
+    out = tmp_path / "results"
+    asked = ["paper_convex", "--quick", "--problems", "multinomial:iris", "multinomial:wine", "--epochs", "2"]
+    asked += ["--seeds", "2", "--jobs", "1", "--out", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", broken)
+        assert command.main(asked) == 1
+    what = "dadapt_adam on multinomial:wine, seeds 0 to 1: ZeroDivisionError: a reason"
+    assert f"failed: {what}" in capsys.readouterr().out
+    assert what in (out / "report.html").read_text()
+    assert set(pd.read_csv(out / "accuracy.csv").problem) == {"multinomial:iris"}
+    assert command.main(asked) == 0
+    assert set(pd.read_csv(out / "accuracy.csv").problem) == {"multinomial:iris", "multinomial:wine"}
+    assert "Failed" not in (out / "report.html").read_text()
+
+
 def test_accuracy_table_has_what_the_contract_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DADAPT_DATA", str(tmp_path / "nothing"))
     monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "cache"))
