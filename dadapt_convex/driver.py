@@ -1,203 +1,210 @@
 """The loop: oracle, averages, best iterate, step; compiled once for all methods and problems.
 
-x_k and x_{k+1} are the rows k and k + 1 (mod 2) of `iterates`, so a run can stop and go on anywhere. What is
-counted and recorded is in `totals`, at the indices named below.
+x_k and x_{k+1} are the rows k and k + 1 (mod 2) of `iterates`, so a run can stop and go on anywhere. The loop counts
+and records by name, in `Totals`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dadapt_convex.oracle import FASTMATH, Kernel, helper, signature
+from dadapt_convex.oracle import FASTMATH, Kernel, Vector, helper, signature
+from dadapt_convex.state import NumbersView, Scalar, State, borrowed
 from dadapt_convex.transitions import write_after, write_before
 from dadapt_convex.vector import add_exactly, add_scaled, copy, distance_and_product, dot, move_average
 
-# Sums that are read take two places each: the sum, and what rounding took from it (vector.add_exactly), see `total`.
-# Weights w_i are those of the average; a point of weight 0 adds nothing to what rounding may have done.
-F = 0  # f(x_k)
-G2 = 1  # ||g_k||^2
-G2_MAX = 2  # max_{i<=k} ||g_i||^2
-F_BEST = 3  # min_{i<=k} f(x_i)
-X_DIST2 = 4  # ||x_k - x0||^2
-X_DIST2_BEST = 5  # the same where f was least
-X_DIST2_MAX = 6  # the largest
-X_DIST2_WEIGHED = 7  # the largest of those with a weight
-W = 8  # w_k
-SELECTED = 9  # min_{i<=k} of the scalar that selects an averaged iterate
-SELECTED_AT = 10  # where it is attained: the paper's t
-G0_2 = 11  # ||g_0||^2
-DONE = 12  # iterations done, written with everything else: what k is after Ctrl-C
-DECAYS = 13  # 1 with weight decay: then a subgradient of 0 ends nothing, as g + w x is not 0
-AVERAGES = 14  # 1 where the output is the weighted average, 0 where it is the last iterate
-WG2 = 15  # ||s_k||^2, s_k = sum_{i<=k} w_i g_i
-X0_NORM = 16  # ||x0||, written before the run
-S = 17  # sum ||g_i||^2
-WEIGHT = 19  # sum w_i
-W_F = 21  # sum w_i f(x_i)
-W2_G2 = 23  # sum w_i^2 ||g_i||^2
-W_GX = 25  # sum w_i <g_i, x_i - x0>
-# Magnitudes, added up plainly.
-W_F_SIZE = 27  # sum w_i |f(x_i)|
-W_GX_SIZE = 28  # sum w_i ||g_i|| ||x_i - x0||
-W_X = 29  # sum w_i (||x0|| + ||x_i - x0||)
-W_ROUND = 30  # sum w_i ||g_i|| (||x0|| + ||x_i - x0||)
-S_SIZE = 31  # sum ||s_i||
-S_X = 32  # sum ||s_i|| (||x0|| + ||x_i - x0||)
-X_SIZE = 33  # sum (||x0|| + ||x_i - x0||) of those with a weight
-WHOLE = 34  # iterations kept whole so far
-N_TOTALS = 35
+
+class Totals(State):
+    """The numbers of a run so far. Weights w_i are those of the average; a point of weight 0 has no part in any sum.
+
+    Sums that are read take two places each: the sum, and what rounding took from it.
+    """
+
+    f = Scalar("f(x_k)")
+    g2 = Scalar("||g_k||^2")
+    g2_max = Scalar("max_{i<=k} ||g_i||^2")
+    g0_2 = Scalar("||g_0||^2")
+    f_best = Scalar("min_{i<=k} f(x_i)")
+    x_dist2 = Scalar("||x_k - x0||^2")
+    x_dist2_best = Scalar("the same where f was least")
+    x_dist2_max = Scalar("the largest")
+    x_dist2_weighed = Scalar("the largest of those with a weight")
+    w = Scalar("w_k")
+    selected = Scalar("min_{i<=k} of the scalar that selects an averaged iterate")
+    selected_at = Scalar("the k where it is attained: the paper's t")
+    done = Scalar("iterations done, written after everything else: k after Ctrl-C")
+    wg2 = Scalar("||s_k||^2, s_k = sum_{i<=k} w_i g_i")
+    x0_norm = Scalar("||x0||, written before the run")
+    whole = Scalar("iterations kept whole so far")
+
+    S = Scalar("sum ||g_i||^2")
+    S_lost = Scalar("what rounding took from it")
+    weight = Scalar("sum w_i")
+    weight_lost = Scalar("what rounding took from it")
+    w_f = Scalar("sum w_i f(x_i)")
+    w_f_lost = Scalar("what rounding took from it")
+    w2_g2 = Scalar("sum w_i^2 ||g_i||^2")
+    w2_g2_lost = Scalar("what rounding took from it")
+    w_gx = Scalar("sum w_i <g_i, x_i - x0>")
+    w_gx_lost = Scalar("what rounding took from it")
+
+    # magnitudes, added up plainly
+    w_f_size = Scalar("sum w_i |f(x_i)|")
+    w_gx_size = Scalar("sum w_i ||g_i|| ||x_i - x0||")
+    w_x = Scalar("sum w_i (||x0|| + ||x_i - x0||)")
+    w_round = Scalar("sum w_i ||g_i|| (||x0|| + ||x_i - x0||)")
+    s_size = Scalar("sum ||s_i||")
+    s_x = Scalar("sum ||s_i|| (||x0|| + ||x_i - x0||)")
+    x_size = Scalar("sum (||x0|| + ||x_i - x0||) of those with a weight")
+
+
+class Books(NamedTuple):
+    """What every loop carries: arrays that it reads and writes, and settings that stay as they are.
+
+    x0, g, x_avg : (p,); iterates : (2, p); vectors, scalars, hyper : the method's state and hyper-parameters.
+    totals : the numbers of Totals, or of a class made from it.
+    whole : (T, numbers), rows for the iterations that are kept, their k in the first column.
+    scheduled : where gamma_k stands in hyper.
+    decays : whether there is weight decay: then a subgradient of 0 ends nothing, as g + w x is not 0.
+    averages : whether the output is the weighted average; else it is the last iterate.
+    """
+
+    x0: Vector
+    iterates: Vector
+    g: Vector
+    x_avg: Vector
+    vectors: Vector
+    scalars: Vector
+    hyper: Vector
+    totals: Vector
+    whole: Vector
+    scheduled: int
+    decays: bool
+    averages: bool
+
+
+class Points(NamedTuple):
+    """What the deterministic loop carries beside the books.
+
+    z, z_avg, z_sel : the margins at x_k, at the average, and at the selected average; wg : (p,), sum w_i g_i.
+    x_best, x_sel : (p,), the best iterate and the selected average; select : the scalar that selects, or -1.
+    """
+
+    z: Vector
+    z_avg: Vector
+    z_sel: Vector
+    wg: Vector
+    x_best: Vector
+    x_sel: Vector
+    select: int
+
 
 # what the loop returns
 GOES_ON, CONVERGED, NOT_FINITE, BAD_WEIGHT = 0, 1, 2, 3
 
-
-def total(totals: Any, i: int) -> float:
-    """A sum over k that is kept in two places."""
-    return float(totals[i] + totals[i + 1])
+totals_of = NumbersView(Totals)
 
 
 @helper
-def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, wg2: float, totals: Any) -> None:
-    """What every basic inequality needs, and the magnitudes that bound what rounding did to it; wg2: ||s_k||^2."""
-    g_norm, x_dist, s_norm = math.sqrt(g2), math.sqrt(x_dist2), math.sqrt(wg2)
-    x_size = totals[X0_NORM] + x_dist
-    add_exactly(totals, WEIGHT, w)
-    add_exactly(totals, W_F, w * f)
-    add_exactly(totals, W2_G2, (w * w) * g2)
-    add_exactly(totals, W_GX, w * gx)
-    totals[W_F_SIZE] += w * abs(f)
-    totals[W_GX_SIZE] += w * (g_norm * x_dist)
-    totals[W_X] += w * x_size
-    totals[W_ROUND] += w * (g_norm * x_size)
-    totals[X_SIZE] += x_size
-    totals[S_SIZE] += s_norm
-    totals[S_X] += s_norm * x_size
-    totals[X_DIST2_WEIGHED] = max(totals[X_DIST2_WEIGHED], x_dist2)
+def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, totals: Any) -> None:
+    """The sums of every basic inequality, and the magnitudes that bound what rounding did to them."""
+    g_norm, x_dist, s_norm = math.sqrt(g2), math.sqrt(x_dist2), math.sqrt(totals.wg2)
+    x_size = totals.x0_norm + x_dist
+    totals.weight, totals.weight_lost = add_exactly(totals.weight, totals.weight_lost, w)
+    totals.w_f, totals.w_f_lost = add_exactly(totals.w_f, totals.w_f_lost, w * f)
+    totals.w2_g2, totals.w2_g2_lost = add_exactly(totals.w2_g2, totals.w2_g2_lost, (w * w) * g2)
+    totals.w_gx, totals.w_gx_lost = add_exactly(totals.w_gx, totals.w_gx_lost, w * gx)
+    totals.w_f_size += w * abs(f)
+    totals.w_gx_size += w * (g_norm * x_dist)
+    totals.w_x += w * x_size
+    totals.w_round += w * (g_norm * x_size)
+    totals.x_size += x_size
+    totals.s_size += s_norm
+    totals.s_x += s_norm * x_size
+    totals.x_dist2_weighed = max(totals.x_dist2_weighed, x_dist2)
 
 
 @helper
-def iterate(
-    step: Any,
-    k: int,
-    f: float,
-    x0: Any,
-    x: Any,
-    g: Any,
-    z: Any,
-    x_next: Any,
-    x_avg: Any,
-    z_avg: Any,
-    wg: Any,
-    x_best: Any,
-    x_sel: Any,
-    z_sel: Any,
-    vectors: Any,
-    scalars: Any,
-    hyper: Any,
-    select: int,
-    totals: Any,
-    whole: Any,
-) -> int:
-    """Everything in iteration k but the oracle call: record f and g at x_k, average, step to x_{k+1}.
-
-    whole : (T, numbers) float64, rows for the iterations that are kept, their k in the first column.
-    """
+def iterate(step: Any, k: int, f: float, books: Any, points: Any) -> int:
+    """Everything in iteration k but the oracle call: record f and g at x_k, average, step to x_{k+1}."""
+    x, x_next = books.iterates[k % 2], books.iterates[(k + 1) % 2]
+    g, whole, totals = books.g, books.whole, totals_of(books.totals)
     g2 = dot(g, g)
-    x_dist2, gx = distance_and_product(x, x0, g)
+    x_dist2, gx = distance_and_product(x, books.x0, g)
     if not (np.isfinite(f) and np.isfinite(g2) and np.isfinite(x_dist2)):
         return NOT_FINITE
-    totals[F] = f
-    totals[G2] = g2
-    totals[G2_MAX] = max(totals[G2_MAX], g2)
-    add_exactly(totals, S, g2)
-    totals[X_DIST2] = x_dist2
-    totals[X_DIST2_MAX] = max(totals[X_DIST2_MAX], x_dist2)
+    totals.f = f
+    totals.g2 = g2
+    totals.g2_max = max(totals.g2_max, g2)
+    totals.S, totals.S_lost = add_exactly(totals.S, totals.S_lost, g2)
+    totals.x_dist2 = x_dist2
+    totals.x_dist2_max = max(totals.x_dist2_max, x_dist2)
     if k == 0:
-        totals[G0_2] = g2
-    if k == 0 or f < totals[F_BEST]:
-        totals[F_BEST] = f
-        totals[X_DIST2_BEST] = x_dist2
-        copy(x, x_best)
-    averages = totals[AVERAGES] == 1.0
-    if totals[WEIGHT] == 0.0 or not averages:  # without any weight yet, the average is the current iterate
-        copy(x, x_avg)
-        copy(z, z_avg)
-    if k == 0 and g2 == 0.0 and totals[DECAYS] == 0.0:  # x0 is a minimiser; no step is defined
-        totals[DONE] = 1
+        totals.g0_2 = g2
+    if k == 0 or f < totals.f_best:
+        totals.f_best = f
+        totals.x_dist2_best = x_dist2
+        copy(x, points.x_best)
+    if totals.weight == 0.0 or not books.averages:  # without any weight yet, the average is the current iterate
+        copy(x, books.x_avg)
+        copy(points.z, points.z_avg)
+    if k == 0 and g2 == 0.0 and not books.decays:  # x0 is a minimiser; no step is defined
+        totals.done = 1
         return CONVERGED
 
-    kept, at = np.int64(totals[WHOLE]), 0
+    kept, at = np.int64(totals.whole), 0
     keeps = kept < whole.shape[0] and whole[kept, 0] == k
     if keeps:
-        at = write_before(whole[kept], k, f, g2, g, x, vectors, scalars, hyper)
-    w = step(k, f, g2, g, x, x_next, vectors, scalars, hyper)
-    totals[W] = w
+        at = write_before(whole[kept], k, f, g2, g, x, books.vectors, books.scalars, books.hyper)
+    w = step(k, f, g2, g, x, x_next, books.vectors, books.scalars, books.hyper)
+    totals.w = w
     if not (w >= 0.0 and np.isfinite(w)):
         return BAD_WEIGHT
     if keeps:
-        write_after(whole[kept], at, w, x_next, vectors, scalars)
-        totals[WHOLE] += 1.0
+        write_after(whole[kept], at, w, x_next, books.vectors, books.scalars)
+        totals.whole += 1.0
     if w > 0.0:
-        totals[WG2] = add_scaled(wg, w, g)
-        add_to_sums(w, f, g2, gx, x_dist2, totals[WG2], totals)
-        if averages:
-            share = w / totals[WEIGHT]
-            move_average(x_avg, x, share)
-            move_average(z_avg, z, share)
-    if select >= 0 and (k == 0 or scalars[select] < totals[SELECTED]):
-        totals[SELECTED] = scalars[select]
-        totals[SELECTED_AT] = k
-        copy(x_avg, x_sel)
-        copy(z_avg, z_sel)
-    totals[DONE] = k + 1
-    if g2 == 0.0 and totals[DECAYS] == 0.0:
+        totals.wg2 = add_scaled(points.wg, w, g)
+        add_to_sums(w, f, g2, gx, x_dist2, totals)
+        if books.averages:
+            share = w / totals.weight
+            move_average(books.x_avg, x, share)
+            move_average(points.z_avg, points.z, share)
+    if points.select >= 0 and (k == 0 or books.scalars[points.select] < totals.selected):
+        totals.selected = books.scalars[points.select]
+        totals.selected_at = k
+        copy(books.x_avg, points.x_sel)
+        copy(points.z_avg, points.z_sel)
+    totals.done = k + 1
+    if g2 == 0.0 and not books.decays:
         return CONVERGED
     return GOES_ON
 
 
 @helper
+def iterate_once(step: Any, k: int, f: float, books: Any, points: Any) -> int:
+    """For an objective in Python: one iteration in one call."""
+    return iterate(step, k, f, borrowed(books), borrowed(points))
+
+
+@helper
 def drive(
-    oracle: Any,
-    step: Any,
-    k: int,
-    k_stop: int,
-    data: Any,
-    x0: Any,
-    iterates: Any,
-    g: Any,
-    z: Any,
-    x_avg: Any,
-    z_avg: Any,
-    wg: Any,
-    x_best: Any,
-    x_sel: Any,
-    z_sel: Any,
-    vectors: Any,
-    scalars: Any,
-    hyper: Any,
-    select: int,
-    totals: Any,
-    whole: Any,
-    factors: Any,
-    scheduled: int,
+    oracle: Any, step: Any, k: int, k_stop: int, data: Any, books: Any, points: Any, factors: Any
 ) -> tuple[int, int]:
     """Iterations k .. k_stop - 1; returns (the number of iterations done so far, why it returned).
 
-    factors: gamma_k from this k on, for hyper[scheduled]; empty where it does not change.
+    factors: gamma_k from this k on; empty where it does not change.
     """
+    books, points = borrowed(books), borrowed(points)
     first = k
     while k < k_stop:
         if factors.size > 0:
-            hyper[scheduled] = factors[k - first]
-        x, x_next = iterates[k % 2], iterates[(k + 1) % 2]
-        f = oracle(x, g, z, data)
-        status = iterate(
-            step, k, f, x0, x, g, z, x_next, x_avg, z_avg, wg, x_best, x_sel, z_sel, vectors, scalars, hyper, select,
-            totals, whole,
-        )  # fmt: skip
+            books.hyper[books.scheduled] = factors[k - first]
+        f = oracle(books.iterates[k % 2], books.g, points.z, data)
+        status = iterate(step, k, f, books, points)
         if status >= NOT_FINITE:
             return k, status
         k += 1
@@ -206,24 +213,39 @@ def drive(
     return k, GOES_ON
 
 
-def _iterate_signature() -> Any:
+def numba_types() -> dict[str, Any]:
+    """Numba's types of what loops are given, by the words of `typed`."""
     from numba import types as t
 
-    step = t.FunctionType(signature("step"))
     vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
-    state = [vector] * 11 + [matrix, vector, vector, t.int64, vector, matrix]
-    return t.int64(step, t.int64, t.float64, *state)
+    books = [vector, matrix, vector, vector, matrix, vector, vector, vector, matrix, t.int64, t.boolean, t.boolean]
+    return {
+        "oracle": t.FunctionType(signature("oracle")),
+        "batch": t.FunctionType(signature("batch")),
+        "step": t.FunctionType(signature("step")),
+        "data": signature("oracle").args[-1],
+        "vector": vector,
+        "matrix": matrix,
+        "integers": t.Array(t.int64, 1, "C"),
+        "int": t.int64,
+        "float": t.float64,
+        "pair": t.UniTuple(t.int64, 2),
+        "none": t.void,
+        "books": t.NamedTuple(books, Books),
+        "points": t.NamedTuple([*[vector] * 6, t.int64], Points),
+    }
 
 
-def _drive_signature() -> Any:
-    from numba import types as t
+def typed(words: str, more: Any = dict) -> Any:
+    """Makes the Numba signature in these words, the result first; more: makes further words."""
 
-    oracle, step = t.FunctionType(signature("oracle")), t.FunctionType(signature("step"))
-    vector, matrix = t.Array(t.float64, 1, "C"), t.Array(t.float64, 2, "C")
-    data = signature("oracle").args[-1]
-    state = [vector, matrix, *[vector] * 8, matrix, vector, vector, t.int64, vector, matrix, vector, t.int64]
-    return t.UniTuple(t.int64, 2)(oracle, step, t.int64, t.int64, data, *state)
+    def made() -> Any:
+        known = {**numba_types(), **more()}
+        result, *arguments = (known[word] for word in words.split())
+        return result(*arguments)
+
+    return made
 
 
-ITERATE = Kernel(iterate.python, _iterate_signature, FASTMATH)
-DRIVE = Kernel(drive.python, _drive_signature, FASTMATH)
+ITERATE = Kernel(iterate_once.python, typed("int step int float books points"), FASTMATH)
+DRIVE = Kernel(drive.python, typed("pair oracle step int int data books points vector"), FASTMATH)

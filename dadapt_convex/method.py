@@ -6,19 +6,17 @@ averages, the best iterate, the trace. See methods/dadapt_dual_averaging.py for 
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import keyword
-import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from dadapt_convex.checks import (
     LONGEST_NAME,
+    Fault,
     as_float,
     as_tuple,
     check_callable,
@@ -27,251 +25,12 @@ from dadapt_convex.checks import (
     did_you_mean,
     shown,
 )
+from dadapt_convex.hyper import SCHEDULE, Choice, Hyper, Parameter, Real, Scheduled
 from dadapt_convex.oracle import Kernel, Vector
 from dadapt_convex.portable import Portable
-from dadapt_convex.schedules import as_schedule
+from dadapt_convex.state import Begin, State, Step
+from dadapt_convex.transitions import place
 
-
-@dataclass(frozen=True)
-class Real:
-    """A real hyper-parameter with low < value (or low <= value where closed) < high.
-
-    default None: it must be known, see `known`. known: where it comes from when the caller gives none: "D"
-    or "f_star" (the problem's certified optimum), "G" or "G_inf" (the problem), "steps" (the number of steps).
-    when: (name, option): in use only with that value of a Choice declared before it; None otherwise.
-    unless: (name, value): not in use with that value of a hyper-parameter declared before it.
-    infinite: whether the value may be infinite, which then means that it sets no bound.
-    """
-
-    name: str
-    meaning: str
-    default: float | None = None
-    low: float = -math.inf
-    high: float = math.inf
-    closed: bool = False
-    known: str | None = None
-    when: tuple[str, str] | None = None
-    unless: tuple[str, str] | None = None
-    infinite: bool = False
-
-    width: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        _check_hyper_name(self.name)
-        _check_range(self.name, self.low, self.high)
-        if self.known not in (None, *KNOWN):
-            raise ValueError(f"{self.name}: known must be one of {', '.join(KNOWN)} or None, got {shown(self.known)}.")
-        for word in ("when", "unless"):
-            pair = getattr(self, word)
-            if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
-                raise ValueError(f"{self.name}: {word} must be a pair (name, value) or None, got {shown(pair)}.")
-        if self.default is not None:
-            self.encode(self.default)
-
-    def encode(self, value: Any) -> float:
-        """The number that compiled steps read (0 for one not in use); ValueError where it is out of range."""
-        if value is None and (self.when is not None or self.unless is not None):
-            return 0.0
-        number = as_float(value)
-        if number is None:
-            raise ValueError(f"{self.name} must be a number within float64, got {shown(value)}; it is {self.meaning}.")
-        above = number >= self.low if self.closed else number > self.low
-        inside = self.infinite if number == math.inf else above and number < self.high
-        if not inside:
-            raise ValueError(f"{self.name} must be {self.range()}, got {shown(value)}; it is {self.meaning}.")
-        return number
-
-    def recorded(self, value: Any) -> float:
-        """What a run records."""
-        return self.encode(value)
-
-    def range(self) -> str:
-        """The admissible range in words."""
-        if self.infinite:
-            return f"{'at least' if self.closed else 'above'} {self.low:g}, or inf"
-        if self.low == 0 and self.high == math.inf:
-            return "nonnegative and finite" if self.closed else "positive and finite"
-        if self.low == -math.inf and self.high == math.inf:
-            return "a finite number"
-        return f"in {'[' if self.closed else '('}{self.low:g}, {self.high:g})"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A hyper-parameter with a few named values; compiled steps read the index."""
-
-    name: str
-    meaning: str
-    options: tuple[str, ...]
-    default: str
-
-    known: None = None
-    when: None = None
-
-    width: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        _check_hyper_name(self.name)
-        object.__setattr__(self, "options", as_tuple(f"{self.name}: options", self.options, "texts"))
-        for option in self.options:
-            check_name(f"{self.name}: an option", option)
-        check_distinct(f"{self.name}: options", self.options)
-        self.encode(self.default)
-
-    def encode(self, value: Any) -> float:
-        """The index of the option as a float; ValueError where there is no such option."""
-        if not (isinstance(value, str) and value in self.options):
-            raise ValueError(
-                f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {shown(value)}; "
-                f"it is {self.meaning}."
-            )
-        return float(self.options.index(value))
-
-    def recorded(self, value: Any) -> str:
-        """What a run records."""
-        return str(value)
-
-    def range(self) -> str:
-        """The admissible values in words."""
-        return " or ".join(self.options)
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A hyper-parameter that is True or False, or the texts "true" and "false" of a label; steps read 1 or 0."""
-
-    name: str
-    meaning: str
-    default: bool = False
-
-    known: None = None
-    when: None = None
-
-    width: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        _check_hyper_name(self.name)
-        self.encode(self.default)
-
-    def encode(self, value: Any) -> float:
-        """1 or 0; ValueError for anything else."""
-        return float(self.recorded(value))
-
-    def recorded(self, value: Any) -> bool:
-        """What a run records."""
-        if isinstance(value, bool | np.bool):
-            return bool(value)
-        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-            return value.strip().lower() == "true"
-        raise ValueError(f"{self.name} must be {self.range()}, got {shown(value)}; it is {self.meaning}.")
-
-    def range(self) -> str:
-        """The admissible values in words."""
-        return "True or False"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two numbers in [low, high) under one name, as Adam's betas: a pair, or the text "0.9 0.999" of a label.
-
-    Compiled steps read two entries; runs record the tuple.
-    """
-
-    name: str
-    meaning: str
-    default: tuple[float, float]
-    low: float
-    high: float
-
-    known: None = None
-    when: None = None
-
-    width: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        _check_hyper_name(self.name)
-        _check_range(self.name, self.low, self.high)
-        object.__setattr__(self, "default", self.recorded(self.default))
-
-    def encode(self, value: Any) -> tuple[float, float]:
-        """The two numbers; ValueError where they are not two, or one is out of range."""
-        return self.recorded(value)
-
-    def recorded(self, value: Any) -> tuple[float, float]:
-        """What a run records."""
-        numbers: list[float | None] = []
-        if isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                numbers = [float(part) for part in value.split()]
-        elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
-            numbers = [as_float(part) for part in value]
-        match numbers:
-            case [float(first), float(second)] if all(self.low <= number < self.high for number in (first, second)):
-                return first, second
-        raise ValueError(f"{self.name} must be {self.range()}, got {shown(value)}; they are {self.meaning}.")
-
-    def range(self) -> str:
-        """The admissible values in words."""
-        return f"two numbers in [{self.low:g}, {self.high:g})"
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """The learning-rate schedule: the driver writes gamma_k to its place in `hyper` before step k.
-
-    Values are what dadapt_convex.schedules.as_schedule takes; runs record the text.
-    """
-
-    name: str = "schedule"
-    meaning: str = "the factor gamma_k of the step at k"
-    default: str = "constant"
-
-    known: None = None
-    when: None = None
-
-    width: ClassVar[int] = 1
-
-    def encode(self, value: Any) -> float:
-        """What stands there until the driver writes gamma_k."""
-        return 1.0
-
-    def recorded(self, value: Any) -> str:
-        """What a run records; ValueError for what is no schedule."""
-        return str(as_schedule(value))
-
-    def range(self) -> str:
-        """The admissible values in words."""
-        return "a schedule, such as 'cosine' or 'stagewise(60 80 95)'"
-
-
-# Where a value comes from that the caller does not give.
-KNOWN = ("D", "f_star", "G", "G_inf", "steps")
-# The arguments of solve() itself, and what a run of stochastic gradients records beside the hyper-parameters.
-OF_SOLVE = frozenset(
-    ("problem", "method", "steps", "epochs", "batch_size", "noise", "seed", "checkpoints", "optimum", "progress")
-)
-
-
-def _check_hyper_name(name: Any) -> None:
-    if not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
-        raise ValueError(
-            f"a hyper-parameter is passed to solve by its name, which must be an identifier, got {shown(name)}."
-        )
-    check_name("a hyper-parameter", name)
-    if name in OF_SOLVE:
-        raise ValueError(
-            f"a hyper-parameter cannot be called {name}: solve({name}=...) means something else; rename it."
-        )
-
-
-def _check_range(name: str, low: Any, high: Any) -> None:
-    ends = as_float(low), as_float(high)
-    if None in ends or not low < high:
-        raise ValueError(f"{name}: low must be a number below high, got low={shown(low)}, high={shown(high)}.")
-
-
-SCHEDULE = Scheduled()
-Hyper = Real | Choice | Flag | Pair | Scheduled
 Known = Callable[[str], tuple[float, str]]
 Init = Callable[[Vector, Vector, Vector], None]
 
@@ -299,19 +58,20 @@ class Method(Portable):
     ----------
     name : str
         The published name; also the file's.
+    step : Step, or Kernel
+        One iteration: a function decorated with dc.step(State, Hyper), see dadapt_convex.state. It must stay finite for
+        g_k = 0 once some g_i was not zero. It returns the weight w_k of x_k: finite, and not negative.
     hyper : tuple of Real, Choice, Flag, Pair or SCHEDULE
-        Encoded in this order (two entries for a Pair) into the float64 array `hyper` that the step reads.
+        From the step's Hyper. Encoded in this order (two entries for a Pair) into the float64 array that steps read.
     vectors : tuple of str
-        Names of the rows of `vectors`, (len(vectors), p) float64. Row "x0" is filled by the driver.
+        From the step's State: the names of the rows of a matrix, (len(vectors), p) float64. x0 is filled by the driver.
     scalars : tuple of str
-        Names of the entries of `scalars`; each is a column of the trace, except those that begin with "_".
-        Values after step k belong to the trace row k + 1, as gamma_{k+1}, d_{k+1}, s_{k+1} do in the papers.
-        What the driver records by itself (COLUMNS) is not for a method to name: theorems check one by the other.
-    step : Kernel
-        One iteration; see dadapt_convex.oracle. It must stay finite for g_k = 0 once some g_i was not zero.
-        It returns the weight w_k of x_k: finite, and not negative.
+        From the step's State: the names of the entries of a vector. Each is a column of the trace, except those that
+        begin with "_". The columns that the driver records by itself (COLUMNS) are no names for a method to give:
+        theorems check one by the other.
     init : callable (vectors, scalars, hyper) -> None
-        Sets the initial state in place; everything is zero before.
+        Writes the initial state in place, where everything but x0 is zero; by default what the State declares. With a
+        step of nine arguments hyper, vectors and scalars are given here, and everything starts at zero by default.
     claims : tuple of str or Theorem
         The theorems that `check` applies to its runs: names from dadapt_convex.theory, or one's own.
     select : str or None
@@ -332,8 +92,8 @@ class Method(Portable):
     reference: str
     summary: str
     step: Kernel
-    hyper: tuple[Hyper, ...] = ()
-    vectors: tuple[str, ...] = ("x0",)
+    hyper: tuple[Parameter, ...] = ()
+    vectors: tuple[str, ...] = ()
     scalars: tuple[str, ...] = ()
     init: Init = no_init
     claims: tuple[Any, ...] = ()
@@ -342,12 +102,14 @@ class Method(Portable):
     title: str = ""
     distance_norm: str = "euclidean"
     d_limit: float | None = None
-    parameters: Mapping[str, Hyper] = field(init=False, repr=False, compare=False)
+    parameters: Mapping[str, Parameter] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name("a method's name", self.name)
         if not isinstance(self.step, Kernel) or self.step.kind != "step":
             raise ValueError(f"{self.name}: step must be decorated with dc.step, got {shown(self.step)}.")
+        if isinstance(self.step, Step):
+            self._declared(self.step.state, self.step.hyper)
         check_callable(f"{self.name}: init", self.init, "(vectors, scalars, hyper) -> None")
         if not isinstance(self.averages, bool):
             raise ValueError(f"{self.name}: averages must be True or False, got {shown(self.averages)}.")
@@ -373,16 +135,44 @@ class Method(Portable):
                 f"{self.name}: d_limit must be a share of D, above 0 and at most 1, got {shown(self.d_limit)}."
             )
 
+    def _declared(self, state: type[State], hyper: type[Hyper]) -> None:
+        """Take the names from the classes of the step; ValueError where other ones are given here."""
+        declared = _names_of(state, hyper)
+        # replace(method, step=another) hands on what the classes of the former step declared
+        former = _names_of(self.init.state, self.init.hyper) if isinstance(self.init, Begin) else declared
+        if self.init is no_init or isinstance(self.init, Begin):
+            object.__setattr__(self, "init", Begin(state, hyper))
+        for what, value in declared.items():
+            if getattr(self, what) not in ((), value, former[what]):
+                raise ValueError(f"{self.name}: {what} is declared by the classes of its step; leave {what}=... out.")
+            object.__setattr__(self, what, value)
+
+    def start(self, x0: Vector, hyper: Vector) -> tuple[Vector, Vector]:
+        """(vectors, scalars) before the first step; ValueError with file and line where the user's code fails."""
+        vectors, scalars = np.zeros((len(self.vectors), x0.size)), np.zeros(len(self.scalars))
+        if "x0" in self.vectors:
+            vectors[self.vectors.index("x0")] = x0
+        try:
+            self.init(vectors, scalars, hyper)
+        except Fault as fault:
+            raise ValueError(f"{self.name}: {fault}.") from fault.__cause__
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"{self.name}: its init fails: {what} ({place(error, self.init)}).") from error
+        if np.isnan(vectors).any() or np.isnan(scalars).any():
+            raise ValueError(f"{self.name}: its init leaves NaN in the state.")
+        return vectors, scalars
+
     def _check_hyper(self) -> None:
         """Distinct hyper-parameters, each in use for values of those before it."""
         object.__setattr__(self, "hyper", as_tuple(f"{self.name}: hyper", self.hyper, "dc.Real, dc.Choice, ..."))
         for h in self.hyper:
-            if not isinstance(h, Hyper):
+            if not isinstance(h, Parameter):
                 raise ValueError(
                     f"{self.name}: hyper holds dc.Real, dc.Choice, dc.Flag, dc.Pair and dc.SCHEDULE, got {shown(h)}."
                 )
         check_distinct(f"{self.name}: hyper", tuple(h.name for h in self.hyper))
-        before: dict[str, Hyper] = {}
+        before: dict[str, Parameter] = {}
         for h in self.hyper:
             if (h.name == SCHEDULE.name) != isinstance(h, Scheduled):
                 raise ValueError(
@@ -393,7 +183,7 @@ class Method(Portable):
             before[h.name] = h
         object.__setattr__(self, "parameters", before)
 
-    def _check_condition(self, h: Hyper, word: str, before: Mapping[str, Hyper]) -> None:
+    def _check_condition(self, h: Parameter, word: str, before: Mapping[str, Parameter]) -> None:
         """`when` and `unless` speak of a value that a hyper-parameter declared before may have."""
         pair = getattr(h, word, None)
         if pair is None:
@@ -434,7 +224,7 @@ class Method(Portable):
             raise ValueError(f"{self.name}: select={shown(self.select)} is none of its scalars {self.scalars}.")
 
     def _function(self) -> Any:
-        return self.step.python
+        return self.step.written
 
     def complete(self, given: Mapping[str, Any], known: Known) -> tuple[dict[str, Any], dict[str, str]]:
         """All hyper-parameters by name, and for those taken from what is known: where from.
@@ -485,7 +275,12 @@ class Method(Portable):
         return np.array([number for h in self.hyper for number in np.atleast_1d(h.encode(values[h.name]))])
 
 
-def _unused(h: Hyper, values: Mapping[str, Any]) -> str:
+def _names_of(state: type[State], hyper: type[Hyper]) -> dict[str, Any]:
+    """The attributes of a method that the classes of its step declare."""
+    return {"hyper": hyper.parameters, "vectors": state.vectors, "scalars": state.scalars}
+
+
+def _unused(h: Parameter, values: Mapping[str, Any]) -> str:
     """In words, where this hyper-parameter counts, if it does not with these values of earlier ones; else ''."""
     if isinstance(h, Real) and h.when is not None and values[h.when[0]] != h.when[1]:
         return f"only with {h.when[0]}={h.when[1]!r}"
@@ -513,6 +308,13 @@ def register(method: Method) -> Method:
         raise ValueError(f"register takes a dc.Method, got {shown(method)}.")
     _registered[method.name] = method
     return method
+
+
+def unregister(method: Method) -> None:
+    """Forget a method that `register` made known."""
+    if not isinstance(method, Method) or _registered.get(method.name) != method:
+        raise ValueError(f"unregister takes a method that was registered, got {shown(method)}.")
+    del _registered[method.name]
 
 
 def get_method(name: str | Method) -> Method:

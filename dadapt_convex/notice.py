@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 PATIENCE = 2.0  # seconds before anything is said
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
-_said: set[str] = set()  # subjects of say_once
+said: set[str] = set()  # subjects of say_once
 
 
 @contextlib.contextmanager
@@ -35,8 +35,8 @@ def notice(text: str) -> Iterator[None]:
 
 def say_once(subject: str, text: str) -> None:
     """Say a line on this subject, the first time in this process that it is not silent."""
-    if not _silent.get() and subject not in _said:
-        _said.add(subject)
+    if not _silent.get() and subject not in said:
+        said.add(subject)
         say(text)
 
 

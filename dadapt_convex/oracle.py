@@ -352,15 +352,20 @@ class Instruction(Portable):
         from numba.core import types as t
         from numba.core.typing.templates import make_intrinsic_template
 
-        name, code = self.python.__name__, importlib.import_module(self.module)
+        code = importlib.import_module(self.module)
 
         def define(context: Any, *given: Any) -> Any:
-            return code.signature(name, given), code.CODE[name]
+            return self.coded(code, given)
 
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         named = inspect.signature(self.python).parameters.values()  # Numba would make a tuple of *given
         define.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
-        return t.Function(make_intrinsic_template(self, define, name))
+        return t.Function(make_intrinsic_template(self, define, self.python.__name__))
+
+    def coded(self, code: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
+        """(Numba's signature for these types, the function that emits LLVM code), from the module of the code."""
+        name = self.python.__name__
+        return code.signature(name, given), code.CODE[name]
 
     @property
     def source(self) -> bytes:
@@ -378,8 +383,18 @@ class Kernel(Portable):
         self.fastmath = fastmath
         functools.update_wrapper(self, function)
 
-    def _function(self) -> Any:
+    @property
+    def written(self) -> Callable[..., Any]:
+        """The function as it was written."""
         return self.python
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of what a step takes."""
+        return "k", "f", "g2", "g", "x", "x_next", "vectors", "scalars", "hyper"
+
+    def _function(self) -> Any:
+        return self.written
 
     def _parts(self) -> Any:
         return Kernel, (self.python, self.kind, self.fastmath)
@@ -399,7 +414,7 @@ class Kernel(Portable):
         if (kept := self.kept()) is not None:
             from dadapt_convex.kept_code_numba import SealedCache
 
-            dispatcher._cache = SealedCache(self.python, kept)
+            dispatcher._cache = SealedCache(self.written, kept)
         with warnings.catch_warnings():
             # first-class functions are marked experimental in Numba; they are what this design rests on
             warnings.simplefilter("ignore", numba.core.errors.NumbaExperimentalFeatureWarning)
@@ -409,7 +424,7 @@ class Kernel(Portable):
 
     def kept(self) -> KeptCode | None:
         """Where the machine code is kept on disk; None for a function typed into a console, which has no file."""
-        file = Path(inspect.getfile(self.python))
+        file = Path(inspect.getfile(self.written))
         try:
             source = file.read_bytes()
         except OSError:
@@ -481,11 +496,6 @@ def value(function: Callable[..., float]) -> Kernel:
 def batch(function: Callable[..., float]) -> Kernel:
     """Decorate `batch(x, g, data, order, begin, end, work) -> f`."""
     return Kernel(function, "batch", FASTMATH)
-
-
-def step(function: Callable[..., float]) -> Kernel:
-    """Decorate `step(k, f, g2, g, x, x_next, vectors, scalars, hyper) -> w`."""
-    return Kernel(function, "step", FASTMATH)
 
 
 def helper(function: Callable[..., Any]) -> Helper:
@@ -580,7 +590,7 @@ def fingerprint(kernel: Kernel) -> str:
     would leave yesterday's machine code in use.
     """
     compiler = f"numba {_version('numba')} {sorted(kernel.fastmath)} {ERROR_MODEL} forceinline {trusted(kernel.python)}"
-    digest = hashlib.sha256(compiler.encode())
+    digest = hashlib.sha256(compiler.encode() + code_bytes(kernel.python.__code__))
     for name, target in reached(kernel.python):
         if isinstance(target, Helper):
             options = (target.python.__defaults__, sorted(target.fastmath))

@@ -244,7 +244,7 @@ def _nudged(t: Transition, rng: np.random.Generator) -> Transition:
         )  # fmt: skip
 
 
-def place(error: BaseException, function: Callable[..., Any]) -> str:
+def place(error: BaseException, function: Any) -> str:
     """File and line in a function's file where an exception arose; where the function begins, if it is from outside."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:  # of an object that can be called, or of a function in C

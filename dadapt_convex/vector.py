@@ -68,10 +68,8 @@ def distance_and_product(x: Any, x0: Any, g: Any) -> tuple[float, float]:
 
 
 @exact_helper
-def add_exactly(sums: Any, i: int, term: float) -> None:
-    """sums[i] + sums[i + 1] <- that sum + term; what rounding takes from sums[i] is kept in sums[i + 1] (Knuth)."""
-    before = sums[i]
+def add_exactly(before: float, lost: float, term: float) -> tuple[float, float]:
+    """(before + term, lost + what rounding takes from this sum), by Knuth's two-sum."""
     total = before + term
     added = total - before
-    sums[i + 1] += (before - (total - added)) + (term - added)
-    sums[i] = total
+    return total, lost + ((before - (total - added)) + (term - added))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dadapt_convex.checks import nearest
-from dadapt_convex.method import Choice, Method, get_method, methods
+from dadapt_convex.hyper import Choice
+from dadapt_convex.method import Method, get_method, methods
 from experiments.suite import BadInput, Suite, with_steps
 
 # How a run is made, beside the method's hyper-parameters: stochastic gradients, see dadapt_convex.stochastic.

@@ -4,8 +4,8 @@
 
 prints, for each method, how many of its wrong variants end with a bad status, violate a rate or a lemma, violate a
 definition alone, fail the replay alone, or survive. A variant is a fault at one place of the step, of a helper that it
-calls, or of `init`; it is active at k = 0 alone, from k = 100 on, or at the very last step, and the right step runs
-otherwise.
+calls, or of a start of its state; it is active at k = 0 alone, from k = 100 on, or at the very last step, and the right
+step runs otherwise.
 
 All faults of a method are compiled as one step. A hyper-parameter `fault`, after all others, selects one by its number;
 0 selects none. The step is rewritten on its syntax tree: at each place that can be broken stands
@@ -31,7 +31,9 @@ import numpy as np
 
 import dadapt_convex as dc
 import problems
+from dadapt_convex.methods import sgd
 from dadapt_convex.oracle import Helper, helper
+from dadapt_convex.state import View
 
 STEPS = 300
 FROM = 100  # where the late faults begin
@@ -42,6 +44,7 @@ MOVED, LOST, SQUARED, NEGATIVE, SCALED, ANOTHER = range(1, 7)
 FIRST_SITE = 10
 OUTCOMES = (
     (MOVED, -1.0, "x_{k+1}: moved the other way"),
+    (MOVED, 0.0, "x_{k+1}: not moved"),
     (MOVED, 2.0, "x_{k+1}: moved twice as far"),
     (MOVED, 10.0, "x_{k+1}: moved ten times as far"),
     (LOST, math.nan, "x_{k+1}: NaN"),
@@ -52,8 +55,11 @@ OUTCOMES = (
     (SCALED, math.nan, "weight: NaN"),
     (ANOTHER, 1.0, "weight: 1 too large"),
 )
+# The rewritten step takes the arrays, as a wrong start is no matter of the step.
+ARGUMENTS = ("k", "f", "g2", "g", "x", "x_next", "vectors", "scalars", "numbers")
 SELECTION = """
-fault = int(hyper[{width}])
+state, hyper = _state_of(vectors, scalars), _hyper_of(numbers)
+fault = int(hyper.fault)
 _site = _SITES[fault] if _FIRST[fault] <= k <= _LAST[fault] else 0
 _factor = _FACTORS[fault]
 _change = _factor - 1.0 if _site >= {first_site} else 0.0
@@ -105,7 +111,7 @@ def handed_out(w: float, x: Any, x_next: Any, site: int, factor: float) -> float
 
 
 class Breaker:
-    """Rewrites a step and the helpers it calls; `sites` lists (number, factor, text) of what can be broken.
+    """Rewrites a named step and the helpers it calls; `sites` lists (number, factor, text) of what can be broken.
 
     wanted: the sites to make breakable; their numbers do not depend on it.
     """
@@ -115,22 +121,27 @@ class Breaker:
         self.wanted = wanted
         self.sites: list[tuple[int, float, str]] = []
         self.count = FIRST_SITE
-        self.widths = {
-            "hyper": sum(h.width for h in method.hyper),
-            "scalars": len(method.scalars),
-            "sums": len(method.scalars),  # as helpers call them
-            "vectors": len(method.vectors),
+        state, hyper = method.step.state, method.step.hyper
+        selected = dc.Real(meaning="the number of the fault, 0 for none", default=0.0, low=0.0, closed=True)
+        self.hyper = type(hyper)("Hyper", (hyper,), {"fault": selected})
+        # By what a step calls them: names of one kind, each of which may be taken for the next.
+        kinds = {name: kind for name, kind, *_ in hyper.layout()}
+        self.kinds: dict[str, dict[str, str]] = {
+            "state": {name: "vector" if name in state.vectors else "number" for name in state.fields},
+            "hyper": {name: "flag" if kind == "option" else kind for name, kind in kinds.items()},
         }
-        self.namespace: dict[str, Any] = {"__name__": __name__, "_handed_out": handed_out}
+        self.namespace: dict[str, Any] = {
+            "__name__": __name__, "_handed_out": handed_out, "_state_of": View(state), "_hyper_of": View(self.hyper),
+        }  # fmt: skip
         self.statement, self.whole = "", True
         self.defined: set[str] = set()
         self.arrays: set[str] = set()
-        self.step = self.rewritten(method.step.python)
+        self.step = self.rewritten(method.step.written)
 
     def rewritten(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The step, or a helper with two further arguments: the selected site, and its factor less 1."""
         outside = self.statement, self.defined, self.arrays, self.whole
-        self.whole = function is self.method.step.python
+        self.whole = function is self.method.step.written
         scope = function.__globals__
         for name, target in scope.items():
             self.namespace.setdefault(name, target)
@@ -138,13 +149,15 @@ class Breaker:
         assert isinstance(tree, ast.FunctionDef)
         tree.decorator_list, tree.returns = [], None
         self.defined = {a.arg for a in tree.args.args}
-        self.arrays = {a.arg for a in tree.args.args if ast.unparse(a.annotation or ast.Constant("")) == "Any"}
+        annotated = {a.arg for a in tree.args.args if ast.unparse(a.annotation or ast.Constant("")) == "Any"}
+        self.arrays = annotated - self.kinds.keys()
         for argument in tree.args.args:
             argument.annotation = None
         tree.name = f"_broken_{function.__name__}"
         tree.body = self.block(tree.body)
         if self.whole:
-            tree.body = ast.parse(SELECTION.format(width=self.widths["hyper"], first_site=FIRST_SITE)).body + tree.body
+            tree.args.args = [ast.arg(name) for name in ARGUMENTS]
+            tree.body = ast.parse(SELECTION.format(first_site=FIRST_SITE)).body + tree.body
         else:
             tree.args.args += [ast.arg("_site"), ast.arg("_change")]
         module = ast.fix_missing_locations(ast.Module([tree], []))
@@ -190,13 +203,15 @@ class Breaker:
             return []  # the docstring
         node = copy.deepcopy(node)
         if isinstance(node, ast.Assign):
+            right = copy.deepcopy(node)
             node.value = self.value(node.value, whole=not isinstance(node.value, ast.Call) or not _many(node))
-            names = {n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-            self.defined |= {n.id for t in node.targets for n in _targets(t)}
-            if _vectors(node.value):
-                self.arrays |= names
+            if isinstance(right.targets[0], ast.Attribute):
+                before = ast.Attribute(right.targets[0].value, right.targets[0].attr, ast.Load())
+                node.value = self.replaced(node.value, right.value, before, "left out")
+            self.defined |= {n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+            self.arrays |= {name.id for name, value in _pairs(right) if self.kind(value) == "vector"}
         elif isinstance(node, ast.AugAssign):
-            node.value = self.scaled(self.expression(node.value), node.value, (1.01, -1.0, 0.0))
+            node.value = self.scaled(self.expression(node.value), node.value, (1.01, -1.0, 0.0, 2.0))
         elif isinstance(node, ast.Return):
             assert node.value is not None
             node.value = self.value(node.value)
@@ -215,7 +230,9 @@ class Breaker:
         elif isinstance(node, ast.For):
             assert isinstance(node.iter, ast.Call)
             begin = self.replaced(ast.Constant(0), node.iter, ast.Constant(1), "without the first")
-            node.iter.args = [begin, *node.iter.args]
+            [size] = node.iter.args
+            end = self.replaced(size, node.iter, ast.BinOp(size, ast.Sub(), ast.Constant(1)), "without the last")
+            node.iter.args = [begin, end]
             node.body = self.inside(node.body)
         else:
             raise NotImplementedError(ast.unparse(node))
@@ -238,12 +255,14 @@ class Breaker:
             return ast.IfExp(self.negated(node.test), self.value(node.body), self.value(node.orelse))
         if isinstance(node, ast.Compare | ast.BoolOp):
             return self.negated(node)
-        if _vectors(node) or (isinstance(node, ast.Name) and node.id in self.arrays):
+        if self.kind(node) == "flag":
+            return self.negated(node)
+        if self.kind(node) in ("vector", "pair"):
             return self.expression(node)
         if isinstance(node, ast.Constant) and node.value == 0:
             return self.replaced(node, node, ast.Constant(0.01))
         made = self.expression(node)
-        return self.scaled(made, node, (1.01, -1.0, 0.0)) if whole else made
+        return self.scaled(made, node, (1.01, -1.0, 0.0)) if whole and not self.kind(node) else made
 
     def negated(self, test: ast.expr) -> ast.expr:
         return self.replaced(test, test, ast.UnaryOp(ast.Not(), test))
@@ -266,6 +285,8 @@ class Breaker:
             return ast.BinOp(self.operand(node.left, node.op), node.op, self.operand(node.right, node.op))
         if isinstance(node, ast.Subscript):
             return self.entry(node)
+        if isinstance(node, ast.Attribute):
+            return self.named(node)
         if isinstance(node, ast.Call):
             return self.call(node)
         return node
@@ -282,18 +303,44 @@ class Breaker:
             return self.replaced(made, node, ast.Constant(1.0))
         return made
 
+    def kind(self, node: ast.expr) -> str:
+        """Of a name or of an entry of the state or the hyper-parameters: vector, number, flag or pair; else ""."""
+        if isinstance(node, ast.Name):
+            return "vector" if node.id in self.arrays else ""
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            return self.kinds.get(node.value.id, {}).get(node.attr, "")
+        return ""
+
+    def named(self, node: ast.Attribute) -> ast.expr:
+        """The name after this one, and that of PARTNERS; the two of a pair exchanged; a flag negated."""
+        kind = self.kind(node)
+        if kind == "flag":
+            return self.negated(node)
+        if kind == "pair":
+            first, second = (ast.Subscript(node, ast.Constant(i), ast.Load()) for i in (0, 1))
+            less = [ast.BinOp(ast.Constant(0.99), ast.Mult(), part) for part in (first, second)]
+            zero = ast.Constant(0.0)
+            made: ast.expr = node
+            for two in ((second, first), (zero, second), (first, zero), (less[0], second), (first, less[1])):
+                made = self.replaced(made, node, ast.Tuple(list(two), ast.Load()))
+            return made
+        if not kind:
+            return node
+        names = [name for name, other in self.kinds[ast.unparse(node.value)].items() if other == kind]
+        after = names[(names.index(node.attr) + 1) % len(names)]
+        made = node
+        for name in dict.fromkeys((after, PARTNERS.get(node.attr, ""))):
+            if name in names and name != node.attr:
+                made = self.replaced(made, node, ast.Attribute(node.value, name, ast.Load()))
+        return self.scaled(made, node, (1.01, -1.0, 0.0)) if kind == "number" else made
+
     def entry(self, node: ast.Subscript) -> ast.expr:
-        """The entry after this one, or that of the wrong vector."""
+        """That of the wrong vector."""
         if not isinstance(node.value, ast.Name):
             return node
-        base, index = node.value.id, node.slice
-        if isinstance(index, ast.Constant) and base in self.widths:
-            after = (index.value + 1) % self.widths[base]
-            by = ast.Subscript(node.value, ast.Constant(after), ast.Load())
-            return self.replaced(node, node, by) if after != index.value else node
-        partner = PARTNERS.get(base, "")
+        base, partner = node.value.id, PARTNERS.get(node.value.id, "")
         if self.defines(base, partner):
-            return self.replaced(node, node, ast.Subscript(ast.Name(partner, ast.Load()), index, ast.Load()))
+            return self.replaced(node, node, ast.Subscript(ast.Name(partner, ast.Load()), node.slice, ast.Load()))
         return node
 
     def call(self, node: ast.Call) -> ast.expr:
@@ -308,14 +355,17 @@ class Breaker:
             return ast.Call(ast.Name(wrong, ast.Load()), [*map(self.argument, node.args), *selection], [])
         made: ast.expr = ast.Call(node.func, [self.expression(a) for a in node.args], [])
         for argument in node.args:
-            if name in ("math.sqrt", "max", "min", "abs"):
+            if name in ("sqrt", "max", "min", "abs"):
                 made = self.replaced(made, node, argument)
         return made
 
     def argument(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Constant) or (
+            isinstance(node, ast.Name) and node.id not in self.defined - self.kinds.keys()
+        ):
+            return node  # a flag, no bound; the state
         made = self.expression(node)
-        known = isinstance(node, ast.Constant | ast.Attribute)  # a flag, no bound
-        return made if known or ast.unparse(node) in self.arrays else self.scaled(made, node, (1.5,))
+        return made if self.kind(node) else self.scaled(made, node, (1.5,))
 
 
 def _first_line(node: ast.stmt) -> str:
@@ -331,14 +381,13 @@ def _many(node: ast.Assign) -> bool:
     return isinstance(node.targets[0], ast.Tuple)
 
 
-def _targets(node: ast.expr) -> Iterator[ast.Name]:
-    for part in node.elts if isinstance(node, ast.Tuple) else (node,):
-        if isinstance(part, ast.Name):
-            yield part
-
-
-def _vectors(node: ast.expr) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == "vectors" for part in ast.walk(node))
+def _pairs(node: ast.Assign) -> Iterator[tuple[ast.Name, ast.expr]]:
+    """The names that an assignment gives to single values."""
+    for target in node.targets:
+        many = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+        for name, value in zip(target.elts, node.value.elts, strict=True) if many else ((target, node.value),):
+            if isinstance(name, ast.Name):
+                yield name, value
 
 
 def _wrong_starts(method: dc.Method) -> Iterator[Fault]:
@@ -371,10 +420,16 @@ def faults(name: str) -> tuple[Fault, ...]:
 
 def statements(name: str) -> list[str]:
     """The first lines of all statements of a step, other than those that name its vectors."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(dc.get_method(name).step.python))).body[0]
+    step = dc.get_method(name).step
+    tree = ast.parse(textwrap.dedent(inspect.getsource(step.written))).body[0]
     found = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node is not tree]
-    lines = [_first_line(node) for node in found if not (isinstance(node, ast.Expr) and _constant(node.value))]
-    return [line for line in lines if "vectors[" not in line]
+    vectors = {f"state.{vector}" for vector in step.state.vectors}
+    return [
+        _first_line(node)
+        for node in found
+        if not (isinstance(node, ast.Expr) and _constant(node.value))
+        and not (isinstance(node, ast.Assign) and {ast.unparse(value) for _, value in _pairs(node)} & vectors)
+    ]
 
 
 @functools.cache
@@ -382,7 +437,7 @@ def faulty(name: str, chosen: tuple[Fault, ...]) -> dc.Method:
     """The method with these faults: its hyper-parameter fault=j selects the j-th, from 1; 0 selects none."""
     method, chosen = dc.get_method(name), (Fault("none"), *chosen)
     breaker = Breaker(method, {fault.site for fault in chosen})
-    width = breaker.widths["hyper"]
+    at = breaker.hyper.at["fault"]
     breaker.namespace |= {
         "_SITES": np.array([fault.site for fault in chosen]),
         "_FACTORS": np.array([fault.factor for fault in chosen]),
@@ -392,30 +447,30 @@ def faulty(name: str, chosen: tuple[Fault, ...]) -> dc.Method:
 
     def init(vectors: Any, scalars: Any, hyper: Any) -> None:
         method.init(vectors, scalars, hyper)
-        wrong = chosen[int(hyper[width])].init
+        wrong = chosen[int(hyper[at])].init
         if wrong is not None:
             wrong(vectors, scalars)
 
-    selected = dc.Real("fault", "the number of the fault, 0 for none", default=0.0, low=0.0, closed=True)
-    return replace(method, step=dc.step(breaker.step), init=init, hyper=(*method.hyper, selected))
+    return replace(method, step=dc.step(breaker.step), init=init, hyper=breaker.hyper.parameters)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # A wrong step that is no single fault of the right one
 
 
-@dc.step
-def nesterov(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+@dc.step(sgd.State, sgd.Hyper)
+def nesterov(
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: sgd.State, hyper: sgd.Hyper
+) -> float:  # fmt: skip
     """Nesterov's momentum, as PyTorch has it, with the books of sgd."""
-    m = vectors[0]
-    lr, beta, w, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
-    h = lr * gamma
+    m = state.m
+    h = hyper.lr * hyper.schedule
     for i in range(x.size):
-        gi = g[i] + w * x[i]
-        m[i] = beta * m[i] + gi
-        x_next[i] = x[i] - h * (gi + beta * m[i])
+        gi = g[i] + hyper.weight_decay * x[i]
+        m[i] = hyper.momentum * m[i] + gi
+        x_next[i] = x[i] - h * (gi + hyper.momentum * m[i])
     if k == 0:
-        scalars[0] = f
+        state.f_first = f
     return h
 
 

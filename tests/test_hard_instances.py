@@ -12,7 +12,7 @@ import pytest
 
 import dadapt_convex as dc
 import problems
-from dadapt_convex.method import Choice
+from dadapt_convex.hyper import Choice
 from problems.hard_instances import HARD
 
 EPS = np.finfo(float).eps

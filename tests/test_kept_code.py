@@ -40,7 +40,7 @@ def cube(x, g, z, data):
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("DADAPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(notice, "_said", set())
+    monkeypatch.setattr(notice, "said", set())
     return tmp_path / "cache" / "numba"
 
 

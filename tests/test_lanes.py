@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 
@@ -21,7 +19,7 @@ from dadapt_convex.lanes import (
     where_equal,
     where_greater,
 )
-from dadapt_convex.oracle import FASTMATH, Kernel, fingerprint
+from dadapt_convex.oracle import FASTMATH, Instruction, Kernel, fingerprint
 
 U = np.array([0.0, -0.0, 1.5, 2.5, -2.5, np.inf, -np.inf, np.nan])
 V = np.array([0.0, 1.0, 1.5, -3.0, np.nan, np.inf, 2.0, 1.0])
@@ -131,10 +129,14 @@ def test_transposed():
     assert np.array_equal(compiled, plain)
 
 
-def test_cached_machine_code_follows_the_instructions(monkeypatch):
+def test_cached_machine_code_follows_the_instructions(tmp_path, monkeypatch):
     """Their code is in a file that no kernel names."""
-    before = fingerprint(Kernel(_bits, signature, FASTMATH))
-    oracle = importlib.import_module("dadapt_convex.oracle")  # dadapt_convex.oracle is the decorator
-    bytes_of = oracle._file_bytes
-    monkeypatch.setattr(oracle, "_file_bytes", lambda module: bytes_of(module) + b"changed")
-    assert fingerprint(Kernel(_bits, signature, FASTMATH)) != before
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def kernel_with(code):
+        (tmp_path / f"code_{len(code)}.py").write_text(code)
+        twice = Instruction(lambda u: u + u, f"code_{len(code)}")
+        return Kernel(lambda u: twice(u), signature, FASTMATH)
+
+    assert fingerprint(kernel_with("")) == fingerprint(kernel_with(""))
+    assert fingerprint(kernel_with("")) != fingerprint(kernel_with("changed = True"))

@@ -11,7 +11,7 @@ import transcriptions
 
 import dadapt_convex as dc
 import problems
-from dadapt_convex.method import Choice, Real
+from dadapt_convex.hyper import Choice, Real
 from dadapt_convex.schedules import as_schedule
 
 # F_STAR lies above the minimum of the logistic problem here, where Polyak's step converges to a level set and is

@@ -21,8 +21,9 @@ import dadapt_convex as dc
 import problems
 from dadapt_convex import run as statuses
 from dadapt_convex import stochastic_driver as driver
+from dadapt_convex import stochastic_recorder as recorder
 from dadapt_convex.oracle import pack
-from dadapt_convex.stochastic_driver import Evaluation, Orders, aligned
+from dadapt_convex.stochastic_recorder import Evaluation, Orders, aligned
 from problems.linear_models.linear_problem import linear_problem
 from problems.linear_models.loss import losses
 
@@ -246,7 +247,7 @@ def test_every_epoch_takes_every_row_once_whatever_is_drawn_at_once(m, monkeypat
     assert np.array_equal(np.sort(found, axis=1), np.tile(np.arange(m), (12, 1)))
     for at_once in (1, 5):
         assert np.array_equal(orders(m, 0, 12, at_once), found)
-    monkeypatch.setattr(driver, "DRAWN_AT_ONCE", 1)
+    monkeypatch.setattr(recorder, "DRAWN_AT_ONCE", 1)
     assert np.array_equal(orders(m, 0, 12, 12), found)
     assert m < 10 or not np.array_equal(orders(m, 1, 12, 12), found)
     assert m < 10 or not np.array_equal(found[0], found[1])
@@ -319,9 +320,9 @@ def small_chunks(monkeypatch):
     """Chunks of a few steps, orders of an epoch, room for three snapshots."""
 
     def choose():
-        monkeypatch.setattr(solve_module, "_first_pace", lambda *_: 7)
+        monkeypatch.setattr(solve_module, "first_pace", lambda *_: 7)
         monkeypatch.setattr(solve_module, "CHUNK_SECONDS", 0.0)
-        monkeypatch.setattr(driver, "DRAWN_AT_ONCE", 1)
+        monkeypatch.setattr(recorder, "DRAWN_AT_ONCE", 1)
         monkeypatch.setattr(driver, "KEPT", 3)
 
     return choose
@@ -418,7 +419,7 @@ def test_ctrl_c_during_a_compiled_chunk_keeps_what_the_chunk_did(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(driver.DRIVE_BATCHES, "compile", lambda: interrupted)
-        patch.setattr(solve_module, "_first_pace", lambda *_: 10)
+        patch.setattr(solve_module, "first_pace", lambda *_: 10)
         run = dc.solve(problem, "sgd", epochs=1000, batch_size=16, lr=RATE)
     assert run.status == statuses.INTERRUPTED
     assert run.k == calls[-1][0] > calls[-2][0] + 1

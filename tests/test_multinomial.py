@@ -17,7 +17,7 @@ import scipy.special
 
 import dadapt_convex as dc
 import problems
-from dadapt_convex.method import Real
+from dadapt_convex.hyper import Real
 from dadapt_convex.oracle import pack
 from problems.linear_models import multinomial as file
 from problems.linear_models.tiles import ROWS as BLOCK

@@ -47,7 +47,11 @@ def test_without_a_fault_the_step_is_the_methods_own(name):
 
 def test_faults_act_when_they_say_they_do():
     """Seen on the weights of adagrad_norm, which are 1."""
-    found = tuple(fault for fault in mutants.faults("adagrad_norm") if fault.text.startswith("return gamma: "))
+    found = tuple(
+        fault
+        for fault in mutants.faults("adagrad_norm")
+        if fault.text.startswith("return hyper.schedule: ") and " times " in fault.text
+    )
     method, (problem, hyper) = mutants.faulty("adagrad_norm", found), mutants.trials("adagrad_norm")[0]
     k = np.arange(mutants.STEPS)
     assert found

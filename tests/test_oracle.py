@@ -20,7 +20,8 @@ from exhaustive import EXHAUSTIVE
 import dadapt_convex as dc
 import problems
 from dadapt_convex import vector
-from dadapt_convex.oracle import Kernel, Objective, fingerprint, helper, oracle, pack, step
+from dadapt_convex.oracle import Kernel, Objective, fingerprint, helper, oracle, pack
+from dadapt_convex.state import step
 from problems import hard_instances
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -159,8 +159,7 @@ def test_a_file_in_methods_defines_the_method_of_its_name(path):
     assert method.summary
 
 
-def test_methods_lists_the_files_and_nothing_else(monkeypatch):
-    monkeypatch.setattr("dadapt_convex.method._registered", {})
+def test_methods_lists_the_files_and_nothing_else():
     assert methods_by_name() == sorted(path.stem for path in METHOD_FILES)
 
 
@@ -264,3 +263,94 @@ def test_the_patterns_find_what_they_look_for():
     assert ABSOLUTE.search("open('/" + "home/someone/data')")
     assert INDEX_HOST.search("https://files.python" + "hosted.org/packages")
     assert not ABSOLUTE.search("https://example.com/" + "home/page and results/" + "tmp/x")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Tests speak of behaviour
+
+TESTS = sorted((ROOT / "tests").glob("*.py"))
+PRIVATE = re.compile(r"_[A-Za-z]\w*")
+PRIVATE_PATH = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)*\.(_[A-Za-z]\w*)")
+PUBLIC = {"_fields", "_replace", "_asdict", "_make"}  # of named tuples
+# Private names that tests still use, to be emptied.
+LEFT = {
+    "test_data_download.py": {"_exclusive"},
+    "test_experiments_runs.py": {"_styles"},
+    "test_experiments_terminal.py": {"_Lines", "_Pace"},
+    "test_identity.py": {"_prove"},
+    "test_optimum_ball.py": {"_bounds"},
+    "test_optimum_certificates.py": {"_prove"},
+    "test_optimum_multinomial.py": {"_by_program", "_large", "_small"},
+    "test_optimum_rational.py": {"_implied"},
+    "test_performance_minibatch.py": {"_Pair"},
+    "test_theory.py": {"_compared"},
+}
+
+
+def private_names(source: str) -> set[str]:
+    """Private names of the packages that a test imports, reads from a module or value of theirs, or patches."""
+    tree, ours, found = ast.parse(source), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None) or ""
+            for alias in node.names:
+                path = f"{module}.{alias.name}".strip(".").split(".")
+                if path[0] in PACKAGES:
+                    ours.add((alias.asname or alias.name).split(".")[0])
+                    found.update(filter(PRIVATE.fullmatch, path))
+        elif isinstance(node, ast.Assign) and "import_module(" in ast.unparse(node.value):
+            ours.update(target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (m := PRIVATE_PATH.match(node.value)):
+            found.add(m[1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and PRIVATE.fullmatch(node.attr):
+            inner: ast.AST = node.value
+            while isinstance(inner, ast.Attribute | ast.Call | ast.Subscript):
+                inner = inner.func if isinstance(inner, ast.Call) else inner.value
+            if isinstance(inner, ast.Name) and inner.id in ours:
+                found.add(node.attr)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("setattr", "getattr", "delattr")):
+            of, name = [*map(ast.unparse, node.args), "", ""][:2]
+            text = name.strip("'\"")
+            if of.split(".")[0] in ours and PRIVATE.fullmatch(text):
+                found.add(text)
+    return found - PUBLIC
+
+
+def edited_source(source: str) -> list[int]:
+    """The lines of functions that run source text with a piece of it replaced."""
+
+    def called(node: ast.AST) -> set[str]:
+        return {ast.unparse(n.func).split(".")[-1] for n in ast.walk(node) if isinstance(n, ast.Call)}
+
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return [f.lineno for f in functions if called(f) & {"exec", "eval"} and called(f) & {"sub", "replace"}]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
+def test_a_test_uses_no_private_name_and_edits_no_source(path):
+    source = path.read_text("utf-8")
+    assert private_names(source) <= LEFT.get(path.name, set())
+    assert edited_source(source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from dadapt_convex.method import _x",
+        "from dadapt_convex.methods._x import y",
+        "import dadapt_convex.methods._x",
+        "import dadapt_convex as dc\ndc.method._x",
+        "import problems\nproblems.get('a').model._x",
+        "patch.setattr('dadapt_convex.method._x', {})",
+        "m = import_module('problems.optimum')\nm._x",
+        "from problems import optimum\npatch.setattr(optimum, '_x', 1)",
+    ],
+)
+def test_a_private_name_in_a_test_is_noticed(source):
+    assert private_names(source) == {"_x"}
+
+
+def test_source_that_a_test_edits_is_noticed():
+    assert edited_source("def f(s):\n    exec(compile(s.replace('a', 'b'), 'x', 'exec'))") == [1]
+    assert edited_source("def f(s):\n    exec(compile(s, 'x', 'exec'))") == []

@@ -20,7 +20,7 @@ import scipy.special
 import dadapt_convex as dc
 import experiments.performance
 import problems
-from dadapt_convex import stochastic_driver
+from dadapt_convex import stochastic_recorder
 from experiments.engine.session import run_work
 from experiments.performance import minibatch, numpy_minibatch
 from experiments.performance.cases import MINI_BATCHES, MiniBatch, build, clusters, times
@@ -95,7 +95,7 @@ def test_softmax_loss_and_its_derivative():
 def test_orders_are_those_of_every_epoch_however_many_are_drawn_at_once(monkeypatch):
     found = orders(75, 16)  # 5 steps in an epoch
     assert np.array_equal(np.sort(found, axis=1), np.tile(np.arange(75), (4, 1)))
-    monkeypatch.setattr(stochastic_driver, "DRAWN_AT_ONCE", 1)
+    monkeypatch.setattr(stochastic_recorder, "DRAWN_AT_ONCE", 1)
     assert np.array_equal(orders(75, 16), found)
     assert len(orders(75, 15)) == 3
 

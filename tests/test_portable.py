@@ -207,11 +207,10 @@ def test_keys_of_dictionaries_stay_equal(travelled):
     assert list(dict.fromkeys([DRIVE, travelled(DRIVE)])) == [DRIVE]
 
 
-def test_a_registered_method_goes_with_its_configuration(monkeypatch):
-    monkeypatch.setattr("dadapt_convex.method._registered", {})
+def test_a_registered_method_goes_with_its_configuration():
     dc.register(LOCAL_METHOD)
     sent = pickle.dumps(parse_method("local[lr=2]"))
-    monkeypatch.setattr("dadapt_convex.method._registered", {})
+    dc.unregister(LOCAL_METHOD)
     assert pickle.loads(sent).method is LOCAL_METHOD
 
 

@@ -18,8 +18,8 @@ from exhaustive import one_in
 import dadapt_convex as dc
 import problems
 from dadapt_convex import run as statuses
-from dadapt_convex.oracle import step
-from dadapt_convex.solve import checkpoint_steps
+from dadapt_convex.checkpoints import checkpoint_steps
+from dadapt_convex.state import step
 
 RNG = np.random.default_rng(7)
 A = RNG.standard_normal((50, 5)) * (RNG.random((50, 5)) < 0.7)
@@ -711,9 +711,9 @@ GRADIENT = dc.Method(
 
 
 @pytest.fixture
-def registered(monkeypatch):
-    monkeypatch.setattr("dadapt_convex.method._registered", {})
-    return dc.register(GRADIENT)
+def registered():
+    yield dc.register(GRADIENT)
+    dc.unregister(GRADIENT)
 
 
 def test_a_method_of_ones_own_runs_by_value_and_by_name(registered):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
-import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +11,6 @@ from exhaustive import one_in
 
 import dadapt_convex as dc
 import problems
-from dadapt_convex.oracle import Helper, helper, step
 from dadapt_convex.theory import NOT_APPLICABLE, TIGHT, UNDECIDED, VERIFIED, VIOLATED, gap_sides
 
 HOLDS = [VERIFIED, TIGHT]
@@ -108,192 +103,6 @@ def test_no_claim_is_violated_on_data(method, hyper, problem):
 def test_every_theorem_of_the_library_is_claimed_by_some_method():
     claimed = {claim for name in dc.methods() for claim in dc.get_method(name).claims}
     assert claimed == {name for name, theorem in dc.theorems().items() if not theorem.about}
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Broken methods
-
-
-def broken(name: str, old: str, new: str) -> dc.Method:
-    """The method with one piece of the source of its step, or of a helper beside it, replaced; the claims stay."""
-    method = dc.get_method(name)
-    function = method.step.python
-    namespace = {**function.__globals__, "step": step, "helper": helper}
-    beside = [
-        h.python for h in namespace.values() if isinstance(h, Helper) and h.python.__module__ == function.__module__
-    ]
-    sources = [textwrap.dedent(inspect.getsource(f)) for f in (*beside, function)]
-    count = sum(source.count(old) for source in sources)
-    assert count == 1, f"{old!r} stands {count} times in {name}"
-    for source in sources:  # the helpers first: the step must find the broken one
-        exec(compile(source.replace(old, new), "<broken>", "exec"), namespace)
-    return replace(method, step=namespace[function.__name__])
-
-
-DADAPT_STEP = "dadapt_dual_averaging"
-BREAKS = {
-    "d_hat doubled, option I": (DADAPT_STEP, "/ (2.0 * s_norm)", "/ s_norm", {}),
-    "d_hat doubled, option II": (DADAPT_STEP, "scalars[1] / s_norm", "2.0 * scalars[1] / s_norm", {"option": "II"}),
-    "gamma doubled": (DADAPT_STEP, "gamma_next = 1.0 /", "gamma_next = 2.0 /", {}),
-    "gamma halved": (DADAPT_STEP, "gamma_next = 1.0 /", "gamma_next = 0.5 /", {}),
-    "gamma without the root": (DADAPT_STEP, "1.0 / math.sqrt(G2 + S)", "1.0 / (G2 + S)", {"d0": 0.3}),
-    "gamma_k in place of gamma_{k+1} in x": (DADAPT_STEP, "move_from(x0, gamma_next,", "move_from(x0, gamma,", {}),
-    "x_k in place of x_0": (DADAPT_STEP, "move_from(x0, gamma_next,", "move_from(x, gamma_next,", {}),
-    "G^2 left out of the modified step": (DADAPT_STEP, "math.sqrt(G2 + S)", "math.sqrt(S)", {"step": "modified"}),
-    "sums started one step late": (DADAPT_STEP, "gamma, g2, g, s,", "gamma, g2 if k > 0 else 0.0, g, s,", {}),
-    "S started one step late": (DADAPT_STEP, "S += g2", "S += g2 if k > 0 else 1e-3 * g2", {}),
-    "S counted twice": (DADAPT_STEP, "S += g2", "S += 2.0 * g2", {}),
-    "gamma_0 doubled": (DADAPT_STEP, "1.0 / G if modified else 1.0 /", "1.0 / G if modified else 2.0 /", {}),
-    "gamma_0 of the plain step in the modified one": (
-        DADAPT_STEP, "1.0 / G if modified", "1.0 / math.sqrt(g2) if modified", {"step": "modified"},
-    ),
-    "G in place of G^2": (DADAPT_STEP, "G2 = G * G if", "G2 = G if", {"step": "modified"}),
-    "2 G^2": (DADAPT_STEP, "G2 = G * G if", "G2 = 2.0 * G * G if", {"step": "modified"}),
-    "gamma_k in place of gamma_{k+1} in d_hat": (DADAPT_STEP, "(gamma_next * s_norm2 -", "(gamma * s_norm2 -", {}),
-    "d without the maximum": (DADAPT_STEP, "d_next = grow(d, d_hat, math.inf)", "d_next = d_hat", {"d0": 0.3}),
-    "squared weights": (DADAPT_STEP, "return lam\n", "return d * d\n", {}),
-    "average without x_0": (DADAPT_STEP, "return lam\n", "return d if k > 0 else 0.0\n", {"d0": 0.3}),
-    "selected at the first step": (DADAPT_STEP, "d_next / sum_lam\n", "d_next / sum_lam + (k > 0) * 1e9\n", {}),
-    "s started one step late": (DADAPT_STEP, "accumulate(lam,", "accumulate(lam if k > 0 else 0.0,", {"d0": 0.3}),
-    "d_{k+1} as the weight": (DADAPT_STEP, "return lam\n", "return d_next\n", {}),
-    "subgradient with D halved": ("subgradient", "N = hyper[0]", "N = 0.5 * hyper[0]", {}),
-    "subgradient with G halved": ("subgradient", "hyper[1], hyper[2],", "0.5 * hyper[1], hyper[2],", {}),
-    "1/sqrt(k+1) with D halved": (
-        "subgradient", "N = hyper[0]", "N = 0.5 * hyper[0]", {"schedule": "inverse_sqrt"},
-    ),
-    "dual averaging with D halved": ("dual_averaging", "D, G, lam = hyper[0]", "D, G, lam = 0.5 * hyper[0]", {}),
-    "dual averaging with gamma_k in x": ("dual_averaging", "move_from(x0, gamma_next", "move_from(x0, gamma", {}),
-    "AdaGrad averaging with D halved": (
-        "adagrad_norm_dual_averaging", "D, lam = hyper[0]", "D, lam = 0.5 * hyper[0]", {},
-    ),
-    "AdaGrad averaging, S late": ("adagrad_norm_dual_averaging", "S += g2", "S += g2 if k > 0 else 0.5 * g2", {}),
-    "last iterate with D halved": (
-        "subgradient_last_iterate", "D, G, N, gamma = hyper[0]", "D, G, N, gamma = 0.5 * hyper[0]", {},
-    ),
-    "last iterate, decreasing to 1 and not to 0": ("subgradient_last_iterate", "max(N - 1.0 - k,", "max(N - k,", {}),
-    "last iterate with a constant step": (
-        "subgradient_last_iterate", "max(N - 1.0 - k, 0.0) / (G * N *", "1.0 / (G *", {},
-    ),
-    "1/sqrt(k+2)": (
-        "subgradient", "else D / G)", "else D / G * math.sqrt((k + 1.0) / (k + 2.0)))", {"schedule": "inverse_sqrt"},
-    ),
-    "AdaGrad-Norm with S one step late": ("adagrad_norm", "S += g2", "S += g2 if k > 0 else 0.5 * g2", {}),
-    "Polyak step doubled": ("polyak", "h = gamma * (f - f_star)", "h = 2.0 * gamma * (f - f_star)", {}),
-    "AdaGrad-Norm without the root": ("adagrad_norm", "eta / math.sqrt(S)", "eta / S", {}),
-    **{f"gradient descent, {what}": ("dadapt_gradient_descent", *change) for what, change in {
-        "d_hat doubled": ("/ (2.0 * s_norm)", "/ s_norm", {}),
-        "G^2 left out": ("math.sqrt(G * G + S)", "math.sqrt(S)", {}),
-        "S one step late": ("    S += g2\n", "    S += g2 if k > 0 else 0.0\n", {}),
-        "x moved twice as far": ("move_from(x, lam,", "move_from(x, 2.0 * lam,", {}),
-        "weights d_k": ("return lam", "return d", {}),
-        "gamma of 1/2 in the sums": ("accumulate(lam, 1.0,", "accumulate(lam, 0.5,", {}),
-        "d without the maximum": ("grow(d, d_hat, growth_rate)", "d_hat", {"d0": 0.05}),
-        "d held back": ("grow(d, d_hat, growth_rate)", "grow(d, 0.5 * d_hat, growth_rate)", {}),
-    }.items()},
-    **{f"AdaGrad, {what}": ("dadapt_adagrad", *change) for what, change in {
-        "no 1/2": ("else 2.0 * s_norm1", "else s_norm1", {}),
-        "A_{k+1} in the sum": ("(inverse_next if released else inverse_k)", "inverse_next", {"d0": 0.05}),
-        "A_k in the norm of s": ("s[i] * s[i] * inverse_next\n", "s[i] * s[i] * inverse_k\n", {"d0": 0.05}),
-        "squares counted twice": ("a2[i] += gi * gi", "a2[i] += 2.0 * gi * gi", {"d0": 0.05}),
-        "squares one step late": ("a2[i] += gi * gi", "a2[i] += gi * gi if k > 0 else 0.0", {"d0": 0.05}),
-        "x_k in place of x_0": ("(x0[i] - move)", "(x[i] - move)", {"d0": 0.05}),
-        "s moved twice as far": ("s[i] += lam * gi", "s[i] += 2.0 * lam * gi", {"d0": 0.05}),
-        "equal weights": ("else lam\n", "else 1.0\n", {"d0": 0.05}),
-        "d without the maximum": ("grow(d, d_hat, growth_rate)", "d_hat", {"d0": 0.05}),
-    }.items()},
-    **{f"SGD, {what}": ("dadapt_sgd", *change) for what, change in {
-        "factor 8": ("2.0 * sum_gs / s_norm", "8.0 * sum_gs / s_norm", {"momentum": 0.0}),
-        "s_{k+1} in the sum": ("gs += gi * s[i]", "gs += gi * (s[i] + lam * gi)", {"momentum": 0.0}),
-        "x_k in place of x_0": ("(x0[i] - s[i])", "(x[i] - s[i])", {"momentum": 0.0}),
-        "momentum and 1 - momentum exchanged": ("beta * x[i] + (1.0 - beta)", "(1.0 - beta) * x[i] + beta", {}),
-        "G doubled": ("(lr * gamma) / G if", "(lr * gamma) / (2.0 * G) if", {}),
-        "d without the maximum": ("grow(d, d_hat, growth_rate)", "d_hat", {}),
-    }.items()},
-    **{f"Adam, {what}": ("dadapt_adam", *change) for what, change in {
-        "s_{k+1} in r": ("correlation += gi * s[i] * inverse\n", "correlation += gi * (s[i] + gi) * inverse\n", {}),
-        "d_hat without 1 - b": ("((1.0 - b) * s_norm1)", "s_norm1", {}),
-        "rate doubled": ("d * (lr * gamma)", "2.0 * d * (lr * gamma)", {}),
-        "m without 1 - beta1": ("(1.0 - beta1) * rate, 1.0", "rate, 1.0", {}),
-        "v without its root": (
-            "1.0 / (math.sqrt(v[i]) + eps)\n        if not", "1.0 / (v[i] + eps)\n        if not", {},
-        ),
-        "x moved twice as far": ("kept * x[i] - move", "kept * x[i] - 2.0 * move", {}),
-        "d without the maximum": ("grow(d, d_hat, growth_rate)", "d_hat", {}),
-    }.items()},
-    **{f"schedule, {name}, {what}": (name, *change, COSINE) for name, what, change in (
-        ("dadapt_dual_averaging", "squared", ("lam = d * scheduled", "lam = d * scheduled * scheduled")),
-        ("dadapt_dual_averaging", "ignored", ("lam = d * scheduled", "lam = d")),
-        ("dadapt_gradient_descent", "squared", ("lam = d * gamma /", "lam = d * gamma * gamma /")),
-        ("dadapt_gradient_descent", "ignored", ("lam = d * gamma /", "lam = d /")),
-        ("dadapt_adagrad", "squared", ("d * (lr * gamma)", "d * (lr * gamma * gamma)")),
-        ("dadapt_sgd", "squared", ("d * (lr * gamma)", "d * (lr * gamma * gamma)")),
-    )},
-    "SGD by hand, rate doubled": ("sgd", "x[i] - h * m[i]", "x[i] - 2.0 * h * m[i]", {"lr": 0.5}),
-    "SGD by hand, momentum without decay": ("sgd", "m[i] = beta * m[i]", "m[i] = m[i]", {"lr": 0.5, "momentum": 0.5}),
-    "SGD by hand, upwards": ("sgd", "x[i] - h * m[i]", "x[i] + h * m[i]", {"lr": 0.5}),
-    "AdaGrad by hand, rate doubled": ("adagrad", "rate * gi / a", "2.0 * rate * gi / a", {"lr": 1.0}),
-    "Adam by hand, v without bias correction": ("adam", "1.0 / math.sqrt(1.0 - beta2**t)", "1.0", {}),
-    "Adam by hand, m without 1 - beta1": ("adam", "(1.0 - beta1) * gi\n", "gi\n", {}),
-}  # fmt: skip
-
-
-@functools.cache
-def catching_problems() -> tuple[problems.Problem, ...]:
-    """Built-in problems on which a break has to show: kinks, worst cases, and a small first subgradient."""
-    return (
-        problems.absolute_value(),
-        problems.max_abs(9),
-        problems.norm2(6),
-        problems.drori_teboulle(m=5),
-        problems.drori_teboulle(m=8, D=2.0, G=50.0),
-        problems.drori_teboulle(m=400),
-        problems.least_absolute_deviation(A, B),
-        problems.hinge(A, B),
-    )
-
-
-@functools.cache
-def violated(name: str | None, method: str, hyper: tuple[tuple[str, object], ...]) -> frozenset[str]:
-    """The theorems violated by the break of this name, up to the problem that tells; None: by the method as it is."""
-    made = method if name is None else broken(*BREAKS[name][:3])
-    steps = 6 if method == "subgradient_last_iterate" else 400  # its bound speaks of the last step alone
-    found: set[str] = set()
-    for problem in catching_problems():
-        table = verdicts(made, problem, steps, **dict(hyper))["verdict"]
-        found |= set(table.index[table == VIOLATED])
-        if found if name in ONLY_BY_DEFINITION else bounds_among(found):
-            break
-    return frozenset(found)
-
-
-def bounds_among(found: Iterable[str]) -> set[str]:
-    return {theorem for theorem in found if "definition" not in theorem}
-
-
-# What no bound can refute on these problems, because the break makes the method no worse or nearly no worse than its
-# bound; only the definitions of the step tell.
-ONLY_BY_DEFINITION = {
-    "S counted twice", "gamma_0 doubled", "G in place of G^2", "2 G^2", "gamma_k in place of gamma_{k+1} in d_hat",
-    "gamma_0 of the plain step in the modified one", "d without the maximum", "squared weights", "average without x_0",
-    "dual averaging with D halved", "dual averaging with gamma_k in x", "AdaGrad averaging with D halved",
-    "AdaGrad averaging, S late", "last iterate, decreasing to 1 and not to 0", "last iterate with a constant step",
-    "1/sqrt(k+2)", "AdaGrad-Norm with S one step late",
-    "gradient descent, G^2 left out", "gradient descent, x moved twice as far",
-    "AdaGrad, squares counted twice", "AdaGrad, squares one step late",
-    "SGD, G doubled", "SGD, d without the maximum",
-    "Adam, s_{k+1} in r", "Adam, d_hat without 1 - b", "Adam, x moved twice as far",
-    *(name for name in BREAKS if name.startswith("schedule, ")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", one_in(4, BREAKS))
-def test_a_broken_method_is_caught_as_violated(name):
-    """By a bound, and not only by a definition, where a bound can tell."""
-    method, _, _, hyper = BREAKS[name]
-    given = tuple(hyper.items())
-    assert not violated(None, method, given)
-    found = violated(name, method, given)
-    assert found if name in ONLY_BY_DEFINITION else bounds_among(found), found
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -527,14 +336,6 @@ def test_a_diagnostic_reads_D_at_its_upper_end():
         assert ("exceeded" in found["note"]) == (d > D_hi)
     found = dc.check(run, Interval(0.0, 0.0, 0.5, math.inf, np.zeros(1))).set_index("theorem").loc["L1"]
     assert found["note"] == "stochastic gradients, a diagnostic: none, as D has no upper end"
-
-
-def test_a_broken_method_shows_in_the_diagnostics_of_its_definitions():
-    """Definitions hold for any gradients: there a diagnostic that is exceeded tells of the method, not of noise."""
-    run = dc.solve(problems.absolute_value(), broken(*BREAKS["gamma doubled"][:3]), steps=200, noise="sign(0.5)")
-    found = dc.check(run).set_index("theorem")
-    assert "exceeded at" in found.loc["definition_gamma", "note"]
-    assert "kept at all" in found.loc["definition_d_hat", "note"]
 
 
 # ---------------------------------------------------------------------------------------------------------

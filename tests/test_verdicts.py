@@ -356,8 +356,7 @@ def test_a_state_that_starts_elsewhere_is_refuted(method, name):
     right = dc.get_method(method)
 
     def elsewhere(vectors, scalars, hyper):
-        if right.init is not None:
-            right.init(vectors, scalars, hyper)
+        right.init(vectors, scalars, hyper)
         state = (
             vectors[right.vectors.index(name)] if name in right.vectors else scalars[right.scalars.index(name), None]
         )
@@ -365,7 +364,7 @@ def test_a_state_that_starts_elsewhere_is_refuted(method, name):
 
     problem = problems.max_abs(4)
     hyper = {"lr": 0.1} if method == "adam" else {}
-    run = dc.solve(problem, replace(right, init=elsewhere), steps=50, **hyper)
+    run = dc.solve(problem, replace(right, step=dc.step(right.step.python), init=elsewhere), steps=50, **hyper)
     found = dc.check(run, problem.optimum()).set_index("theorem").loc[f"definition_{method}"]
     assert found["verdict"] == VIOLATED
     assert f"{name} at the start" in found["note"], found["note"]

@@ -18,7 +18,7 @@ import pytest
 
 import dadapt_convex as dc
 import problems
-from dadapt_convex.method import OF_SOLVE
+from dadapt_convex.hyper import OF_SOLVE
 from dadapt_convex.oracle import fingerprint
 from dadapt_convex.stochastic import Noise
 from dadapt_convex.theory import StepCheck

@@ -17,46 +17,56 @@ J. Duchi, E. Hazan, Y. Singer. Adaptive subgradient methods for online learning 
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
+from numpy import sqrt
+
+import dadapt_convex as dc
 from dadapt_convex.methods._hyper import EPS, WEIGHT_DECAY
-from dadapt_convex.oracle import step
-
-RATE = Real("lr", "the learning rate, in units of ||x||", default=1e-2, low=0.0)
 
 
-@step
-def adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+class State(dc.State):
+    x0 = dc.Vector("x_0")
+    a2 = dc.Vector("a_{k+1}^2")
+    a_norm1 = dc.Scalar("||a_{k+1} + eps||_1")
+    x_reach = dc.Scalar("max_{i<=k} ||x_i - x_0||_inf")
+
+
+class Hyper(dc.Hyper):
+    lr = dc.Real(meaning="the learning rate, in units of ||x||", default=1e-2, low=0.0)
+    eps = replace(EPS, default=1e-10)
+    weight_decay = WEIGHT_DECAY
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k, in one pass over the parameters; all x_k weigh the same."""
-    x0, a2 = vectors[0], vectors[1]
-    lr, eps, w, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
+    x0, a2 = state.x0, state.a2
+    eps, w = hyper.eps, hyper.weight_decay
 
-    rate = lr * gamma
-    a_norm1, reach = 0.0, scalars[1]
+    rate = hyper.lr * hyper.schedule
+    a_norm1, reach = 0.0, state.x_reach
     for i in range(x.size):
         gi = g[i] + w * x[i]
         a2[i] += gi * gi
-        a = math.sqrt(a2[i]) + eps
+        a = sqrt(a2[i]) + eps
         reach = max(reach, abs(x[i] - x0[i]))  # of x_k: the bound speaks of x_0 .. x_n
         x_next[i] = x[i] - rate * gi / a
         a_norm1 += a
 
-    scalars[0], scalars[1] = a_norm1, reach
+    state.a_norm1 = a_norm1
+    state.x_reach = reach
     return 1.0
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="adagrad",
     title="AdaGrad",
     distance_norm="maximum",
     reference="Duchi, Hazan & Singer, JMLR 12, 2011",
     summary="AdaGrad with a rate for each coordinate, scaled by hand",
-    hyper=(RATE, replace(EPS, default=1e-10), WEIGHT_DECAY, SCHEDULE),
-    vectors=("x0", "a2"),
-    scalars=("a_norm1", "x_reach"),
     step=adagrad,
     averages=False,
     claims=(

@@ -14,39 +14,38 @@ theorem adagrad_norm_rate. The logarithm stays as long as the iterates are not k
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
-from dadapt_convex.oracle import step
+from numpy import sqrt
+
+import dadapt_convex as dc
 from dadapt_convex.vector import move_from
 
-ETA = Real("eta", "the scale of the step, in units of ||x||; best near D", low=0.0, known="D")
+
+class State(dc.State):
+    _S = dc.Scalar("S_k = sum_{i<=k} ||g_i||^2")
+    h = dc.Scalar("the step, gamma_k eta / sqrt(S_k)")
 
 
-@step
-def adagrad_norm(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
-) -> float:
+class Hyper(dc.Hyper):
+    eta = dc.Real(meaning="the scale of the step, in units of ||x||; best near D", low=0.0, known="D")
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def adagrad_norm(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k; the weight of x_k is gamma_k."""
-    eta, gamma, S = hyper[0], hyper[1], scalars[0]
-
-    S += g2
-    h = gamma * (eta / math.sqrt(S))
-    move_from(x, h, g, x_next)
-
-    scalars[0], scalars[1] = S, h
-    return gamma
+    state._S += g2
+    state.h = hyper.schedule * (hyper.eta / sqrt(state._S))
+    move_from(x, state.h, g, x_next)
+    return hyper.schedule
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="adagrad_norm",
     title="AdaGrad-Norm",
     reference="Streeter & McMahan 2010; Ward, Wu & Bottou, ICML 2019",
     summary="the subgradient method with the step eta / sqrt(sum ||g||^2), eta = D by default",
-    hyper=(ETA, SCHEDULE),
-    vectors=(),
-    scalars=("_S", "h"),
     step=adagrad_norm,
     claims=(
         "adagrad_norm_rate",

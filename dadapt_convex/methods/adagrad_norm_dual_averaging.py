@@ -15,46 +15,50 @@ theorem adagrad_norm_dual_averaging_rate. It is Algorithm 1 of D-Adaptation with
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
-from dadapt_convex.methods._dual_averaging import SUMS, accumulate, accumulate_gamma
-from dadapt_convex.oracle import step
+from numpy import sqrt
+
+import dadapt_convex as dc
+from dadapt_convex.methods import _hyper
+from dadapt_convex.methods._dual_averaging import Sums, add_gradient, set_gamma
 from dadapt_convex.vector import move_from
 
-D = Real("D", "an upper bound on dist(x0, X*), in units of ||x||", low=0.0, known="D")
+
+class State(Sums):
+    x0 = dc.Vector("x_0")
+    gamma = dc.Scalar("gamma_{k+1}")
+    s_norm = dc.Scalar("||s_{k+1}||")
+    _S = dc.Scalar("sum_{i<=k} ||g_i||^2")
 
 
-@step
+class Hyper(dc.Hyper):
+    D = _hyper.D
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
 def adagrad_norm_dual_averaging(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper
 ) -> float:
     """Iteration k; the weight of x_k is lambda_k."""
-    x0, s = vectors[0], vectors[1]
-    D, lam = hyper[0], hyper[1]
-    gamma, S = scalars[4], scalars[6]
-    if k == 0:
-        gamma = D / math.sqrt(g2)
+    lam = hyper.schedule
+    gamma = hyper.D / sqrt(g2) if k == 0 else state.gamma
 
-    s_norm2 = accumulate(lam, gamma, g2, g, s, scalars)
-    S += g2
-    gamma_next = D / math.sqrt(S)
-    accumulate_gamma(gamma, gamma_next, s_norm2, scalars)
-    move_from(x0, gamma_next, s, x_next)
+    s_norm2 = add_gradient(state, lam, gamma, g2, g)
+    state._S += g2
+    set_gamma(state, gamma, hyper.D / sqrt(state._S), s_norm2)
+    move_from(state.x0, state.gamma, state.s, x_next)
 
-    scalars[4], scalars[5], scalars[6] = gamma_next, math.sqrt(s_norm2), S
+    state.s_norm = sqrt(s_norm2)
     return lam
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="adagrad_norm_dual_averaging",
     title="AdaGrad-Norm dual averaging",
     reference="Streeter & McMahan, arXiv:1002.4862, 2010, in dual averaging form",
     summary="dual averaging with the step D / sqrt(sum ||g||^2), given D",
-    hyper=(D, SCHEDULE),
-    vectors=("x0", "s"),
-    scalars=(*SUMS, "gamma", "s_norm", "_S"),
     step=adagrad_norm_dual_averaging,
     claims=(
         "adagrad_norm_dual_averaging_rate",

@@ -17,48 +17,58 @@ The learning rate is tuned by hand. No theorem bounds the gap; that of a single 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
+from numpy import sqrt
+
+import dadapt_convex as dc
 from dadapt_convex.methods._hyper import BETAS, DECOUPLE, EPS, WEIGHT_DECAY
-from dadapt_convex.oracle import step
-
-RATE = Real("lr", "the learning rate, in units of ||x||", default=1e-3, low=0.0)
 
 
-@step
-def adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+class State(dc.State):
+    m = dc.Vector("m_{k+1}")
+    v = dc.Vector("v_{k+1}")
+    step_norm = dc.Scalar("lr gamma_k ||m_hat / (sqrt(v_hat) + eps)||")
+
+
+class Hyper(dc.Hyper):
+    lr = dc.Real(meaning="the learning rate, in units of ||x||", default=1e-3, low=0.0)
+    betas = BETAS
+    eps = EPS
+    weight_decay = WEIGHT_DECAY
+    decouple = DECOUPLE
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k, in one pass over the parameters; the output is the last iterate."""
-    m, v = vectors[0], vectors[1]
-    lr, beta1, beta2, eps, w, decouple, gamma = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4], hyper[5], hyper[6]
+    m, v = state.m, state.v
+    (beta1, beta2), eps = hyper.betas, hyper.eps
 
-    rate = lr * gamma
-    added, kept = (0.0, 1.0 - rate * w) if decouple else (w, 1.0)
+    rate = hyper.lr * hyper.schedule
+    added, kept = (0.0, 1.0 - rate * hyper.weight_decay) if hyper.decouple else (hyper.weight_decay, 1.0)
     t = k + 1.0
     along = rate / (1.0 - beta1**t)
-    root = 1.0 / math.sqrt(1.0 - beta2**t)
+    root = 1.0 / sqrt(1.0 - beta2**t)
     moved2 = 0.0
     for i in range(x.size):
         gi = g[i] + added * x[i]
         m[i] = beta1 * m[i] + (1.0 - beta1) * gi
         v[i] = beta2 * v[i] + (1.0 - beta2) * (gi * gi)
-        move = along * m[i] / (math.sqrt(v[i]) * root + eps)
+        move = along * m[i] / (sqrt(v[i]) * root + eps)
         x_next[i] = kept * x[i] - move
         moved2 += move * move
 
-    scalars[0] = math.sqrt(moved2)
+    state.step_norm = sqrt(moved2)
     return 0.0
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="adam",
     title="Adam",
     reference="Kingma & Ba, ICLR 2015, Algorithm 1; AdamW: Loshchilov & Hutter, ICLR 2019",
     summary="Adam, at a rate tuned by hand",
-    hyper=(RATE, BETAS, EPS, WEIGHT_DECAY, DECOUPLE, SCHEDULE),
-    vectors=("m", "v"),
-    scalars=("step_norm",),
     step=adam,
     claims=(
         "adam_step", "definition_adam",

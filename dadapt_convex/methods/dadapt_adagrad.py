@@ -28,47 +28,62 @@ O(p G_inf D_inf / sqrt(n + 1)); see theorem ada_D3_a_priori.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
+from numpy import sqrt
+
+import dadapt_convex as dc
 from dadapt_convex.methods import _hyper
 from dadapt_convex.methods._dadaptation import grow
-from dadapt_convex.methods._hyper import CONVENTION, GROWTH_RATE, LR, WEIGHT_DECAY
-from dadapt_convex.oracle import step
 
-D0 = replace(_hyper.D0, meaning="a lower bound on D_inf, the distance to X* in the maximum norm")
-G_INF = Real("G_inf", "a bound on |g_k|, every entry", low=0.0, known="G_inf", when=("convention", "paper"))
-EPS = replace(_hyper.EPS, default=1e-6, when=("convention", "released"))
-MOMENTUM = replace(_hyper.MOMENTUM, default=0.0)
 A0_RELEASED = 1e-3
 
 
-def init(vectors: Any, scalars: Any, hyper: Any) -> None:
-    """D starts at d_0, a^2 at G_inf^2, everything else at zero."""
-    scalars[0] = hyper[0]
-    vectors[2] = (A0_RELEASED if hyper[5] == 1.0 else hyper[6]) ** 2
+class State(dc.State):
+    x0 = dc.Vector("x_0")
+    s = dc.Vector("sum_{i<=k} lambda_i g_i")
+    a2 = dc.Vector("a_{k+1}^2", start=lambda h: (A0_RELEASED if h.convention_is_released else h.G_inf) ** 2)
+    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
+    d_hat = dc.Scalar("the estimate of D_inf")
+    sum_lambda2_g2 = dc.Scalar("sum_{i<=k} lambda_i^2 ||g_i||^2_{A_i^-1}")
+    sum_lambda_gs = dc.Scalar("sum_{i<=k} lambda_i <g_i, A_i^-1 s_i>")
+    sum_dA_s2 = dc.Scalar("sum_{i<=k} (||s_{i+1}||^2_{A_{i+1}^-1} - ||s_{i+1}||^2_{A_i^-1})")
+    sum_g2 = dc.Scalar("sum_{i<=k} ||g_i||^2_{A_i^-1}")
+    s_norm1 = dc.Scalar("||s_{k+1}||_1")
+    s_norm2 = dc.Scalar("||s_{k+1}||^2_{A_{k+1}^-1}")
+    a_norm1 = dc.Scalar("||a_{k+1}||_1")
+    a_norm2 = dc.Scalar("||a_{k+1}||^2, without eps")
+    As_norm = dc.Scalar("||A_{k+1}^-1 s_{k+1}||")
+    g_inf = dc.Scalar("max_{i<=k} |g_i|, every entry")
 
 
-@step
-def dadapt_adagrad(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
-) -> float:
+class Hyper(dc.Hyper):
+    d0 = replace(_hyper.D0, meaning="a lower bound on D_inf, the distance to X* in the maximum norm")
+    lr = _hyper.LR
+    momentum = replace(_hyper.MOMENTUM, default=0.0)
+    weight_decay = _hyper.WEIGHT_DECAY
+    growth_rate = _hyper.GROWTH_RATE
+    convention = _hyper.CONVENTION
+    G_inf = dc.Real(meaning="a bound on |g_k|, every entry", low=0.0, known="G_inf", when=("convention", "paper"))
+    eps = replace(_hyper.EPS, default=1e-6, when=("convention", "released"))
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def dadapt_adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k of Algorithm 3, in one pass over the parameters; the weight of x_k is lambda_k."""
-    x0, s, a2 = vectors[0], vectors[1], vectors[2]
-    lr, beta, w, growth_rate, released = hyper[1], hyper[2], hyper[3], hyper[4], hyper[5] == 1.0
-    eps, gamma = hyper[7], hyper[8]
-    d, d_hat = scalars[0], scalars[1]
+    x0, s, a2 = state.x0, state.s, state.a2
+    beta, w, eps, released = hyper.momentum, hyper.weight_decay, hyper.eps, hyper.convention_is_released
 
-    lam = d * (lr * gamma)
+    lam = state.d * (hyper.lr * hyper.schedule)
     g_norm2 = gs = s_norm2 = s_norm1 = dA = a_norm1 = a_norm2 = moved2 = 0.0
-    g_inf = scalars[11]
+    g_inf = state.g_inf
     for i in range(x.size):
         gi = g[i] + w * x[i]
-        a_k = math.sqrt(a2[i]) + eps
+        a_k = sqrt(a2[i]) + eps
         a2[i] += gi * gi
-        a_next = math.sqrt(a2[i]) + eps
+        a_next = sqrt(a2[i]) + eps
         inverse_k = 1.0 / a_k if a_k > 0.0 else 0.0  # G_inf^2 may underflow: no gradient yet, and s = 0
         inverse_next = 1.0 / a_next if a_next > 0.0 else 0.0
         g_norm2 += gi * gi * (inverse_next if released else inverse_k)
@@ -83,41 +98,30 @@ def dadapt_adagrad(
         move = s[i] * inverse_next
         moved2 += move * move
         x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - move)
-    sum_lambda2_g2 = scalars[2] + lam * lam * g_norm2
-    if s_norm1 > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D_inf
-        d_hat = (s_norm2 - sum_lambda2_g2) / (s_norm1 if released else 2.0 * s_norm1)
 
-    scalars[0], scalars[1], scalars[2] = grow(d, d_hat, growth_rate), d_hat, sum_lambda2_g2
-    scalars[3] += lam * gs
-    scalars[4] += dA
-    scalars[5] += g_norm2
-    scalars[6], scalars[7], scalars[8], scalars[9] = s_norm1, s_norm2, a_norm1, a_norm2
-    scalars[10], scalars[11] = math.sqrt(moved2), g_inf
+    state.sum_lambda2_g2 += lam * lam * g_norm2
+    if s_norm1 > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D_inf
+        state.d_hat = (s_norm2 - state.sum_lambda2_g2) / (s_norm1 if released else 2.0 * s_norm1)
+    state.d = grow(state.d, state.d_hat, hyper.growth_rate)
+
+    state.sum_lambda_gs += lam * gs
+    state.sum_dA_s2 += dA
+    state.sum_g2 += g_norm2
+    state.s_norm1 = s_norm1
+    state.s_norm2 = s_norm2
+    state.a_norm1 = a_norm1
+    state.a_norm2 = a_norm2
+    state.As_norm = sqrt(moved2)
+    state.g_inf = g_inf
     return 0.0 if released else lam
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="dadapt_adagrad",
     title="D-Adapt AdaGrad",
     distance_norm="maximum",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 3",
     summary="AdaGrad with D-Adaptation, a rate for each coordinate: learning-rate-free, given G_inf",
-    hyper=(D0, LR, MOMENTUM, WEIGHT_DECAY, GROWTH_RATE, CONVENTION, G_INF, EPS, SCHEDULE),
-    vectors=("x0", "s", "a2"),
-    scalars=(
-        "d", "d_hat",
-        "sum_lambda2_g2",  # sum_{i<=k} lambda_i^2 ||g_i||^2_{A_i^-1}
-        "sum_lambda_gs",  # sum_{i<=k} lambda_i <g_i, A_i^-1 s_i>
-        "sum_dA_s2",  # sum_{i<=k} (||s_{i+1}||^2_{A_{i+1}^-1} - ||s_{i+1}||^2_{A_i^-1})
-        "sum_g2",  # sum_{i<=k} ||g_i||^2_{A_i^-1}
-        "s_norm1",
-        "s_norm2",  # ||s_{k+1}||^2_{A_{k+1}^-1}
-        "a_norm1",  # ||a_{k+1}||_1
-        "a_norm2",  # ||a_{k+1}||^2, without eps
-        "As_norm",  # ||A_{k+1}^-1 s_{k+1}||
-        "g_inf",  # max_{i<=k} |g_i|, every entry
-    ),
-    init=init,
     step=dadapt_adagrad,
     claims=(
         "ada_D3", "ada_D3_a_priori", "ada_asymptotic", "ada_D3_best", "ada_asymptotic_best",

@@ -27,37 +27,56 @@ theorem dadapt_adam_step.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Flag, Method
+from numpy import sqrt
+
+import dadapt_convex as dc
+from dadapt_convex.methods import _hyper
 from dadapt_convex.methods._dadaptation import grow
-from dadapt_convex.methods._hyper import BETAS, CONVENTION, D0, DECOUPLE, EPS, GROWTH_RATE, LR, WEIGHT_DECAY
-from dadapt_convex.oracle import helper, step
-
-BIAS_CORRECTION = Flag("bias_correction", "whether gamma_k makes up for m_0 = v_0 = 0, as in Adam")
 
 
-def init(vectors: Any, scalars: Any, hyper: Any) -> None:
-    """D starts at d_0, everything else at zero."""
-    scalars[0] = hyper[0]
+class State(dc.State):
+    m = dc.Vector("m_{k+1}")
+    v = dc.Vector("v_{k+1}")
+    s = dc.Vector("s_{k+1}")
+    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
+    d_hat = dc.Scalar("the estimate of D_inf")
+    r = dc.Scalar("r_{k+1}")
+    s_norm1 = dc.Scalar("||s_{k+1}||_1")
+    step_norm = dc.Scalar("||A_{k+1}^-1 m_{k+1}||")
 
 
-@helper
+class Hyper(dc.Hyper):
+    d0 = _hyper.D0
+    lr = _hyper.LR
+    betas = _hyper.BETAS
+    eps = _hyper.EPS
+    weight_decay = _hyper.WEIGHT_DECAY
+    decouple = _hyper.DECOUPLE
+    growth_rate = _hyper.GROWTH_RATE
+    bias_correction = dc.Flag(meaning="whether gamma_k makes up for m_0 = v_0 = 0, as in Adam")
+    convention = _hyper.CONVENTION
+    schedule = dc.SCHEDULE
+
+
+@dc.helper
 def one_pass(
-    released: bool, beta1: float, beta2: float, b: float, eps: float, rate: float, added: float, kept: float, g: Any,
-    x: Any, x_next: Any, m: Any, v: Any, s: Any,
+    released: bool, b: float, rate: float, added: float, kept: float, g: Any, x: Any, x_next: Any, state: State,
+    hyper: Hyper,
 ) -> tuple[float, float, float]:  # fmt: skip
     """x_{k+1}, m, v and s; returns <g_k, A^-1 s_k>, ||s_{k+1}||_1 and ||A_{k+1}^-1 m_{k+1}||^2."""
+    m, v, s = state.m, state.v, state.s
+    (beta1, beta2), eps = hyper.betas, hyper.eps
     into_m, into_v, into_s = (1.0 - beta1) * rate, 1.0 - beta2, (1.0 - b) * rate
     correlation = s_norm1 = moved2 = 0.0
     for i in range(x.size):
         gi = g[i] + added * x[i]
         if released:  # known where this is called: two loops without a test in them
-            correlation += gi * s[i] / (math.sqrt(v[i]) + eps)
+            correlation += gi * s[i] / (sqrt(v[i]) + eps)
         m[i] = beta1 * m[i] + into_m * gi
         v[i] = beta2 * v[i] + into_v * (gi * gi)
-        inverse = 1.0 / (math.sqrt(v[i]) + eps)
+        inverse = 1.0 / (sqrt(v[i]) + eps)
         if not released:
             correlation += gi * s[i] * inverse
         move = m[i] * inverse
@@ -68,48 +87,36 @@ def one_pass(
     return correlation, s_norm1, moved2
 
 
-@step
-def dadapt_adam(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
-) -> float:
+@dc.step(State, Hyper)
+def dadapt_adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k of Algorithm 5, in one pass over the parameters; the output is the last iterate."""
-    m, v, s = vectors[0], vectors[1], vectors[2]
-    lr, beta1, beta2, eps, w, decouple = hyper[1], hyper[2], hyper[3], hyper[4], hyper[5], hyper[6]
-    growth_rate, bias_correction, released, gamma = hyper[7], hyper[8], hyper[9] == 1.0, hyper[10]
-    d, d_hat, r = scalars[0], scalars[1], scalars[2]
-
-    b = math.sqrt(beta2)
-    rate = d * (lr * gamma)
-    if bias_correction:
-        rate *= math.sqrt(1.0 - beta2 ** (k + 1.0)) / (1.0 - beta1 ** (k + 1.0))
-    added, kept = (0.0, 1.0 - rate * w) if decouple else (w, 1.0)
-    if released:
-        correlation, s_norm1, moved2 = one_pass(
-            True, beta1, beta2, b, eps, rate, added, kept, g, x, x_next, m, v, s
-        )  # fmt: skip
+    beta1, beta2 = hyper.betas
+    d, r = state.d, state.r
+    b = sqrt(beta2)
+    rate = d * (hyper.lr * hyper.schedule)
+    if hyper.bias_correction:
+        rate *= sqrt(1.0 - beta2 ** (k + 1.0)) / (1.0 - beta1 ** (k + 1.0))
+    added, kept = (0.0, 1.0 - rate * hyper.weight_decay) if hyper.decouple else (hyper.weight_decay, 1.0)
+    if hyper.convention_is_released:
+        correlation, s_norm1, moved2 = one_pass(True, b, rate, added, kept, g, x, x_next, state, hyper)
     else:
-        correlation, s_norm1, moved2 = one_pass(
-            False, beta1, beta2, b, eps, rate, added, kept, g, x, x_next, m, v, s
-        )  # fmt: skip
-    r = b * r + (1.0 - b) * rate * correlation
+        correlation, s_norm1, moved2 = one_pass(False, b, rate, added, kept, g, x, x_next, state, hyper)
+    state.r = b * r + (1.0 - b) * rate * correlation
     if s_norm1 > 0.0:
-        d_hat = r / ((1.0 - b) * s_norm1)
+        state.d_hat = state.r / ((1.0 - b) * s_norm1)
+    state.d = grow(d, state.d_hat, hyper.growth_rate)
 
-    scalars[0], scalars[1], scalars[2], scalars[3] = grow(d, d_hat, growth_rate), d_hat, r, s_norm1
-    scalars[4] = math.sqrt(moved2)
+    state.s_norm1 = s_norm1
+    state.step_norm = sqrt(moved2)
     return 0.0
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="dadapt_adam",
     title="D-Adapt Adam",
     distance_norm="maximum",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 5",
     summary="Adam with D-Adaptation: no learning rate",
-    hyper=(D0, LR, BETAS, EPS, WEIGHT_DECAY, DECOUPLE, GROWTH_RATE, BIAS_CORRECTION, CONVENTION, SCHEDULE),
-    vectors=("m", "v", "s"),
-    scalars=("d", "d_hat", "r", "s_norm1", "step_norm"),
-    init=init,
     step=dadapt_adam,
     claims=(
         "dadapt_adam_step", "definition_adam_d_hat", "definition_d", "definition_dadapt_adam",

@@ -20,70 +20,73 @@ sqrt(n + 1)), and at every n the bound of theorem D3.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Choice, Method, Real
+from numpy import inf, sqrt
+
+import dadapt_convex as dc
 from dadapt_convex.methods._dadaptation import grow
-from dadapt_convex.methods._dual_averaging import SUMS, accumulate, accumulate_gamma
-from dadapt_convex.oracle import step
+from dadapt_convex.methods._dual_averaging import Sums, add_gradient, set_gamma
+from dadapt_convex.methods._hyper import D0_BELOW_D
 from dadapt_convex.vector import move_from
 
-D0 = Real("d0", "a lower bound on D = dist(x0, X*), in units of ||x||", default=1e-6, low=0.0)
-OPTION = Choice("option", "the estimate of D", options=("I", "II"), default="I")
-STEP = Choice("step", "whether G^2 stands in the root of gamma", options=("plain", "modified"), default="plain")
-G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G", when=("step", "modified"))
+
+class State(Sums):
+    x0 = dc.Vector("x_0")
+    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
+    d_hat = dc.Scalar("the estimate of D of the option")
+    gamma = dc.Scalar("gamma_{k+1}")
+    s_norm = dc.Scalar("||s_{k+1}||")
+    _S = dc.Scalar("sum_{i<=k} ||g_i||^2")
+    _sum_lambda = dc.Scalar("sum_{i<=k} lambda_i")
+    d_over_sum_d = dc.Scalar("d_{k+1} / sum_{i<=k} lambda_i")
 
 
-def init(vectors: Any, scalars: Any, hyper: Any) -> None:
-    """D starts at d_0, everything else at zero."""
-    scalars[len(SUMS)] = hyper[0]
+class Hyper(dc.Hyper):
+    d0 = D0_BELOW_D
+    option = dc.Choice(meaning="the estimate of D", options=("I", "II"), default="I")
+    step = dc.Choice(meaning="whether G^2 stands in the root of gamma", options=("plain", "modified"), default="plain")
+    G = dc.Real(meaning="an upper bound on ||g_k||", low=0.0, known="G", when=("step", "modified"))
+    schedule = dc.SCHEDULE
 
 
-@step
+@dc.step(State, Hyper)
 def dadapt_dual_averaging(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper
 ) -> float:
     """Iteration k of Algorithm 1; the weight of x_k is lambda_k."""
-    x0, s = vectors[0], vectors[1]
-    option, modified, G, scheduled = hyper[1], hyper[2] == 1.0, hyper[3], hyper[4]
-    d, d_hat, gamma, S, sum_lam = scalars[4], scalars[5], scalars[6], scalars[8], scalars[9]
-
-    G2 = G * G if modified else 0.0
+    G2 = hyper.G * hyper.G if hyper.step_is_modified else 0.0
+    gamma = state.gamma
     if k == 0:
-        gamma = 1.0 / G if modified else 1.0 / math.sqrt(g2)
+        gamma = 1.0 / hyper.G if hyper.step_is_modified else 1.0 / sqrt(g2)
 
-    lam = d * scheduled
-    s_norm2 = accumulate(lam, gamma, g2, g, s, scalars)
-    s_norm = math.sqrt(s_norm2)
-    S += g2
-    gamma_next = 1.0 / math.sqrt(G2 + S)
-    accumulate_gamma(gamma, gamma_next, s_norm2, scalars)
+    lam = state.d * hyper.schedule
+    s_norm2 = add_gradient(state, lam, gamma, g2, g)
+    s_norm = sqrt(s_norm2)
+    state._S += g2
+    gamma_next = 1.0 / sqrt(G2 + state._S)
+    set_gamma(state, gamma, gamma_next, s_norm2)
 
     if s_norm > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D
-        if option == 0.0:
-            d_hat = (gamma_next * s_norm2 - scalars[0]) / (2.0 * s_norm)
+        if hyper.option_is_I:
+            state.d_hat = (gamma_next * s_norm2 - state.sum_gamma_lambda2_g2) / (2.0 * s_norm)
         else:
-            d_hat = scalars[1] / s_norm
-    sum_lam += lam
-    d_next = grow(d, d_hat, math.inf)
-    move_from(x0, gamma_next, s, x_next)
+            state.d_hat = state.sum_gamma_lambda_gs / s_norm
+    state.d = grow(state.d, state.d_hat, inf)
+    move_from(state.x0, gamma_next, state.s, x_next)
 
-    scalars[4], scalars[5], scalars[6], scalars[7] = d_next, d_hat, gamma_next, s_norm
-    scalars[8], scalars[9], scalars[10] = S, sum_lam, d_next / sum_lam
+    state.s_norm = s_norm
+    state._sum_lambda += lam
+    state.d_over_sum_d = state.d / state._sum_lambda
     return lam
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="dadapt_dual_averaging",
     title="D-Adapt dual averaging",
-    d_limit=1 / (1 + math.sqrt(3)),  # the theorem `limit`, where the iterates converge
+    d_limit=1 / (1 + 3**0.5),  # the theorem `limit`, where the iterates converge
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 1",
     summary="dual averaging with D-Adaptation: learning-rate-free, needs neither D nor G",
-    hyper=(D0, OPTION, STEP, G, SCHEDULE),
-    vectors=("x0", "s"),
-    scalars=(*SUMS, "d", "d_hat", "gamma", "s_norm", "_S", "_sum_lambda", "d_over_sum_d"),
-    init=init,
     step=dadapt_dual_averaging,
     select="d_over_sum_d",
     claims=(

@@ -21,58 +21,58 @@ gd_rate.
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
+from numpy import sqrt
+
+import dadapt_convex as dc
 from dadapt_convex.methods import _hyper
 from dadapt_convex.methods._dadaptation import grow
-from dadapt_convex.methods._dual_averaging import SUMS, accumulate
-from dadapt_convex.oracle import step
+from dadapt_convex.methods._dual_averaging import Sums, add_gradient
 from dadapt_convex.vector import move_from
 
-D0 = replace(_hyper.D0, meaning="a lower bound on D = dist(x0, X*), in units of ||x||")
-G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G")
+
+class State(Sums):
+    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
+    d_hat = dc.Scalar("the estimate of D")
+    gamma = dc.Scalar("the step of dual averaging", start=1.0)
+    s_norm = dc.Scalar("||s_{k+1}||")
+    _S = dc.Scalar("S_k = sum_{i<=k} ||g_i||^2")
+    sum_g2_over = dc.Scalar("sum_{i<=k} ||g_i||^2 / (G^2 + S_i)")
 
 
-def init(vectors: Any, scalars: Any, hyper: Any) -> None:
-    """D starts at d_0, gamma at 1, everything else at zero."""
-    scalars[4], scalars[6] = hyper[0], 1.0
+class Hyper(dc.Hyper):
+    d0 = _hyper.D0_BELOW_D
+    G = _hyper.G
+    growth_rate = _hyper.GROWTH_RATE
+    schedule = dc.SCHEDULE
 
 
-@step
+@dc.step(State, Hyper)
 def dadapt_gradient_descent(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper
 ) -> float:
     """Iteration k of Algorithm 2; the weight of x_k is lambda_k."""
-    s = vectors[0]
-    G, growth_rate, gamma = hyper[1], hyper[2], hyper[3]
-    d, d_hat, S = scalars[4], scalars[5], scalars[8]
-
-    S += g2
-    lam = d * gamma / math.sqrt(G * G + S)
-    s_norm2 = accumulate(lam, 1.0, g2, g, s, scalars)
-    s_norm = math.sqrt(s_norm2)
+    state._S += g2
+    G2_plus_S = hyper.G * hyper.G + state._S
+    lam = state.d * hyper.schedule / sqrt(G2_plus_S)
+    s_norm2 = add_gradient(state, lam, 1.0, g2, g)
+    s_norm = sqrt(s_norm2)
     if s_norm > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D
-        d_hat = (s_norm2 - scalars[0]) / (2.0 * s_norm)
+        state.d_hat = (s_norm2 - state.sum_gamma_lambda2_g2) / (2.0 * s_norm)
+    state.d = grow(state.d, state.d_hat, hyper.growth_rate)
     move_from(x, lam, g, x_next)
 
-    scalars[4], scalars[5], scalars[7], scalars[8] = grow(d, d_hat, growth_rate), d_hat, s_norm, S
-    scalars[9] += g2 / (G * G + S)
+    state.s_norm = s_norm
+    state.sum_g2_over += g2 / G2_plus_S
     return lam
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="dadapt_gradient_descent",
     title="D-Adapt gradient descent",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 2",
     summary="gradient descent with D-Adaptation: learning-rate-free, given G",
-    hyper=(D0, G, _hyper.GROWTH_RATE, SCHEDULE),
-    vectors=("s",),
-    # sum_g2_over: sum_{i<=k} ||g_i||^2 / (G^2 + S_i)
-    scalars=(*SUMS, "d", "d_hat", "gamma", "s_norm", "_S", "sum_g2_over"),
-    init=init,
     step=dadapt_gradient_descent,
     claims=(
         "gd_D3", "gd_D3_a_priori", "gd_rate", "gd_asymptotic", "gd_D3_best", "gd_asymptotic_best",

@@ -22,41 +22,57 @@ momentum 0.9 d comes to stand at up to 6 times D. See theorem sgd_d_hat.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method
+from numpy import sqrt
+
+import dadapt_convex as dc
+from dadapt_convex.methods import _hyper
 from dadapt_convex.methods._dadaptation import grow
-from dadapt_convex.methods._hyper import CONVENTION, D0, GROWTH_RATE, LR, MOMENTUM, WEIGHT_DECAY
-from dadapt_convex.oracle import helper, step
 
 
-def init(vectors: Any, scalars: Any, hyper: Any) -> None:
-    """D starts at d_0, everything else at zero."""
-    scalars[0] = hyper[0]
+class State(dc.State):
+    x0 = dc.Vector("x_0")
+    s = dc.Vector("sum_{i<=k} lambda_i g_i")
+    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
+    d_hat = dc.Scalar("the estimate of D")
+    s_norm = dc.Scalar("||s_{k+1}||")
+    sum_lambda_gs = dc.Scalar("sum_{i<=k} lambda_i <g_i, s_i>")
+    sum_lambda2_g2 = dc.Scalar("sum_{i<=k} lambda_i^2 ||g_i||^2")
+    sum_lambda_df = dc.Scalar("sum_{1<=i<=k} lambda_i (f(x_{i-1}) - f(x_i))")
+    G_first = dc.Scalar("G, the norm of the first gradient that is not zero")
+    _f = dc.Scalar("f(x_k)")
 
 
-@helper
-def norm_with_decay(g: Any, w: float, x: Any) -> float:
+class Hyper(dc.Hyper):
+    d0 = _hyper.D0
+    lr = _hyper.LR
+    momentum = _hyper.MOMENTUM
+    weight_decay = _hyper.WEIGHT_DECAY
+    growth_rate = _hyper.GROWTH_RATE
+    convention = _hyper.CONVENTION
+    schedule = dc.SCHEDULE
+
+
+@dc.helper
+def norm_with_decay(g: Any, w: float, x: Any) -> Any:
     """||g + w x||."""
     total = 0.0
     for i in range(g.size):
         total += (g[i] + w * x[i]) * (g[i] + w * x[i])
-    return math.sqrt(total)
+    return sqrt(total)
 
 
-@step
-def dadapt_sgd(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
-) -> float:
+@dc.step(State, Hyper)
+def dadapt_sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k of Algorithm 4, in one pass over the parameters; the weight of x_k is lambda_k."""
-    x0, s = vectors[0], vectors[1]
-    lr, beta, w, growth_rate, released, gamma = hyper[1], hyper[2], hyper[3], hyper[4], hyper[5] == 1.0, hyper[6]
-    d, d_hat, G = scalars[0], scalars[1], scalars[6]
+    x0, s = state.x0, state.s
+    beta, w = hyper.momentum, hyper.weight_decay
 
-    if G == 0.0:
-        G = math.sqrt(g2) if released else norm_with_decay(g, w, x)
-    lam = d * (lr * gamma) / G if G > 0.0 else 0.0  # 0: g + w x = 0 so far, and s stays 0
+    if state.G_first == 0.0:
+        state.G_first = sqrt(g2) if hyper.convention_is_released else norm_with_decay(g, w, x)
+    G = state.G_first
+    lam = state.d * (hyper.lr * hyper.schedule) / G if G > 0.0 else 0.0  # 0: g + w x = 0 so far, and s stays 0
     gs = g2_decayed = s_norm2 = 0.0
     for i in range(x.size):
         gi = g[i] + w * x[i]
@@ -65,34 +81,26 @@ def dadapt_sgd(
         s[i] += lam * gi
         s_norm2 += s[i] * s[i]
         x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - s[i])
-    sum_gs = scalars[3] + lam * gs
-    s_norm = math.sqrt(s_norm2)
+
+    state.sum_lambda_gs += lam * gs
+    s_norm = sqrt(s_norm2)
     if s_norm > 0.0:
-        d_hat = 2.0 * sum_gs / s_norm
+        state.d_hat = 2.0 * state.sum_lambda_gs / s_norm
+    state.d = grow(state.d, state.d_hat, hyper.growth_rate)
 
     if k > 0:
-        scalars[5] += lam * (scalars[7] - f)
-    scalars[0], scalars[1], scalars[2], scalars[3] = grow(d, d_hat, growth_rate), d_hat, s_norm, sum_gs
-    scalars[4] += lam * lam * g2_decayed
-    scalars[6], scalars[7] = G, f
+        state.sum_lambda_df += lam * (state._f - f)
+    state._f = f
+    state.s_norm = s_norm
+    state.sum_lambda2_g2 += lam * lam * g2_decayed
     return lam
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="dadapt_sgd",
     title="D-Adapt SGD",
     reference="Defazio & Mishchenko, ICML 2023, Algorithm 4",
     summary="SGD with momentum and D-Adaptation: no learning rate",
-    hyper=(D0, LR, MOMENTUM, WEIGHT_DECAY, GROWTH_RATE, CONVENTION, SCHEDULE),
-    vectors=("x0", "s"),
-    scalars=(
-        "d", "d_hat", "s_norm",
-        "sum_lambda_gs",  # sum_{i<=k} lambda_i <g_i, s_i>
-        "sum_lambda2_g2",  # sum_{i<=k} lambda_i^2 ||g_i||^2
-        "sum_lambda_df",  # sum_{1<=i<=k} lambda_i (f(x_{i-1}) - f(x_i))
-        "G_first", "_f",
-    ),
-    init=init,
     step=dadapt_sgd,
     averages=False,
     claims=(

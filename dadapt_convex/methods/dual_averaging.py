@@ -14,43 +14,47 @@ f(output) - f* <= D G sqrt(n + 2) sqrt(2) / (n + 1): sqrt(2) times the optimal r
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
-from dadapt_convex.methods._dual_averaging import SUMS, accumulate, accumulate_gamma
-from dadapt_convex.oracle import step
+from numpy import sqrt
+
+import dadapt_convex as dc
+from dadapt_convex.methods import _hyper
+from dadapt_convex.methods._dual_averaging import Sums, add_gradient, set_gamma
 from dadapt_convex.vector import move_from
 
-D = Real("D", "an upper bound on dist(x0, X*), in units of ||x||", low=0.0, known="D")
-G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G")
+
+class State(Sums):
+    x0 = dc.Vector("x_0")
+    gamma = dc.Scalar("gamma_{k+1}")
+    s_norm = dc.Scalar("||s_{k+1}||")
 
 
-@step
-def dual_averaging(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
-) -> float:
+class Hyper(dc.Hyper):
+    D = _hyper.D
+    G = _hyper.G
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def dual_averaging(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k; the weight of x_k is lambda_k."""
-    x0, s = vectors[0], vectors[1]
-    D, G, lam = hyper[0], hyper[1], hyper[2]
+    lam = hyper.schedule
+    gamma = hyper.D / (hyper.G * sqrt(2.0 * (k + 1)))
+    gamma_next = hyper.D / (hyper.G * sqrt(2.0 * (k + 2)))
 
-    gamma = D / (G * math.sqrt(2.0 * (k + 1)))
-    gamma_next = D / (G * math.sqrt(2.0 * (k + 2)))
-    s_norm2 = accumulate(lam, gamma, g2, g, s, scalars)
-    accumulate_gamma(gamma, gamma_next, s_norm2, scalars)
-    move_from(x0, gamma_next, s, x_next)
+    s_norm2 = add_gradient(state, lam, gamma, g2, g)
+    set_gamma(state, gamma, gamma_next, s_norm2)
+    move_from(state.x0, gamma_next, state.s, x_next)
 
-    scalars[4], scalars[5] = gamma_next, math.sqrt(s_norm2)
+    state.s_norm = sqrt(s_norm2)
     return lam
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="dual_averaging",
     reference="Nesterov, Math. Programming 120, 2009",
     summary="dual averaging with the step D / (G sqrt(2 (k + 1))), given D and G",
-    hyper=(D, G, SCHEDULE),
-    vectors=("x0", "s"),
-    scalars=(*SUMS, "gamma", "s_norm"),
     step=dual_averaging,
     claims=(
         "dual_averaging_rate",

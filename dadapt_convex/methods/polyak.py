@@ -15,36 +15,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
-from dadapt_convex.oracle import step
+import dadapt_convex as dc
 from dadapt_convex.vector import move_from
 
-F_STAR = Real("f_star", "the minimum of f, or a lower bound on it", known="f_star")
+
+class State(dc.State):
+    h = dc.Scalar("h_k")
+    sum_gap2 = dc.Scalar("sum_{i<=k} (f(x_i) - f_star)^2")
+    sum_h = dc.Scalar("sum_{i<=k} h_i")
+    sum_h_gap = dc.Scalar("sum_{i<=k} (2 - gamma_i) h_i (f(x_i) - f_star)")
 
 
-@step
-def polyak(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+class Hyper(dc.Hyper):
+    f_star = dc.Real(meaning="the minimum of f, or a lower bound on it", known="f_star")
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def polyak(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k; the weight of x_k is gamma_k."""
-    f_star, gamma = hyper[0], hyper[1]
-
-    h = gamma * (f - f_star) / g2 if g2 > 0.0 else 0.0
+    gamma, gap = hyper.schedule, f - hyper.f_star
+    h = gamma * gap / g2 if g2 > 0.0 else 0.0
     move_from(x, h, g, x_next)
 
-    scalars[0] = h
-    scalars[1] += (f - f_star) * (f - f_star)
-    scalars[2] += h
-    scalars[3] += (2.0 - gamma) * h * (f - f_star)
+    state.h = h
+    state.sum_gap2 += gap * gap
+    state.sum_h += h
+    state.sum_h_gap += (2.0 - gamma) * h * gap
     return gamma
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="polyak",
     title="Polyak",
     reference="Polyak, USSR Comput. Math. Math. Phys. 9, 1969",
     summary="the subgradient method with the step (f(x) - f*) / ||g||^2, given f*",
-    hyper=(F_STAR, SCHEDULE),
-    vectors=(),
-    scalars=("h", "sum_gap2", "sum_h", "sum_h_gap"),
     step=polyak,
     claims=(
         "polyak_rate",

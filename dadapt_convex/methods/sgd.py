@@ -20,37 +20,43 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
+import dadapt_convex as dc
 from dadapt_convex.methods._hyper import MOMENTUM, WEIGHT_DECAY
-from dadapt_convex.oracle import step
-
-RATE = Real("lr", "the learning rate, in units of ||x|| / ||g||", default=1e-3, low=0.0)
 
 
-@step
-def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any) -> float:
+class State(dc.State):
+    m = dc.Vector("m_{k+1}")
+    f_first = dc.Scalar("f(x_0)")
+
+
+class Hyper(dc.Hyper):
+    lr = dc.Real(meaning="the learning rate, in units of ||x|| / ||g||", default=1e-3, low=0.0)
+    momentum = replace(MOMENTUM, default=0.0)
+    weight_decay = WEIGHT_DECAY
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
+def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k, in one pass over the parameters; the weight of x_k is h_k."""
-    m = vectors[0]
-    lr, beta, w, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
+    m = state.m
+    beta, w = hyper.momentum, hyper.weight_decay
 
-    h = lr * gamma
+    h = hyper.lr * hyper.schedule
     for i in range(x.size):
         m[i] = beta * m[i] + (g[i] + w * x[i])
         x_next[i] = x[i] - h * m[i]
 
     if k == 0:
-        scalars[0] = f
+        state.f_first = f
     return h
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="sgd",
     title="SGD",
     reference="Polyak 1964, as in PyTorch",
     summary="stochastic gradient descent with momentum, at a rate tuned by hand",
-    hyper=(RATE, replace(MOMENTUM, default=0.0), WEIGHT_DECAY, SCHEDULE),
-    vectors=("m",),
-    scalars=("f_first",),
     step=sgd,
     averages=False,
     claims=(

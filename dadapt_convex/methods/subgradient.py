@@ -15,39 +15,41 @@ N. Z. Shor. Minimization Methods for Non-Differentiable Functions. Springer, 198
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
-from dadapt_convex.oracle import step
+from numpy import sqrt
+
+import dadapt_convex as dc
+from dadapt_convex.methods import _hyper
 from dadapt_convex.vector import move_from
 
-D = Real("D", "an upper bound on dist(x0, X*), in units of ||x||", low=0.0, known="D")
-G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G")
-N = Real("N", "the number of steps the step is made for", low=0.0, known="steps", unless=("schedule", "inverse_sqrt"))
+
+class State(dc.State):
+    h = dc.Scalar("h_k")
 
 
-@step
-def subgradient(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
-) -> float:
+class Hyper(dc.Hyper):
+    D = _hyper.D
+    G = _hyper.G
+    schedule = dc.SCHEDULE
+    N = dc.Real(
+        meaning="the number of steps the step is made for", low=0.0, known="steps", unless=("schedule", "inverse_sqrt")
+    )
+
+
+@dc.step(State, Hyper)
+def subgradient(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k; the weight of x_k is h_k."""
-    D, G, gamma, N = hyper[0], hyper[1], hyper[2], hyper[3]
-
-    h = gamma * (D / (G * math.sqrt(N)) if N > 0.0 else D / G)
-    move_from(x, h, g, x_next)
-
-    scalars[0] = h
-    return h
+    D, G, N = hyper.D, hyper.G, hyper.N
+    state.h = hyper.schedule * (D / (G * sqrt(N)) if N > 0.0 else D / G)
+    move_from(x, state.h, g, x_next)
+    return state.h
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="subgradient",
     reference="Shor 1985; the constant step's rate is tight (Drori & Teboulle 2016)",
     summary="the subgradient method, constant or 1/sqrt(k + 1) step, given D and G",
-    hyper=(D, G, SCHEDULE, N),
-    vectors=(),
-    scalars=("h",),
     step=subgradient,
     claims=(
         "subgradient_rate",

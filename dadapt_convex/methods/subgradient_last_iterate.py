@@ -11,39 +11,41 @@ Guarantee, for dist(x_0, X*) <= D and gamma = 1: f(x_n) - f* <= D G / sqrt(n + 1
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from dadapt_convex.method import SCHEDULE, Method, Real
-from dadapt_convex.oracle import step
+from numpy import sqrt
+
+import dadapt_convex as dc
+from dadapt_convex.methods import _hyper
 from dadapt_convex.vector import move_from
 
-D = Real("D", "an upper bound on dist(x0, X*), in units of ||x||", low=0.0, known="D")
-G = Real("G", "an upper bound on ||g_k||", low=0.0, known="G")
-N = Real("N", "the number of steps the schedule is made for", low=0.0, known="steps")
+
+class State(dc.State):
+    h = dc.Scalar("h_k")
 
 
-@step
+class Hyper(dc.Hyper):
+    D = _hyper.D
+    G = _hyper.G
+    N = dc.Real(meaning="the number of steps the schedule is made for", low=0.0, known="steps")
+    schedule = dc.SCHEDULE
+
+
+@dc.step(State, Hyper)
 def subgradient_last_iterate(
-    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, vectors: Any, scalars: Any, hyper: Any
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper
 ) -> float:
     """Iteration k; the average kept beside the last iterate is uniform."""
-    D, G, N, gamma = hyper[0], hyper[1], hyper[2], hyper[3]
-
-    h = gamma * D * max(N - 1.0 - k, 0.0) / (G * N * math.sqrt(N))
-    move_from(x, h, g, x_next)
-
-    scalars[0] = h
+    D, G, N = hyper.D, hyper.G, hyper.N
+    state.h = hyper.schedule * D * max(N - 1.0 - k, 0.0) / (G * N * sqrt(N))
+    move_from(x, state.h, g, x_next)
     return 1.0
 
 
-METHOD = Method(
+METHOD = dc.Method(
     name="subgradient_last_iterate",
     reference="Zamani & Glineur, arXiv:2307.11134",
     summary="the subgradient method whose last iterate is optimal after exactly N steps, given D and G",
-    hyper=(D, G, N, SCHEDULE),
-    vectors=(),
-    scalars=("h",),
     step=subgradient_last_iterate,
     claims=(
         "last_iterate_rate",

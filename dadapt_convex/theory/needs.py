@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.method import COLUMNS, Choice, Flag, Hyper, Method
+from dadapt_convex.hyper import Choice, Flag, Parameter
+from dadapt_convex.method import COLUMNS, Method
 from dadapt_convex.run import COMPLETED, Run
 from dadapt_convex.theory.case import Case, Missing
 from dadapt_convex.theory.statement import Theorem
@@ -71,7 +72,7 @@ def _settings(method: Method) -> Iterator[dict[str, Any]]:
     return ({**usual, **dict(chosen)} for chosen in itertools.product(*options))
 
 
-def _usual(h: Hyper) -> Any:
+def _usual(h: Parameter) -> Any:
     if h.default is None:
         return float(ROWS) if h.known == "steps" else 1.0
     return h.default

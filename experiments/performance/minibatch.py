@@ -16,7 +16,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 from dadapt_convex.run import INTERRUPTED
-from dadapt_convex.stochastic_driver import Orders
+from dadapt_convex.stochastic_recorder import Orders
 from experiments.performance.cases import BATCH_SIZE, SEED, MiniBatch, Target
 from experiments.performance.measure import SAME_ITERATES, US, Row, interleaved, judged, spread
 from experiments.performance.numpy_minibatch import Outcome
