@@ -23,7 +23,7 @@ from problems.optimum.arithmetic.extended import (
 )
 from problems.optimum.arithmetic.rational import Rational, integers, rounded_down, rounded_up
 from problems.optimum.certificate import Point, Proof, Shape
-from problems.optimum.piecewise_linear.linear_program import highs
+from problems.optimum.solvers import highs
 
 
 def in_ball(x0: Floats, f_lo: float, f_hi: float, x: Any, radius: float) -> Proof:

@@ -130,6 +130,13 @@ def row_norms(A: Any) -> Floats:
     return np.sqrt(np.asarray(squares.sum(axis=1)).ravel()) * OUTWARD
 
 
+def scaled_rows(A: Any, factors: Floats) -> Any:
+    """diag(factors) A as CSR."""
+    import scipy.sparse
+
+    return scipy.sparse.csr_array(A.multiply(factors[:, None]) if hasattr(A, "tocsr") else factors[:, None] * A)
+
+
 def least_squares(A: Any, rhs: Floats, cutoff: float = 1e-13) -> Floats:
     """The shortest minimiser of ||A x - rhs||; singular directions below cutoff count as zero."""
     import scipy.linalg

@@ -26,6 +26,7 @@ from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.optimum.piecewise_quadratic.points import Soft
 from problems.optimum.smooth.law import smooth_law
 from problems.optimum.smooth.newton import Newton, SmoothLoss, Stop
+from problems.optimum.solvers import ROUGH, clarabel
 from problems.problem import LinearModel
 
 # A predicted decrease below this part of f is rounding; one full step more squares the error that is left.
@@ -193,7 +194,6 @@ def _cone_program(model: LinearModel, x0: Floats, r0: Floats, radius: float) -> 
     minimise (1/m) sum t_i + <q, s> + l2/2 ||s||^2 over (s, t), t_i >= lo_i r_i, t_i >= hi_i r_i, ||s|| <= 1, with
     r = r0/R + A s; q holds l2 x0 and the rows whose residual keeps its sign all over the ball.
     """
-    import clarabel
     import scipy.sparse
 
     A, m, p = scipy.sparse.csr_array(model.A), model.b.size, model.A.shape[1]
@@ -218,23 +218,10 @@ def _cone_program(model: LinearModel, x0: Floats, r0: Floats, radius: float) -> 
     P = scipy.sparse.block_diag(
         [model.l2 * m * radius * scipy.sparse.eye_array(p), scipy.sparse.csc_array((n, n))], format="csc"
     )
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    # the active set sharpens what comes out; asking for more took three times as long on a9a
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-9
-    cones = [*([clarabel.NonnegativeConeT(2 * n)] if n else []), clarabel.SecondOrderConeT(p + 1)]
-    solver = clarabel.DefaultSolver(
-        scipy.sparse.csc_matrix(P),
-        np.concatenate([q, np.ones(n)]),
-        scipy.sparse.csc_matrix(G),
-        h,
-        cones,
-        settings,
-    )
-    solution = solver.solve()
-    x, dual = np.array(solution.x), np.array(solution.z)
-    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
+    found = clarabel(P, np.concatenate([q, np.ones(n)]), G, h, ball=p + 1, tolerance=ROUGH)
+    if found is None:
         return None
+    x, dual = found
     u[open_rows] = sides[0] * dual[:n] + sides[1] * dual[n : 2 * n]
     return radius * x[:p], u
 

@@ -29,10 +29,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import EPS, EPS64, Floats, Long, rounded_margins, row_norms
+from problems.optimum.arithmetic.extended import EPS, EPS64, Floats, Long, rounded_margins, row_norms, scaled_rows
 from problems.optimum.arithmetic.rational import Indices
 from problems.optimum.dual import box
-from problems.optimum.piecewise_linear.linear_program import scaled_rows
 from problems.optimum.piecewise_linear.vertex import Mask, Signs, dense
 from problems.problem import LinearModel
 

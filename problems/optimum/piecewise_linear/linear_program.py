@@ -11,21 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, scaled_rows
 from problems.optimum.dual import box
+from problems.optimum.solvers import ROUGH, clarabel, highs
 from problems.problem import LinearModel
 
 Pair = tuple[Floats, Floats]
 # Row generation ends by itself; a bound for solvers that return the same point again.
 MAX_ROUNDS = 50
-
-
-def highs(cost: Floats, **arguments: Any) -> Any:
-    """HiGHS through scipy.optimize.linprog, whose type stubs know no sparse matrices."""
-    import scipy.optimize
-
-    linprog: Any = scipy.optimize.linprog
-    return linprog(cost, method="highs", **arguments)
 
 
 def _unit_targets(model: LinearModel) -> tuple[LinearModel, float]:
@@ -52,38 +45,6 @@ def vertex_pair(model: LinearModel) -> Pair | None:
     return s * np.asarray(result.eqlin.marginals), np.asarray(result.x)
 
 
-def clarabel_solve(
-    P: Any, q: Floats, A: Any, b: Floats, equalities: int, tolerance: float = 1e-12
-) -> tuple[Floats, Floats] | None:
-    """(x, dual) of min 1/2 x'Px + q'x, A x + s = b, s = 0 in the first rows and s >= 0 in the others.
-
-    The tolerance by default is beyond what can be had, so that Clarabel goes on as far as it can; whatever it
-    stops with is only a starting point.
-    """
-    import clarabel
-    import scipy.sparse
-
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
-    settings.max_iter = 200
-    cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(b.size - equalities)]
-    cones = [c for c, n in zip(cones, (equalities, b.size - equalities), strict=True) if n]
-    solver = clarabel.DefaultSolver(
-        scipy.sparse.csc_matrix(P),
-        np.asarray(q, dtype=float),
-        scipy.sparse.csc_matrix(A),
-        np.asarray(b, dtype=float),
-        cones,
-        settings,
-    )
-    solution = solver.solve()
-    x, dual = np.array(solution.x), np.array(solution.z)
-    if "nfeasible" in str(solution.status) or not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
-        return None
-    return x, dual
-
-
 def interior_pair(model: LinearModel) -> Pair | None:
     """(x, u) by Clarabel: near the relative interior of both solution sets; with l2 > 0, the solution.
 
@@ -100,8 +61,7 @@ def interior_pair(model: LinearModel) -> Pair | None:
     G = scipy.sparse.vstack([scipy.sparse.hstack([A.multiply(side[:, None]), -eye]) for side in (lo, hi)], format="csc")
     h = np.concatenate([lo * b, hi * b])
     P = scipy.sparse.block_diag([model.l2 * m * scipy.sparse.eye_array(p), scipy.sparse.csc_array((m, m))])
-    # the active set sharpens what comes out; asking for more took three times as long on a9a
-    found = clarabel_solve(P, np.concatenate([np.zeros(p), np.ones(m)]), G, h, 0, tolerance=1e-9)
+    found = clarabel(P, np.concatenate([np.zeros(p), np.ones(m)]), G, h, tolerance=ROUGH)
     if found is None:
         return None
     weights = found[1].reshape(2, m)
@@ -189,19 +149,12 @@ def independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.sort(rows[order[: np.count_nonzero(pivots > 1e-10 * pivots[0])]])
 
 
-def scaled_rows(A: Any, factors: Floats) -> Any:
-    """diag(factors) A as CSR."""
-    import scipy.sparse
-
-    return scipy.sparse.csr_array(A.multiply(factors[:, None]) if hasattr(A, "tocsr") else factors[:, None] * A)
-
-
 def _least_euclidean(A: Any, rhs: Floats, equalities: int) -> Pair | None:
     """(d, dual) of min ||d||^2 / 2, A d = rhs in the first rows, A d <= rhs in the others."""
     import scipy.sparse
 
     p = A.shape[1]
-    return clarabel_solve(scipy.sparse.eye_array(p), np.zeros(p), A, rhs, equalities)
+    return clarabel(scipy.sparse.eye_array(p), np.zeros(p), A, rhs, equalities)
 
 
 def _least_maximum(A: Any, rhs: Floats, equalities: int) -> Pair | None:

@@ -30,12 +30,14 @@ from problems.optimum.arithmetic.extended import (
     least_squares,
     margins,
     norm_up,
+    scaled_rows,
     total,
 )
 from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers
 from problems.optimum.distances import distances_up
-from problems.optimum.piecewise_linear.linear_program import highs, least_distance, project, scaled_rows
+from problems.optimum.piecewise_linear.linear_program import least_distance, project
 from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, residual_signs, solved_point
+from problems.optimum.solvers import highs
 from problems.problem import LinearModel
 
 # Where no point with exact ties is found, x0 is projected on X* shrunk by this much: the inequalities then hold

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import EPS64, Floats, margins
+from problems.optimum.arithmetic.extended import EPS64, Floats, margins, scaled_rows
 from problems.optimum.arithmetic.null_space import null_vector, positive, row_forms
-from problems.optimum.piecewise_linear.linear_program import highs, scaled_rows
+from problems.optimum.solvers import highs
 
 Mask = NDArray[np.bool_]
 

@@ -1,0 +1,47 @@
+"""HiGHS and Clarabel: points that look optimal, and multipliers. Their numbers prove nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from problems.optimum.arithmetic.extended import Floats
+
+# A tolerance for points that an active set sharpens; asking for more took three times as long on a9a.
+ROUGH = 1e-9
+
+
+def highs(cost: Floats, **arguments: Any) -> Any:
+    """HiGHS through scipy.optimize.linprog, whose type stubs know no sparse matrices."""
+    import scipy.optimize
+
+    linprog: Any = scipy.optimize.linprog
+    return linprog(cost, method="highs", **arguments)
+
+
+def clarabel(
+    P: Any, q: Floats, A: Any, b: Floats, equalities: int = 0, ball: int = 0, tolerance: float = 1e-12
+) -> tuple[Floats, Floats] | None:
+    """(x, dual) of min 1/2 x'Px + q'x, A x + s = b; None where no finite point is found.
+
+    s = 0 in the first rows, so many as there are equalities, s >= 0 in the others; and in the last `ball` rows s lies
+    in a second-order cone. The tolerance by default is beyond what can be had, so that Clarabel goes on as far as it
+    can; whatever it stops with is only a starting point.
+    """
+    import clarabel as solvers
+    import scipy.sparse
+
+    settings = solvers.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    sizes = (equalities, b.size - equalities - ball, ball)
+    kinds = (solvers.ZeroConeT, solvers.NonnegativeConeT, solvers.SecondOrderConeT)
+    cones = [cone(n) for cone, n in zip(kinds, sizes, strict=True) if n]
+    P, A = scipy.sparse.csc_matrix(P), scipy.sparse.csc_matrix(A)
+    q, b = np.asarray(q, dtype=float), np.asarray(b, dtype=float)
+    solution = solvers.DefaultSolver(P, q, A, b, cones, settings).solve()
+    x, dual = np.array(solution.x), np.array(solution.z)
+    if "nfeasible" in str(solution.status) or not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
+        return None
+    return x, dual
