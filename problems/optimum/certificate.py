@@ -118,6 +118,12 @@ class Certificate(ABC):
         return {"m": problem.m, "p": problem.p}
 
 
+def model_of(problem: Problem) -> LinearModel:
+    """The problem's linear model, where the kind serves for linear models alone."""
+    assert problem.model is not None
+    return problem.model
+
+
 def classes() -> dict[str, type[Certificate]]:
     """Every class of certificates by its name, from all files below this folder."""
     package = importlib.import_module(__name__.rpartition(".")[0])

@@ -21,7 +21,7 @@ from problems.optimum.arithmetic.extended import (
     largest_difference,
     up,
 )
-from problems.optimum.arithmetic.rational import Rational, integers, rounded_down, rounded_up
+from problems.optimum.arithmetic.rational import Rational, exactly, rounded_down, rounded_up
 from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.solvers import highs
 
@@ -125,12 +125,8 @@ def distances_down(x: Rational, x0: Floats) -> tuple[float, float]:
 
 def _lengths(x: Rational, x0: Floats) -> tuple[Bounded, Any]:
     """Both norms in long double; each entry of x - x0 is rounded once, from the exact difference."""
-    start = integers(x0[None, :])
-    exponent = int(start.exponents[0])
-    unit = 1 << max(-exponent, 0)
-    moved = [
-        n * unit - (k << max(exponent, 0)) * x.denominator for n, k in zip(x.numerators, start.rows[0], strict=True)
-    ]
+    start, unit = exactly(x0)
+    moved = [n * unit - k * x.denominator for n, k in zip(x.numerators, start, strict=True)]
     d = Rational(moved, x.denominator * unit).long()
     norm = np.sqrt(np.sum(d * d))
     return Bounded(norm, (d.size + 4) * EPS * norm), np.abs(d).max()

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from problems.optimum.arithmetic.extended import Floats, distance
-from problems.optimum.certificate import Certificate, Point, Proof
+from problems.optimum.certificate import Certificate, Point, Proof, model_of
 from problems.optimum.smooth.law import smooth_law
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
@@ -27,8 +27,7 @@ class Nothing(Certificate):
 
     def prove(self, problem: Problem) -> Proof:
         """f_lo is what f is at least at every point."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         law = smooth_law(model)
         f_lo = 0.0 if law is None else law.everywhere()
         estimate = distance(self.x, problem.x0)[1] or math.inf

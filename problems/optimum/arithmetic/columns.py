@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, dense
 
 # Columns are scaled to unit norm, so a pivot this small in their Gram matrix says: depends on the others, or
 # so ill-conditioned that no certificate in float64 would succeed anyway. Only a candidate for the exact check.
@@ -48,8 +48,7 @@ def independent_columns(A: Any) -> Columns:
         return Columns(none if m == 0 else np.arange(p), np.zeros((p, 0)), none)
     if m == 0:
         return Columns(none, np.eye(p), none)
-    gram = A.T @ A
-    gram = np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram)
+    gram = dense(A.T @ A)
     norms = np.sqrt(np.diag(gram))
     zero = norms == 0
     scale = np.where(zero, 1.0, norms)
@@ -112,8 +111,7 @@ def _integer_null_vector(A: Any, j: int, coefficients: Floats) -> Floats | None:
 def exactly_zero(A: Any, n: Floats) -> bool:
     """Whether A n = 0 for integers n, decided in exact arithmetic."""
     support = np.flatnonzero(n)
-    part = A[:, support]
-    part = part.toarray() if hasattr(part, "toarray") else np.asarray(part)
+    part = dense(A[:, support])
     weights = n[support]
     # dyadic rationals of few bits (one-hot, counts, eighths): float64 products and sums are then exact
     shifted = part * 2.0**20

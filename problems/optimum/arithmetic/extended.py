@@ -73,10 +73,9 @@ def rounded_margins(A: Any, x: Any) -> Bounded:
 
 def _exact_margins(A: Any, x: Floats) -> Long:
     """A x within one rounding, whatever cancels: products of float64 as rationals, whose sum is exact."""
-    dense = A.toarray() if hasattr(A, "toarray") else A
     factors = [Fraction(v) for v in x.tolist()]
-    found = np.empty(dense.shape[0], dtype=np.longdouble)
-    for i, row in enumerate(dense.tolist()):
+    found = np.empty(A.shape[0], dtype=np.longdouble)
+    for i, row in enumerate(dense(A).tolist()):
         exact = sum((Fraction(a) * v for a, v in zip(row, factors, strict=True) if a), Fraction(0))
         high = float(exact)
         found[i] = np.longdouble(high) + np.longdouble(float(exact - Fraction(high)))
@@ -124,6 +123,11 @@ def difference(z: Bounded, b: Any) -> Bounded:
     return Bounded(value, z.error + EPS * np.abs(value).astype(np.float64))
 
 
+def dense(A: Any) -> Floats:
+    """The matrix as an array."""
+    return np.asarray(A.toarray() if hasattr(A, "toarray") else A)
+
+
 def row_norms(A: Any) -> Floats:
     """Euclidean norms of the rows, rounded up."""
     squares = A.multiply(A) if hasattr(A, "tocsr") else A * A
@@ -141,9 +145,8 @@ def least_squares(A: Any, rhs: Floats, cutoff: float = 1e-13) -> Floats:
     """The shortest minimiser of ||A x - rhs||; singular directions below cutoff count as zero."""
     import scipy.linalg
 
-    A = A.toarray() if hasattr(A, "toarray") else A
     # by a pivoted QR, several times faster than by the SVD
-    return scipy.linalg.lstsq(A, rhs, cond=cutoff, lapack_driver="gelsy", check_finite=False)[0]
+    return scipy.linalg.lstsq(dense(A), rhs, cond=cutoff, lapack_driver="gelsy", check_finite=False)[0]
 
 
 def norm_up(v: Bounded) -> float:

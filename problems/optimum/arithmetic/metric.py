@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import EPS, EPS64, OUTWARD, Floats
+from problems.optimum.arithmetic.extended import EPS, EPS64, OUTWARD, Floats, dense
 
 # Up to so many columns a Cholesky factor of the Gram matrix serves, where eigenvectors would take minutes; B may have
 # so many entries (0.8 GB).
@@ -77,8 +77,7 @@ def product(A_J: Any, T: Floats) -> tuple[Floats, Floats]:
     size = np.sqrt(np.square(np.asarray(abs(A_J) @ np.abs(T))).sum(axis=1))
     if m * q * q > CAREFUL:
         return np.asarray(A_J @ T), OUTWARD * (q + 2) * EPS64 * size
-    dense = A_J.toarray() if hasattr(A_J, "toarray") else A_J
-    B = np.asarray(dense.astype(np.longdouble) @ T.astype(np.longdouble)).astype(np.float64)
+    B = np.asarray(dense(A_J).astype(np.longdouble) @ T.astype(np.longdouble)).astype(np.float64)
     return B, OUTWARD * ((q + 2) * EPS * size + EPS64 * np.linalg.norm(B, axis=1))
 
 
@@ -122,16 +121,16 @@ def by_qr(A_J: Any, weights: Floats) -> Floats | None:
     """
     import scipy.linalg
 
-    dense = np.asarray(A_J.toarray() if hasattr(A_J, "toarray") else A_J)
+    A = dense(A_J)
     root = np.sqrt(weights)[:, None]
-    largest = np.abs(root * dense).max(axis=0, initial=0.0)
-    if not np.all(largest > 0) or not np.all(np.isfinite(largest)) or dense.shape[0] < dense.shape[1]:
+    largest = np.abs(root * A).max(axis=0, initial=0.0)
+    if not np.all(largest > 0) or not np.all(np.isfinite(largest)) or A.shape[0] < A.shape[1]:
         return None
     T = np.diag(1 / largest)
     for _ in range(PASSES):
         if not np.abs(T).max() < BEYOND:
             return None
-        B = root * product(dense, T)[0]
+        B = root * product(A, T)[0]
         order = np.argsort(-np.abs(B).max(axis=1))
         R, pivots = scipy.linalg.qr(B[order], mode="r", pivoting=True)
         R = R[: pivots.size]

@@ -7,7 +7,8 @@ and the converse fails with a probability of about n / 2^61, which costs a certi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from problems.optimum.arithmetic.extended import Floats, Long
 PRIME = 2**61 - 1
 LONG_RANGE = int(np.finfo(np.longdouble).maxexp) - 400  # binary exponents that leave room for products
 LIMB = 30  # bits taken at a time in exact sums: 2^33 terms fit int64
+# Entries of data taken at a time as Python integers, which are large.
+BLOCK = 1_000_000
 Indices = NDArray[np.intp]
 
 
@@ -74,6 +77,12 @@ def integers(values: Floats) -> Integers:
     else:
         rows = (whole.astype(object) << shift.astype(object)).tolist()
     return Integers(rows, least)
+
+
+def exactly(v: Floats) -> Rational:
+    """The numbers themselves."""
+    (numerators,), (exponent,) = integers(v[None, :])
+    return Rational([n << max(int(exponent), 0) for n in numerators], 1 << max(-int(exponent), 0))
 
 
 def _odd(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -135,6 +144,13 @@ def products(matrix: Sequence[Sequence[int]], vector: Sequence[int]) -> list[int
     return [int(v) for v in (fmpz_mat(matrix) * fmpz_mat(len(vector), 1, list(vector))).entries()]
 
 
+def mask(at: Indices, size: int) -> NDArray[np.bool_]:
+    """True at these indices."""
+    found = np.zeros(size, dtype=bool)
+    found[at] = True
+    return found
+
+
 def column_sums(A: Any, mask: NDArray[np.bool_]) -> tuple[list[int], int]:
     """(N, e): the sum of these rows of A is N 2^e, exactly.
 
@@ -165,6 +181,57 @@ def _integer_sums(part: Any, values: NDArray[np.int64], sparse: bool) -> NDArray
 
     whole = scipy.sparse.csr_array((values, part.indices, part.indptr), shape=part.shape)
     return np.asarray(whole.T @ np.ones(part.shape[0], dtype=np.int64))
+
+
+def exact_combination(A: Any, u: Floats) -> list[Fraction]:
+    """A^T u."""
+    sums = [Fraction(0)] * A.shape[1]
+    for at, columns, part in blocks(A):
+        factors, entries = integers(u[None, at]), integers(part.T)
+        found = products(entries.rows, factors.rows[0])
+        for j, n, e in zip(columns, found, (entries.exponents + factors.exponents[0]).tolist(), strict=True):
+            sums[j] += n * Fraction(2) ** e
+    return sums
+
+
+def blocks(A: Any) -> Iterator[tuple[slice, Indices, Floats]]:
+    """(rows, columns, entries) of consecutive rows as arrays, without columns of zeros where A is sparse."""
+    m, p = A.shape
+    sparse = hasattr(A, "tocsr")
+    size = max(1, BLOCK // (int(np.diff(A.indptr).max(initial=1)) if sparse else p))
+    if sparse and size > 1:  # the columns in use grow with the rows
+        size = max(1, min(size, math.isqrt(size)))
+    for first in range(0, m, size):
+        at = slice(first, min(first + size, m))
+        if sparse:
+            columns = np.unique(A[at].indices).astype(np.intp)
+            yield at, columns, A[at][:, columns].toarray()
+        else:
+            yield at, np.arange(p), A[at]
+
+
+def balanced(
+    scaled: Integers, columns: Indices, sums: Sequence[Fraction]
+) -> tuple[list[Fraction], dict[int, Fraction]] | None:
+    """(u, rest) with A^T u + sums = 0 exactly on these columns; rest: what it is on others, where it is not 0.
+
+    scaled holds A, as many rows as there are columns. The denominators of sums are powers of two. None: singular.
+    """
+    common = max((v.denominator for v in sums), default=1)
+    target = [int(-v * common) for v in sums]
+    v = solve([[row[j] for row in scaled.rows] for j in columns], [target[j] for j in columns])
+    if v is None:
+        return None
+    others = np.setdiff1d(np.arange(len(sums)), columns)
+    left = products([[row[j] for row in scaled.rows] for j in others], v.numerators)
+    rest = {
+        int(j): Fraction(n - target[j] * v.denominator, v.denominator * common)
+        for j, n in zip(others, left, strict=True)
+        if n != target[j] * v.denominator
+    }
+    # rows of A are 2^exponents times those of scaled
+    scale = [Fraction(2) ** int(-e) for e in scaled.exponents]
+    return [Fraction(n, v.denominator * common) * s for n, s in zip(v.numerators, scale, strict=True)], rest
 
 
 def rounded_down(value: Fraction) -> float:

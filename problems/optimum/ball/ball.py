@@ -36,7 +36,7 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     up,
 )
-from problems.optimum.certificate import Certificate, Point, Proof, Shape
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.dual import Minorant, form, is_soft, kinked
 from problems.optimum.piecewise_quadratic.stationary import slopes
 from problems.optimum.smooth.law import smooth_law
@@ -64,13 +64,11 @@ class Ball(Certificate):
 
     def sizes(self, problem: Problem) -> dict[str, int]:
         """m: the rows of the dual form, which slopes belong to."""
-        assert problem.model is not None
-        return {"m": problem.m if self.u is None else form(problem.model).b.size, "p": problem.p}
+        return {"m": problem.m if self.u is None else form(model_of(problem)).b.size, "p": problem.p}
 
     def prove(self, problem: Problem) -> Proof:
         """What the minorant is over the ball."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         if not 0 < self.radius < math.inf:
             raise ValueError(f"radius = {self.radius!r} is not that of a ball")
         if not inside(self.x, problem.x0, self.radius):

@@ -22,7 +22,7 @@ from typing import Annotated
 import numpy as np
 
 from problems.optimum.arithmetic.extended import TINY
-from problems.optimum.arithmetic.rational import Rational, independent, integers, products, solve
+from problems.optimum.arithmetic.rational import Rational, independent, integers, mask, products, solve
 from problems.optimum.certificate import Indices, Proof, Shape
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, is_piecewise_linear
@@ -54,8 +54,7 @@ class ExactMinimiser(OfKinks):
     def prove(self, problem: Problem) -> Proof:
         """The exact minimum, and the distance to the minimiser."""
         model = rows(problem)
-        upper = np.zeros(model.b.size, dtype=bool)
-        upper[self.high] = True
+        upper = mask(self.high, model.b.size)
         found = checked_minimiser(model, self.rows, upper)
         if found is None:
             raise ValueError("rows and high are not those of the minimiser")
@@ -129,8 +128,7 @@ def _solved(model: LinearModel, rows: Indices, upper: Mask) -> tuple[Rational, l
     """(x, u_I, min f) that belong to these rows and ends of boxes; None where the rows are dependent."""
     A, b, m, l2 = model.A, model.b, model.b.size, Fraction(model.l2)
     p = A.shape[1]
-    outside = np.ones(m, dtype=bool)
-    outside[rows] = False
+    outside = ~mask(rows, m)
     sums, rest = dual_sums(model, upper, outside)
     unit = max([v.denominator for v in sums] + [l2.denominator])  # powers of two, every one
     target = [int(v * unit) for v in sums]

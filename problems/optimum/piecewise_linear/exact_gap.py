@@ -15,18 +15,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from problems.optimum.arithmetic.extended import ABOVE, Floats, Long, down, up
-from problems.optimum.arithmetic.rational import Rational, integers, products, rounded_down, rounded_up
+from problems.optimum.arithmetic.rational import Rational, exact_combination, exactly, mask, rounded_down, rounded_up
 from problems.optimum.certificate import Indices, Point, Proof, Shape
 from problems.optimum.distances import distances_down, distances_up
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import shortest
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.piecewise_linear.vertex import Mask, blocks, dual_sums, exact_residuals, residual_signs
+from problems.optimum.piecewise_linear.vertex import Mask, dual_sums, exact_residuals, residual_signs
 from problems.problem import LinearModel, Problem
 
 # Corrections with exact residuals; each gains some 40 bits.
@@ -56,8 +56,7 @@ class DualityGap(OfKinks):
         lo, hi = box(model)
         if not np.all((lo[self.rows] <= self.u) & (self.u <= hi[self.rows])):
             raise ValueError("u must lie in the box")
-        upper = np.zeros(model.b.size, dtype=bool)
-        upper[self.high] = True
+        upper = mask(self.high, model.b.size)
         x = _sum(self.x, self.x_low)
         f, q = value(model, x), _dual_value(model, self.rows, upper, self.u)
         radius = np.longdouble(up(np.sqrt(np.longdouble(rounded_up(2 * (f - q) / Fraction(model.l2)))) * ABOVE))
@@ -104,10 +103,9 @@ def value(model: LinearModel, x: Rational) -> Fraction:
 
 def _dual_value(model: LinearModel, rows: Indices, upper: Mask, u: Floats) -> Fraction:
     """q(u), u being given on the rows and an end of the box elsewhere."""
-    outside = np.ones(model.b.size, dtype=bool)
-    outside[rows] = False
+    outside = ~mask(rows, model.b.size)
     sums, rest = dual_sums(model, upper, outside)
-    sums = [s + v for s, v in zip(sums, _combination(model.A[rows], u), strict=True)]
+    sums = [s + v for s, v in zip(sums, exact_combination(model.A[rows], u), strict=True)]
     rest += sum(
         (Fraction(v) * Fraction(t) for v, t in zip(u.tolist(), model.b[rows].tolist(), strict=True)), Fraction(0)
     )
@@ -117,22 +115,7 @@ def _dual_value(model: LinearModel, rows: Indices, upper: Mask, u: Floats) -> Fr
     return -rest / m - square / (2 * m * m * Fraction(model.l2))
 
 
-def _combination(A: Any, u: Floats) -> list[Fraction]:
-    """A^T u."""
-    sums = [Fraction(0)] * A.shape[1]
-    for at, columns, part in blocks(A):
-        factors, entries = integers(u[None, at]), integers(part.T)
-        found = products(entries.rows, factors.rows[0])
-        for j, n, e in zip(columns, found, (entries.exponents + factors.exponents[0]).tolist(), strict=True):
-            sums[j] += n * Fraction(2) ** e
-    return sums
-
-
 def _sum(high: Floats, low: Floats) -> Rational:
     """high + low."""
-    both = integers(np.concatenate([high, low])[None, :])
-    exponent = int(both.exponents[0])
-    numerators = [
-        (a + b) << max(exponent, 0) for a, b in zip(both.rows[0][: high.size], both.rows[0][high.size :], strict=True)
-    ]
-    return Rational(numerators, 1 << max(-exponent, 0))
+    both, unit = exactly(np.concatenate([high, low]))
+    return Rational([a + b for a, b in zip(both[: high.size], both[high.size :], strict=True)], unit)

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.arithmetic.rational import independent, integers
+from problems.optimum.arithmetic.rational import independent, integers, mask
 from problems.optimum.certificate import Indices, Point, Proof, Shape
 from problems.optimum.distances import between, distances_up, exactly_at
 from problems.optimum.dual import box, is_piecewise_linear, snapped
@@ -89,8 +89,7 @@ class ExactVertex(OfKinks):
     def prove(self, problem: Problem) -> Proof:
         """The exact minimum, and the distance to X*."""
         model, x0 = rows(problem), problem.x0
-        upper = np.zeros(model.b.size, dtype=bool)
-        upper[self.high] = True
+        upper = mask(self.high, model.b.size)
         vertex = checked_vertex(model, self.rows, self.columns, self.given, upper)
         if vertex is None:
             raise ValueError("rows and columns are no optimal basis")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats, scaled_rows
+from problems.optimum.arithmetic.extended import Floats, dense, scaled_rows
 from problems.optimum.dual import box
 from problems.optimum.solvers import ROUGH, clarabel, highs
 from problems.problem import LinearModel
@@ -112,12 +112,12 @@ def least_distance(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str 
     import scipy.optimize
 
     assert norm == "euclidean"
-    dense = np.asarray(A.toarray() if hasattr(A, "toarray") else A)
     equal = sense == 0
     sign = np.concatenate([np.where(equal, 1.0, sense), -np.ones(int(equal.sum()))])
     rows = np.concatenate([np.arange(target.size), np.flatnonzero(equal)])
-    G = sign[:, None] * dense[rows]
-    h = sign * (target - dense @ x0)[rows]
+    D = dense(A)
+    G = sign[:, None] * D[rows]
+    h = sign * (target - D @ x0)[rows]
     size = np.linalg.norm(G, axis=1)
     kept = size > 0
     G, h, size = G[kept] / size[kept, None], h[kept] / size[kept], size[kept]
@@ -143,8 +143,7 @@ def independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
 
     if not rows.size:
         return rows
-    part = np.asarray(A[rows].toarray() if hasattr(A, "toarray") else A[rows])
-    R, order = scipy.linalg.qr(part.T, mode="r", pivoting=True)
+    R, order = scipy.linalg.qr(dense(A[rows]).T, mode="r", pivoting=True)
     pivots = np.abs(np.diag(R))
     return np.sort(rows[order[: np.count_nonzero(pivots > 1e-10 * pivots[0])]])
 

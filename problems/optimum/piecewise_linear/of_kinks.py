@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from problems.optimum.certificate import Certificate
+from problems.optimum.certificate import Certificate, model_of
 from problems.optimum.dual import Kinked, kinked
 from problems.problem import Problem
 
@@ -20,5 +20,4 @@ class OfKinks(Certificate):
 
 def rows(problem: Problem) -> Kinked:
     """The model with one kink in each row."""
-    assert problem.model is not None
-    return kinked(problem.model)
+    return kinked(model_of(problem))

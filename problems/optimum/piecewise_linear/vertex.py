@@ -19,23 +19,25 @@ rows of I stay; the basis then grows. All of this can be wrong without harm but 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Bounded, Floats, rounded_margins
+from problems.optimum.arithmetic.extended import Bounded, Floats, dense, rounded_margins
 from problems.optimum.arithmetic.rational import (
     Indices,
     Integers,
     Rational,
+    balanced,
+    blocks,
     column_sums,
+    exactly,
     independent,
     integers,
+    mask,
     products,
     solve,
 )
@@ -53,9 +55,6 @@ CANDIDATES = 4
 
 # Below, products with the data may underflow where rounding is bounded.
 SMALLEST = 1e-290
-
-# Entries of data taken at a time as Python integers, which are large.
-BLOCK = 1_000_000
 
 Signs = NDArray[np.int8]
 Mask = NDArray[np.bool_]
@@ -156,7 +155,6 @@ class _Basis:
     @classmethod
     def at(cls, model: LinearModel, rows: Indices, columns: Indices, x: Floats, upper: Mask) -> _Basis | None:
         A, b = model.A, model.b
-        p = A.shape[1]
         given = np.array(x, dtype=np.float64)
         given[columns] = 0.0
         scaled = integers(np.column_stack([dense(A[rows]), b[rows]]))
@@ -165,24 +163,12 @@ class _Basis:
             return None
         r, signs = residual_signs(model, exact)
         signs[rows] = 0
-        outside = np.ones(b.size, dtype=bool)
-        outside[rows] = False
+        outside = ~mask(rows, b.size)
         sums, rest = dual_sums(model, np.where(signs == 0, upper, signs > 0), outside)
-        # A_I^T u_I = -sums: the rows of A_I are 2^exponents times those of the matrix
-        common = max((v.denominator for v in sums), default=1)  # powers of two, every one
-        target = [int(-v * common) for v in sums]
-        v = solve([[row[j] for row in scaled.rows] for j in columns], [target[j] for j in columns])
-        if v is None:
+        found = balanced(scaled, columns, sums)
+        if found is None:
             return None
-        others = np.setdiff1d(np.arange(p), columns)
-        left = products([[row[j] for row in scaled.rows] for j in others], v.numerators)
-        slopes = {
-            int(j): (n - target[j] * v.denominator) / (v.denominator * common)
-            for j, n in zip(others, left, strict=True)
-            if n != target[j] * v.denominator
-        }
-        scale = [Fraction(2) ** int(-e) for e in scaled.exponents]
-        u = [Fraction(n, v.denominator * common) * s for n, s in zip(v.numerators, scale, strict=True)]
+        u, slopes = found[0], {j: float(rest) for j, rest in found[1].items()}
         return cls(model, rows, columns, given, upper, scaled, exact, r, signs, u, slopes, rest)
 
     def outside(self) -> dict[int, float]:
@@ -250,11 +236,7 @@ class _Basis:
 
 def solved_point(scaled: Integers, columns: Indices, given: Floats) -> Rational | None:
     """x with the given entries outside these columns and <a_i, x> = b_i; scaled holds a_i and b_i last."""
-    exact = integers(given[None, :])
-    numerators, exponent = exact.rows[0], int(exact.exponents[0])
-    # in units of 2^min(exponent, 0)
-    unit = 1 << max(-exponent, 0)
-    numerators = [n << max(exponent, 0) for n in numerators]
+    numerators, unit = exactly(given)
     known = products([row[:-1] for row in scaled.rows], numerators)
     matrix = [[row[j] for j in columns] for row in scaled.rows]
     found = solve(matrix, [row[-1] * unit - n for row, n in zip(scaled.rows, known, strict=True)])
@@ -298,22 +280,6 @@ def _residuals(model: LinearModel, x: Rational, rows: Indices) -> Iterator[tuple
         yield from zip(found, scaled.exponents.tolist(), strict=True)
 
 
-def blocks(A: Any) -> Iterator[tuple[slice, Indices, Floats]]:
-    """(rows, columns, entries) of consecutive rows as arrays, without columns of zeros where A is sparse."""
-    m, p = A.shape
-    sparse = hasattr(A, "tocsr")
-    size = max(1, BLOCK // (int(np.diff(A.indptr).max(initial=1)) if sparse else p))
-    if sparse and size > 1:  # the columns in use grow with the rows
-        size = max(1, min(size, math.isqrt(size)))
-    for first in range(0, m, size):
-        at = slice(first, min(first + size, m))
-        if sparse:
-            columns = np.unique(A[at].indices).astype(np.intp)
-            yield at, columns, A[at][:, columns].toarray()
-        else:
-            yield at, np.arange(p), A[at]
-
-
 def dual_sums(model: LinearModel, upper: Mask, rows: Mask) -> tuple[list[Fraction], Fraction]:
     """(sum of u_i a_i, sum of u_i b_i) over these rows, u_i being hi_i where upper and lo_i elsewhere."""
     lo, hi = box(model)
@@ -327,8 +293,3 @@ def dual_sums(model: LinearModel, upper: Mask, rows: Mask) -> tuple[list[Fractio
         (number,), exponent = column_sums(model.b[:, None], mask)
         rest += Fraction(value) * Fraction(2) ** exponent * number
     return sums, rest
-
-
-def dense(A: Any) -> Floats:
-    """Some rows of the data as an array."""
-    return np.asarray(A.toarray() if hasattr(A, "toarray") else A)

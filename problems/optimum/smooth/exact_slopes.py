@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, Long, down, total
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, Long, dense, down, total
 from problems.optimum.arithmetic.rational import (
     Indices,
     Integers,
-    Rational,
+    balanced,
+    exact_combination,
     independent,
     integers,
     long_of,
-    products,
-    solve,
 )
 from problems.optimum.dual import negative_entropy
 
@@ -33,11 +32,6 @@ def feasible(A: Any) -> bool:
     """Whether A is small enough for this."""
     m, p = A.shape
     return 0 < m * p <= ENTRIES and min(m, p) <= RANK
-
-
-def dense(A: Any) -> Floats:
-    """A as an ndarray."""
-    return np.asarray(A.toarray() if hasattr(A, "toarray") else A, dtype=np.float64)
 
 
 class DualPoint(NamedTuple):
@@ -62,20 +56,18 @@ def dual_point(A: Any, b: Floats, slopes: Floats, m: int) -> DualPoint | None:
     picked, J = independent([scaled.rows[i] for i in order])
     rows = order[picked]
     others = np.setdiff1d(np.arange(b.size), rows)
-    moved = _balancing(scaled, rows, J, others, -b * a)
-    if moved is None:
+    found = balanced(_rows(scaled, rows), J, exact_combination(A[others], -b[others] * a[others]))
+    if found is None or found[1]:
         return None
-    numerators, denominator = moved
-    signs = (-b[rows]).astype(int).tolist()
-    sizes = [n * s for n, s in zip(numerators, signs, strict=True)]
-    if not all(0 <= n <= denominator for n in sizes):
+    sizes = [-u if label > 0 else u for u, label in zip(found[0], b[rows].tolist(), strict=True)]
+    if not all(0 <= size <= 1 for size in sizes):
         return None
     exact: Long = a.astype(np.longdouble)
-    exact[rows] = [long_of(n, denominator) for n in sizes]
+    exact[rows] = [long_of(size.numerator, size.denominator) for size in sizes]
     phi = _conjugates(np.clip(exact, 0, 1))
     s = total(phi.value, phi.error)
     f_lo = down((-s.value - np.longdouble(s.error)) / m)
-    overlap = all(n > 0 for n in sizes) and (rows.size == len(scaled.rows[0]) or bool(np.all(a[others] > 0)))
+    overlap = all(size > 0 for size in sizes) and (rows.size == len(scaled.rows[0]) or bool(np.all(a[others] > 0)))
     return DualPoint(f_lo, overlap)
 
 
@@ -92,29 +84,8 @@ def _by_slack(A: Floats, a: Floats) -> Indices:
     return np.concatenate([first, rest[np.argsort(-room[rest], kind="stable")]]).astype(np.intp)
 
 
-def _balancing(scaled: Integers, rows: Indices, J: Indices, others: Indices, u: Floats) -> tuple[list[int], int] | None:
-    """(numerators, denominator) of u at rows so that sum u_i a_i = 0 with u given at the others, exactly."""
-    exponents = scaled.exponents.astype(int).tolist()
-    p = len(scaled.rows[0])
-    terms = [(i, *float(u[i]).as_integer_ratio()) for i in others if u[i] != 0]
-    # u_i 2^e_i = n / d with d a power of two: over the common denominator 2^shift
-    shift = max([0, *(d.bit_length() - 1 - exponents[i] for i, _, d in terms)])
-    weights = [n << (shift + exponents[i] - d.bit_length() + 1) for i, n, d in terms]
-    columns = [[scaled.rows[i][j] for i, _, _ in terms] for j in range(p)]
-    rhs = [-v for v in products(columns, weights)] if terms else [0] * p
-    found = solve([[scaled.rows[i][j] for i in rows] for j in J], [rhs[j] for j in J])
-    if found is None or not _holds(scaled, rows, found, rhs):
-        return None
-    # back from u_i 2^(e_i + shift)
-    least = min([0, *(exponents[i] + shift for i in rows)])
-    most = max([0, *(exponents[i] + shift for i in rows)])
-    numerators = [n << (most - exponents[i] - shift) for n, i in zip(found.numerators, rows, strict=True)]
-    return [n << -least for n in numerators], (found.denominator << most) << -least
-
-
-def _holds(scaled: Integers, rows: Indices, found: Rational, rhs: list[int]) -> bool:
-    every = [[scaled.rows[i][j] for i in rows] for j in range(len(rhs))]
-    return products(every, found.numerators) == [found.denominator * v for v in rhs]
+def _rows(scaled: Integers, rows: Indices) -> Integers:
+    return Integers([scaled.rows[i] for i in rows], scaled.exponents[rows])
 
 
 def _conjugates(a: Long) -> Bounded:

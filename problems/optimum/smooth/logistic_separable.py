@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.certificate import Certificate, Indices, Point, Proof, Shape
+from problems.optimum.arithmetic.rational import mask
+from problems.optimum.certificate import Certificate, Indices, Point, Proof, Shape, model_of
 from problems.optimum.dual import LOGISTIC, objective_up
 from problems.optimum.smooth.logistic_split import Split, separates
 from problems.optimum.smooth.overlap import overlap, proved_overlap
@@ -35,8 +36,7 @@ class Separable(Certificate):
 
     def prove(self, problem: Problem) -> Proof:
         """That w does so."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         everything = np.ones(model.b.size, dtype=bool)
         proved = separates(model.A, model.b, everything, self.w).proved
         return _proof(model, self.x, model.b.size, proved, 0.0)
@@ -56,10 +56,8 @@ class QuasiSeparable(Separable):
 
     def prove(self, problem: Problem) -> Proof:
         """That w does so, and a bound on the loss of the other rows."""
-        model = problem.model
-        assert model is not None
-        S = np.zeros(model.b.size, dtype=bool)
-        S[self.S] = True
+        model = model_of(problem)
+        S = mask(self.S, model.b.size)
         proved = separates(model.A, model.b, S, self.w).proved
         R = np.flatnonzero(~S)
         found = proved_overlap(model.A[R], model.b[R], model.b.size, self.rest, self.u)

@@ -13,7 +13,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import ABOVE, BELOW, EPS, OUTWARD, Floats, down, least_squares, up
-from problems.optimum.certificate import Certificate, Indices, Point, Proof
+from problems.optimum.certificate import Certificate, Indices, Point, Proof, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_separability import coordinates
@@ -43,8 +43,7 @@ class MultinomialSelfConcordance(Certificate):
 
     def prove(self, problem: Problem) -> Proof:
         """The enclosure, and from there to X*; nothing where it fails."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         rows = rows_of(model)
         W = self.x.reshape(-1, rows.C)
         center = W.astype(np.longdouble) + self.low.reshape(W.shape)

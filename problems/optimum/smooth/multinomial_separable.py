@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from problems.optimum.arithmetic.extended import Floats, down
-from problems.optimum.certificate import Certificate, Point, Proof, Shape
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import halves
 from problems.optimum.smooth.multinomial_repeated import entropy, repeated
@@ -44,8 +44,7 @@ class MultinomialSeparable(Certificate):
 
     def prove(self, problem: Problem) -> Proof:
         """That x does so."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         rows = rows_of(model)
         if not strictly_separates(rows, self.x.reshape(-1, rows.C)):
             return Nothing(x=self.x).prove(problem)
@@ -69,8 +68,7 @@ class MultinomialQuasiSeparable(MultinomialSeparable):
 
     def prove(self, problem: Problem) -> Proof:
         """That w does so, and a bound on the loss of the other pairs."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         rows = rows_of(model)
         S = _mask(self.S, rows)
         f_lo = max(self._least(restricted(rows, rows.keep & ~S)), entropy(repeated(rows), rows.m))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, dense
 
 # Entries of a dense basis for the span of some rows.
 LARGEST = 5e7
@@ -79,5 +79,4 @@ def distinct(rows: Any) -> tuple[Floats, NDArray[np.intp]]:
     """(values, used): rows that differ from all before them, dense, in the columns where any of them is not 0."""
     rows = rows[first_rows(rows)]
     used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
-    part = rows[:, used]
-    return np.asarray(part.toarray() if hasattr(part, "toarray") else part), used
+    return dense(rows[:, used]), used

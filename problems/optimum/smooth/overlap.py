@@ -8,10 +8,20 @@ from typing import Annotated, Any
 import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
-from problems.optimum.arithmetic.extended import OUTWARD, Floats, distance, down, least_squares, margins, total, up
+from problems.optimum.arithmetic.extended import (
+    OUTWARD,
+    Floats,
+    dense,
+    distance,
+    down,
+    least_squares,
+    margins,
+    total,
+    up,
+)
 from problems.optimum.arithmetic.metric import LARGEST
 from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
-from problems.optimum.certificate import Certificate, Point, Proof, Shape
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.smooth.exact_slopes import dual_point, feasible
@@ -59,7 +69,7 @@ def _pivots(A: Any) -> Any:
         return None
     used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
     part = rows[:, used]
-    _, order = scipy.linalg.qr(part.toarray() if hasattr(part, "toarray") else part, mode="r", pivoting=True)
+    _, order = scipy.linalg.qr(dense(part), mode="r", pivoting=True)
     return np.sort(used[order[: rows.shape[0]]])
 
 
@@ -145,8 +155,7 @@ class SelfConcordance(Certificate):
 
     def prove(self, problem: Problem) -> Proof:
         """At x, and by u."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         found = proved_overlap(model.A, model.b, model.b.size, self.x, self.u)
         return _proof(problem.x0, found, self.x, self.flattest)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from problems.optimum.arithmetic.extended import ABOVE, down, norm_up, up
-from problems.optimum.certificate import Certificate, Point, Proof
+from problems.optimum.certificate import Certificate, Point, Proof, model_of
 from problems.optimum.distances import in_ball
 from problems.optimum.smooth.law import smooth_law
 from problems.optimum.value import value_up
@@ -35,8 +35,7 @@ class StrongConvexity(Certificate):
 
     def prove(self, problem: Problem) -> Proof:
         """The best of the three bounds."""
-        model = problem.model
-        assert model is not None
+        model = model_of(problem)
         center = self.x.astype(np.longdouble) + (0 if self.low is None else self.low)
         law, l2 = smooth_law(model), np.longdouble(model.l2)
         assert law is not None
