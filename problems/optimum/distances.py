@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
@@ -24,6 +26,8 @@ from problems.optimum.arithmetic.extended import (
 from problems.optimum.arithmetic.rational import Rational, exactly, rounded_down, rounded_up
 from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.solvers import highs
+
+Both = tuple[float, float]  # bounds in the Euclidean and the maximum norm
 
 
 def in_ball(x0: Floats, f_lo: float, f_hi: float, x: Any, radius: float) -> Proof:
@@ -105,19 +109,30 @@ def exactly_at(x: Rational, value: Fraction, x0: Floats) -> Proof:
     return between(value, distances_down(x, x0), distances_up(x, x0))
 
 
-def between(value: Fraction, below: tuple[float, float], above: tuple[float, float]) -> Proof:
+def between(value: Fraction, below: Both, above: Both) -> Proof:
     """Bounds from the exact minimum and those on the distance in both norms."""
     f = rounded_down(value), rounded_up(value)
     return Proof(*f, below[0], above[0], below[1], above[1], attained=True, D_estimate=above[0])
 
 
-def distances_up(x: Rational, x0: Floats) -> tuple[float, float]:
+def closest(value: Fraction, ends: Sequence[tuple[Both, Both]]) -> Proof:
+    """Bounds from the exact minimum and several pairs of bounds on the distance, from below and from above."""
+    below = [b for b, _ in ends]
+    above = [a for _, a in ends]
+    return between(
+        value,
+        (max((b[0] for b in below), default=0.0), max((b[1] for b in below), default=0.0)),
+        (min((a[0] for a in above), default=math.inf), min((a[1] for a in above), default=math.inf)),
+    )
+
+
+def distances_up(x: Rational, x0: Floats) -> Both:
     """Upper bounds on ||x - x0|| and ||x - x0||_inf, tight to rounding."""
     size, largest = _lengths(x, x0)
     return up(size.value + size.error), up(largest * ABOVE)
 
 
-def distances_down(x: Rational, x0: Floats) -> tuple[float, float]:
+def distances_down(x: Rational, x0: Floats) -> Both:
     """Lower bounds on the same."""
     size, largest = _lengths(x, x0)
     return max(0.0, down(size.value - size.error)), down(largest * (2 - ABOVE))

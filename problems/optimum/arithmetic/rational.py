@@ -210,6 +210,21 @@ def blocks(A: Any) -> Iterator[tuple[slice, Indices, Floats]]:
             yield at, np.arange(p), A[at]
 
 
+def completed(matrix: Sequence[Sequence[int]], rhs: Sequence[int], columns: Indices, given: Floats) -> Rational | None:
+    """x with the given entries outside these columns and matrix x = rhs, as many rows; None: singular."""
+    known, unit = exactly(np.where(mask(columns, given.size), 0.0, given))
+    moved = products(matrix, known)
+    found = solve(
+        [[row[j] for j in columns] for row in matrix], [v * unit - n for v, n in zip(rhs, moved, strict=True)]
+    )
+    if found is None:
+        return None
+    full = [n * found.denominator for n in known]
+    for j, n in zip(columns, found.numerators, strict=True):
+        full[j] = n
+    return Rational(full, found.denominator * unit)
+
+
 def balanced(
     scaled: Integers, columns: Indices, sums: Sequence[Fraction]
 ) -> tuple[list[Fraction], dict[int, Fraction]] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.arithmetic.rational import independent, integers, mask
 from problems.optimum.certificate import Indices, Point, Proof, Shape
-from problems.optimum.distances import between, distances_up, exactly_at
+from problems.optimum.distances import Both, closest, distances_up, exactly_at
 from problems.optimum.dual import box, is_piecewise_linear, snapped
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
@@ -37,7 +37,6 @@ LOOSE = 1e-6
 
 Rows = Annotated[Indices, Shape("r", below="m")]
 Columns = Annotated[Indices, Shape("r", below="p")]
-Bounds = tuple[float, float]  # on the distance in both norms
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +55,7 @@ class Projection:
         at, point = np.flatnonzero(near.y), near.point
         return cls(rows=point.rows, columns=point.columns, given=point.given, multipliers_at=at, multipliers=near.y[at])
 
-    def distances(self, model: LinearModel, vertex: Vertex, x0: Floats) -> tuple[Bounds, Bounds]:
+    def distances(self, model: LinearModel, vertex: Vertex, x0: Floats) -> tuple[Both, Both]:
         """Bounds from below and from above; the point and y each bound both distances."""
         y = np.zeros(model.b.size)
         y[self.multipliers_at] = self.multipliers
@@ -96,9 +95,7 @@ class ExactVertex(OfKinks):
         if _unique(model, vertex):
             return exactly_at(vertex.x, vertex.value, x0)
         near = [part.distances(model, vertex, x0) for part in (self.euclidean, self.maximum) if part is not None]
-        below = max((b[0] for b, _ in near), default=0.0), max((b[1] for b, _ in near), default=0.0)
-        above = min((a[0] for _, a in near), default=math.inf), min((a[1] for _, a in near), default=math.inf)
-        return between(vertex.value, below, above)
+        return closest(vertex.value, near)
 
 
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:

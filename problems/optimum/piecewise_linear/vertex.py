@@ -34,7 +34,7 @@ from problems.optimum.arithmetic.rational import (
     balanced,
     blocks,
     column_sums,
-    exactly,
+    completed,
     independent,
     integers,
     mask,
@@ -236,16 +236,7 @@ class _Basis:
 
 def solved_point(scaled: Integers, columns: Indices, given: Floats) -> Rational | None:
     """x with the given entries outside these columns and <a_i, x> = b_i; scaled holds a_i and b_i last."""
-    numerators, unit = exactly(given)
-    known = products([row[:-1] for row in scaled.rows], numerators)
-    matrix = [[row[j] for j in columns] for row in scaled.rows]
-    found = solve(matrix, [row[-1] * unit - n for row, n in zip(scaled.rows, known, strict=True)])
-    if found is None:
-        return None
-    full = [n * found.denominator for n in numerators]
-    for j, n in zip(columns, found.numerators, strict=True):
-        full[j] = n
-    return Rational(full, found.denominator * unit)
+    return completed([row[:-1] for row in scaled.rows], [row[-1] for row in scaled.rows], columns, given)
 
 
 def residual_signs(model: LinearModel, x: Rational) -> tuple[Bounded, Signs]:

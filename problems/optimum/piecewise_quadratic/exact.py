@@ -31,11 +31,11 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.arithmetic.rational import Rational, independent, integers, products, solve
+from problems.optimum.arithmetic.extended import Floats, dense
+from problems.optimum.arithmetic.rational import Rational, completed, independent, integers, products, solve
 from problems.optimum.certificate import Indices
 from problems.optimum.dual import Kinked
-from problems.optimum.piecewise_linear.vertex import Signs, dense, dual_sums, residual_signs
+from problems.optimum.piecewise_linear.vertex import Signs, dual_sums, residual_signs
 from problems.optimum.piecewise_quadratic.points import newton_point
 
 # Unknowns, and multiplications for the Gram matrix, up to which the exact system takes seconds.
@@ -206,22 +206,7 @@ class _System:
 
     def completed(self, given: Floats) -> Rational | None:
         """x with the given entries outside J that solves the equations J."""
-        M, J = self.M, self.J
-        known = np.array(given, dtype=np.float64)
-        known[J] = 0.0
-        exact = integers(known[None, :])
-        numerators, exponent = exact.rows[0], int(exact.exponents[0])
-        unit = 1 << max(-exponent, 0)
-        numerators = [n << max(exponent, 0) for n in numerators]
-        moved = products([M[i] for i in J], numerators)
-        target = [self.rhs[i] * unit - v for i, v in zip(J, moved, strict=True)]
-        found = solve([[M[i][j] for j in J] for i in J], target)
-        if found is None:
-            return None
-        full = [n * found.denominator for n in numerators]
-        for j, n in zip(J, found.numerators, strict=True):
-            full[j] = n
-        return Rational(full, found.denominator * unit)
+        return completed([self.M[i] for i in self.J], [self.rhs[i] for i in self.J], self.J, given)
 
     def left(self, x: Rational) -> list[int]:
         """rhs - M x times the denominator of x."""

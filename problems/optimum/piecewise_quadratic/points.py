@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, dense
 from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import Kinked
-from problems.optimum.piecewise_linear.vertex import Mask, dense
+from problems.optimum.piecewise_linear.vertex import Mask
 from problems.optimum.smooth.newton import Newton, Stop
 from problems.optimum.smooth.smooth import solve_spd
 

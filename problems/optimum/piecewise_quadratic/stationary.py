@@ -10,7 +10,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS, Bounded, Floats, rounded_margins
 from problems.optimum.certificate import Indices, Point, Proof, Shape
-from problems.optimum.distances import between, distances_up, exactly_at
+from problems.optimum.distances import Both, closest, distances_up, exactly_at
 from problems.optimum.dual import Kinked, is_soft
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
@@ -32,7 +32,6 @@ from problems.problem import LinearModel, Optimum, Problem
 ENTRIES = 2e7
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
-Bounds = tuple[float, float]  # on the distance in both norms
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +42,7 @@ class Projection:
     multipliers_at: Annotated[Indices, Shape("y", below="m")]
     multipliers: Annotated[Floats, Shape("y")]
 
-    def distances(self, model: Kinked, found: Minimiser, x0: Floats) -> tuple[Bounds, Bounds]:
+    def distances(self, model: Kinked, found: Minimiser, x0: Floats) -> tuple[Both, Both]:
         """Bounds from below and from above; the point and y each bound both distances."""
         y = np.zeros(model.b.size)
         y[self.multipliers_at] = self.multipliers
@@ -81,12 +80,7 @@ class ExactStationary(OfKinks):
         if found.unique:
             return exactly_at(found.x, found.value, x0)
         near = [part.distances(model, found, x0) for part in (self.euclidean, self.maximum) if part is not None]
-        below, above = [b for b, _ in near], [distances_up(found.x, x0), *(a for _, a in near)]
-        return between(
-            found.value,
-            (max((b[0] for b in below), default=0.0), max((b[1] for b in below), default=0.0)),
-            (min(a[0] for a in above), min(a[1] for a in above)),
-        )
+        return closest(found.value, [((0.0, 0.0), distances_up(found.x, x0)), *near])
 
 
 def certify_piecewise_quadratic(problem: Problem, model: Kinked) -> Optimum:
