@@ -22,7 +22,7 @@ from problems.optimum.arithmetic.rational import Rational
 from problems.optimum.models import solve_reference
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, invariant_directions
-from problems.optimum.smooth.multinomial_separability import _by_program, coordinates, split
+from problems.optimum.smooth.multinomial_separability import by_program, coordinates, split
 from problems.optimum.smooth.multinomial_separable import MultinomialQuasiSeparable, MultinomialSeparable
 from problems.optimum.smooth.softmax import (
     Rows,
@@ -220,7 +220,7 @@ def test_existence_of_a_minimiser_is_decided_as_constructed(seed: int, kind: str
     # the last class leaves the other two behind, and they leave it
     expected = {"complete": 2 * p.m, "quasi": 2 * last + (p.m - last), "overlapping": 0}[kind]
     assert count == expected
-    program = _by_program(rows)
+    program = by_program(rows)
     assert (0 if program is None else int(program.S.sum())) == expected
 
 

@@ -30,9 +30,9 @@ from problems.optimum.distances import distances_down, distances_up
 from problems.optimum.dual import box, kinked
 from problems.optimum.piecewise_linear.linear_program import least_distance, project
 from problems.optimum.piecewise_linear.polyhedron import (
-    _implied,
     checked_point,
     distances_below,
+    implied,
 )
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, exact_signs, optimal_vertex, residual_signs
 
@@ -319,7 +319,7 @@ def test_ties_that_hold_at_every_minimiser_are_told_from_those_of_the_vertex() -
         none, none, np.ones(2), np.zeros(3, dtype=bool), Rational([1, 1], 1),
         np.zeros(3, dtype=np.int8), np.ones(3, dtype=np.int8), Fraction(0),
     )  # fmt: skip
-    assert _implied(model, vertex).tolist() == [True, True, False]
+    assert implied(model, vertex).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("loss", LOSSES)

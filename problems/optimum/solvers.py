@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from problems.optimum.arithmetic.extended import Floats
 
 # A tolerance for points that an active set sharpens; asking for more took three times as long on a9a.
 ROUGH = 1e-9
+HALF = 0.5  # what counts as 1 where a solution is 0 or 1 up to rounding
 
 
 def highs(cost: Floats, **arguments: Any) -> Any:
@@ -18,6 +20,29 @@ def highs(cost: Floats, **arguments: Any) -> Any:
 
     linprog: Any = scipy.optimize.linprog
     return linprog(cost, method="highs", **arguments)
+
+
+def positive_rows(M: Any, equal: Any = None, **options: Any) -> tuple[NDArray[np.bool_], Floats] | None:
+    """(rows, w): as many rows as can be positive at once in M w >= 0, with equal w = 0; None where HiGHS ends without.
+
+    maximise sum t, 0 <= t <= 1, t <= M w: directions add, and may be scaled, so at the optimum t is 0 or 1.
+    """
+    import scipy.sparse
+
+    k, n = M.shape
+    arguments: dict[str, Any] = {"A_ub": scipy.sparse.hstack([-M, scipy.sparse.eye_array(k)], format="csr")}
+    if equal is not None:
+        zeros = scipy.sparse.csr_array((equal.shape[0], k))
+        arguments |= {
+            "A_eq": scipy.sparse.hstack([scipy.sparse.csr_array(equal), zeros]),
+            "b_eq": np.zeros(equal.shape[0]),
+        }
+    bounds = np.concatenate([np.tile([-np.inf, np.inf], (n, 1)), np.tile([0.0, 1.0], (k, 1))])
+    cost = np.concatenate([np.zeros(n), -np.ones(k)])
+    result = highs(cost, b_ub=np.zeros(k), bounds=bounds, options=options, **arguments)
+    if result.x is None or result.status != 0:
+        return None
+    return result.x[n:] > HALF, result.x[:n]
 
 
 def clarabel(

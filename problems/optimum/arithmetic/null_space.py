@@ -45,24 +45,19 @@ class Forms(NamedTuple):
     minus: Indices
     C: int
 
-    def matrix(self, which: Indices | None = None) -> Any:
-        """(k, p C) CSR, exact, of all or some of the forms; W.ravel() holds the unknowns."""
+    def matrix(self) -> Any:
+        """(k, p C) CSR, exact; W.ravel() holds the unknowns."""
         import scipy.sparse
 
-        part = self if which is None else self.some(which)
-        rows: Any = scipy.sparse.csr_array(self.A[part.row])
-        again = np.repeat(np.arange(part.row.size), np.diff(rows.indptr))
+        rows: Any = scipy.sparse.csr_array(self.A[self.row])
+        again = np.repeat(np.arange(self.row.size), np.diff(rows.indptr))
         first = rows.indices.astype(np.int64) * self.C
-        second = part.minus[again] >= 0
+        second = self.minus[again] >= 0
         place = np.concatenate([again, again[second]])
-        column = np.concatenate([first + part.plus[again], (first + part.minus[again])[second]])
+        column = np.concatenate([first + self.plus[again], (first + self.minus[again])[second]])
         values = np.concatenate([rows.data, -rows.data[second]])
-        shape = (part.row.size, self.A.shape[1] * self.C)
+        shape = (self.row.size, self.A.shape[1] * self.C)
         return scipy.sparse.csr_array((values, (place, column)), shape=shape)
-
-    def some(self, which: Any) -> Forms:
-        """These forms alone."""
-        return self._replace(row=self.row[which], plus=self.plus[which], minus=self.minus[which])
 
     def values(self, product: Any) -> Any:
         """The forms' values from A W."""

@@ -37,7 +37,7 @@ from problems.optimum.arithmetic.rational import Indices, Rational, independent,
 from problems.optimum.distances import distances_up
 from problems.optimum.piecewise_linear.linear_program import least_distance, project
 from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, residual_signs, solved_point
-from problems.optimum.solvers import highs
+from problems.optimum.solvers import positive_rows
 from problems.problem import LinearModel
 
 # Where no point with exact ties is found, x0 is projected on X* shrunk by this much: the inequalities then hold
@@ -136,7 +136,7 @@ def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclide
         if solver is least_distance and (norm != "euclidean" or model.b.size * model.A.shape[1] > SMALL):
             continue
         # what is r_i = 0 on all of X* cannot hold strictly
-        equal = _implied(model, vertex) if margin else side == 0
+        equal = implied(model, vertex) if margin else side == 0
         sense = np.where(equal, 0.0, side)
         target = model.b + margin * (1 + np.abs(model.b)) * sense
         pair = solver(model.A, target, sense, x0, norm)
@@ -159,28 +159,17 @@ def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclide
     return best
 
 
-def _implied(model: LinearModel, vertex: Vertex) -> Mask:
+def implied(model: LinearModel, vertex: Vertex) -> Mask:
     """Rows with r_i = 0 at every minimiser, as far as a linear program can tell.
 
     At the vertex r_i = 0 on some rows with side_i != 0 as well. The directions d that stay in X* have <a_i, d> = 0
     where side_i = 0 and side_i <a_i, d> >= 0 on those rows: maximise sum t, t_i <= side_i <a_i, d>, 0 <= t <= 1.
     """
-    import scipy.sparse
-
     equal = vertex.side == 0
     rows = np.flatnonzero((vertex.signs == 0) & ~equal)
-    p, n = model.A.shape[1], rows.size
-    A_eq = scipy.sparse.hstack([scipy.sparse.csr_array(model.A[equal]), scipy.sparse.csr_array((int(equal.sum()), n))])
-    A_ub = scipy.sparse.hstack(
-        [scaled_rows(model.A[rows], -vertex.side[rows].astype(np.float64)), scipy.sparse.eye_array(n)]
-    )
-    bounds = np.concatenate([np.tile([-np.inf, np.inf], (p, 1)), np.tile([0.0, 1.0], (n, 1))])
-    result = highs(
-        np.concatenate([np.zeros(p), -np.ones(n)]),
-        A_ub=A_ub, b_ub=np.zeros(n), A_eq=A_eq, b_eq=np.zeros(A_eq.shape[0]), bounds=bounds,
-    )  # fmt: skip
-    if result.x is not None and result.status == 0:
-        equal[rows[result.x[p:] < 0.5]] = True
+    found = positive_rows(scaled_rows(model.A[rows], vertex.side[rows].astype(np.float64)), model.A[equal])
+    if found is not None:
+        equal[rows[~found[0]]] = True
     return equal
 
 

@@ -29,7 +29,7 @@ from problems.optimum.smooth.multinomial_repeated import direction, entropy_poin
 from problems.optimum.smooth.newton import Stop
 from problems.optimum.smooth.softmax import Indices, Mask, Rows, differences, pairs, restricted
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
-from problems.optimum.solvers import highs
+from problems.optimum.solvers import positive_rows
 
 # Newton's method is resumed so often where it stopped before S was clear.
 RESUMES = 12
@@ -44,8 +44,6 @@ LAYERS = 12
 # Numbers in the linear program's matrix; a million take some seconds.
 PROGRAM = 2_000_000
 PROGRAM_SECONDS = 60.0
-# What counts as positive in the program's solution, which is 0 or 1 up to rounding.
-HALF = 0.5
 # Newton steps on data so wide that each takes a solution by conjugate gradients.
 WIDE_STEPS = 12
 
@@ -131,7 +129,7 @@ def split(rows: Rows) -> Split:
         if layer is None:
             break
         S, V = layer
-    found = _by_program(rows)
+    found = by_program(rows)
     return found if found is not None else Split(np.zeros_like(S), V, False, at, W, False)
 
 
@@ -200,26 +198,18 @@ def _combined(rows: Rows, S: Mask, V: Floats, direction: Floats) -> Floats:
     return V * np.exp2(np.ceil(np.log2(c))) + direction
 
 
-def _by_program(rows: Rows) -> Split | None:
+def by_program(rows: Rows) -> Split | None:
     """S by linear programming (HiGHS); None where that is too large, fails, or finds no pair."""
-    import scipy.sparse
-
     i, c = pairs(rows)
     p, C = rows.A.shape[1], rows.C
     M = Forms(rows.A, i, rows.y[i], c, C).matrix()
     if M.nnz > PROGRAM:
         return None
-    k, n = M.shape
-    constraint = scipy.sparse.hstack([-M, scipy.sparse.eye_array(k)], format="csr")
-    cost = np.concatenate([np.zeros(n), -np.ones(k)])
-    free = np.tile([-np.inf, np.inf], (n, 1))
-    bounds = np.concatenate([free, np.tile([0.0, 1.0], (k, 1))])
-    options = {"presolve": False, "time_limit": PROGRAM_SECONDS}
-    result = highs(cost, A_ub=constraint, b_ub=np.zeros(k), bounds=bounds, options=options)
-    if result.x is None or result.status != 0 or not np.any(result.x[n:] > HALF):
+    largest = positive_rows(M, presolve=False, time_limit=PROGRAM_SECONDS)
+    if largest is None or not largest[0].any():
         return None
-    S, V = np.zeros(rows.keep.shape, dtype=bool), result.x[:n].reshape(p, C)
-    S[i, c] = result.x[n:] > HALF
+    S, V = np.zeros(rows.keep.shape, dtype=bool), largest[1].reshape(p, C)
+    S[i, c] = largest[0]
     found = proved_separation(rows, S, V)
     left = restricted(rows, rows.keep & ~S)
     at = coordinates(left)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from problems.optimum.arithmetic.extended import EPS64, Floats, margins, scaled_rows
 from problems.optimum.arithmetic.null_space import null_vector, positive, row_forms
-from problems.optimum.solvers import highs
+from problems.optimum.solvers import positive_rows
 
 Mask = NDArray[np.bool_]
 
@@ -36,20 +36,12 @@ class Separation(NamedTuple):
 
 def separation(A: Any, b: Floats) -> Separation:
     """Find the largest S by linear programming (HiGHS), and prove what can be proved of it."""
-    import scipy.sparse
-
     m, p = A.shape
-    constraint = scipy.sparse.hstack([scaled_rows(A, -b), scipy.sparse.eye_array(m)], format="csr")
-    cost = np.concatenate([np.zeros(p), -np.ones(m)])
-    bounds = np.concatenate([np.tile([-np.inf, np.inf], (p, 1)), np.tile([0.0, 1.0], (m, 1))])
     # presolve costs more than it saves on one-hot data
-    result = highs(cost, A_ub=constraint, b_ub=np.zeros(m), bounds=bounds, options={"presolve": False})
-    if result.x is None:
+    found = positive_rows(scaled_rows(A, b), presolve=False)
+    if found is None or not found[0].any():
         return Separation(np.zeros(m, dtype=bool), np.zeros(p), False)
-    S, w = result.x[p:] > 0.5, result.x[:p]
-    if not S.any():
-        return Separation(S, np.zeros(p), False)
-    return proved_separation(A, b, S, w)
+    return proved_separation(A, b, *found)
 
 
 def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
