@@ -15,7 +15,7 @@ import scipy.sparse
 import problems
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.ball.ball import Ball, certify_ball, inside
-from problems.optimum.certify import with_one_index_type
+from problems.optimum.matrices import with_one_index_type
 from problems.optimum.models import cvxpy_problem
 from problems.problem import Optimum
 

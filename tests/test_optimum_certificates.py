@@ -18,8 +18,8 @@ from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import EPS64, Bounded, combination, distance, down, margins, up
 from problems.optimum.arithmetic.metric import metric, weighted_gram
 from problems.optimum.certificate import parts
-from problems.optimum.certify import with_one_index_type
 from problems.optimum.dual import Minorant, box, objective
+from problems.optimum.matrices import with_one_index_type
 from problems.optimum.models import solve_reference
 from problems.optimum.smooth.logistic_separable import QuasiSeparable
 from problems.optimum.smooth.logistic_split import split

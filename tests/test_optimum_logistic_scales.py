@@ -18,7 +18,7 @@ from problems.optimum.arithmetic.metric import by_qr, metric, product, weighted_
 from problems.optimum.dual import objective_up
 from problems.optimum.smooth.exact_slopes import dual_point
 from problems.optimum.smooth.opposed import first_rows, opposed_rows
-from problems.optimum.smooth.overlap import reaching_columns
+from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.smooth import slopes
 from problems.optimum.smooth.tempered import tempered_newton
 from problems.problem import Optimum

@@ -14,6 +14,7 @@ from problems.arrays import largest, largest_of_columns
 from problems.optimum import store
 from problems.optimum.certificate import Certificate
 from problems.optimum.dual import LOGISTIC, is_soft, kinked
+from problems.optimum.matrices import with_one_index_type
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -152,15 +153,3 @@ def find_optimum(problem: Problem, whole: Optimum | None, radius: float) -> Opti
     from problems.optimum.piecewise_linear.exact_vertex import certify_piecewise
 
     return certify_piecewise(problem, kinked(model))
-
-
-def with_one_index_type(problem: Problem) -> Problem:
-    """The problem with CSR indices and indptr of one type, which some of scipy's products expect."""
-    model = problem.model
-    A: Any = None if model is None else model.A
-    if model is None or not hasattr(A, "tocsr"):
-        return problem
-    import scipy.sparse
-
-    A = scipy.sparse.csr_array((A.data, A.indices, A.indptr.astype(A.indices.dtype)), shape=A.shape)
-    return replace(problem, model=replace(model, A=A))

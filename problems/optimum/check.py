@@ -9,8 +9,8 @@ import numpy as np
 from problems.optimum.arithmetic.extended import EPS64, TINY
 from problems.optimum.ball.ball import restricted
 from problems.optimum.certificate import Certificate, Proof
-from problems.optimum.certify import with_one_index_type
 from problems.optimum.closed_form import ClosedForm
+from problems.optimum.matrices import with_one_index_type
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 

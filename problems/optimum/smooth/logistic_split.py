@@ -11,7 +11,7 @@ from problems.optimum.arithmetic.columns import DENSE, Columns
 from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.smooth.newton import MAX_NEWTON
 from problems.optimum.smooth.opposed import opposed_rows, orthogonal_part
-from problems.optimum.smooth.overlap import reaching_columns, spread
+from problems.optimum.smooth.reaching import reaching_columns, spread
 from problems.optimum.smooth.separability import Mask, Separation, proved_separation, separation
 from problems.optimum.smooth.smooth import newton
 

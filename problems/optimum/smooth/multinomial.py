@@ -8,12 +8,12 @@ import numpy as np
 
 from problems.optimum.certificate import Certificate
 from problems.optimum.nothing import Nothing
-from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, enclosed_at, halves
+from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, enclosed_at
 from problems.optimum.smooth.multinomial_separability import split
 from problems.optimum.smooth.multinomial_separable import far_along
 from problems.optimum.smooth.newton import MAX_NEWTON
 from problems.optimum.smooth.softmax import Rows, rows_of
-from problems.optimum.smooth.softmax_enclosure import polished
+from problems.optimum.smooth.softmax_enclosure import halves, polished
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, newton
 from problems.optimum.smooth.strong_convexity import StrongConvexity
 from problems.problem import LinearModel, Optimum, Problem

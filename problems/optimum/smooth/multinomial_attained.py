@@ -18,7 +18,7 @@ from problems.optimum.distances import Flattest, distance_modulo, find_flattest,
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_separability import coordinates
 from problems.optimum.smooth.softmax import MULTINOMIAL, Rows, mean_loss, rows_of
-from problems.optimum.smooth.softmax_enclosure import enclose_rows
+from problems.optimum.smooth.softmax_enclosure import enclose_rows, halves
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Problem
 
@@ -74,12 +74,6 @@ def enclosed_at(rows: Rows, W: Any, x0: Floats) -> MultinomialSelfConcordance:
         W = W - N @ least_squares(N, np.asarray(W - start, dtype=np.float64))
     x, low = halves(W - (W - start).mean(axis=1)[:, None])
     return MultinomialSelfConcordance(x=x, low=low, flattest=find_flattest(_directions(rows), x - x0))
-
-
-def halves(W: Any) -> tuple[Floats, Floats]:
-    """The entries of W in float64, and what is left of them."""
-    high = np.asarray(W, dtype=np.float64)
-    return high.ravel(), np.asarray(W - high, dtype=np.float64).ravel()
 
 
 def _in_ball_modulo_shifts(x0: Floats, f_lo: float, f_hi: float, center: Any, radius: float) -> Proof:

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from problems.optimum.arithmetic.extended import Floats, down
 from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.nothing import Nothing
-from problems.optimum.smooth.multinomial_attained import halves
 from problems.optimum.smooth.multinomial_repeated import entropy, repeated
 from problems.optimum.smooth.multinomial_separability import Split, coordinates, proved_separation, strictly_separates
 from problems.optimum.smooth.softmax import MULTINOMIAL, Mask, Rows, mean_loss, pairs, restricted, rows_of
-from problems.optimum.smooth.softmax_enclosure import enclose_rows, polished
+from problems.optimum.smooth.softmax_enclosure import enclose_rows, halves, polished
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Problem

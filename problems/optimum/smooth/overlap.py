@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
+from problems.optimum.arithmetic.columns import Columns
 from problems.optimum.arithmetic.extended import (
     OUTWARD,
     Floats,
-    dense,
     distance,
     down,
     least_squares,
@@ -20,57 +19,17 @@ from problems.optimum.arithmetic.extended import (
     up,
 )
 from problems.optimum.arithmetic.metric import LARGEST
-from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
 from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.smooth.exact_slopes import dual_point, feasible
-from problems.optimum.smooth.opposed import first_rows
+from problems.optimum.smooth.reaching import reaching_columns, spread
 from problems.optimum.smooth.smooth import Enclosure, enclose, slopes
 from problems.optimum.smooth.tempered import polished, small, tempered_newton
 from problems.problem import LinearModel, Optimum, Problem
 
 # An interval so narrow, relative to max(1, f), needs no better.
 WIDTH = 1e-13
-
-
-def spread(values: Floats, at: Any, p: int) -> Floats:
-    """A vector of length p with the values at these indices."""
-    full = np.zeros(p)
-    full[at] = values
-    return full
-
-
-def reaching_columns(A: Any) -> Columns:
-    """Columns J such that every A x is A x' with x' zero elsewhere, as few as can be shown.
-
-    Beyond DENSE columns: if there are few distinct rows, as many columns as these; that they are independent, and so
-    reach everything, is proved where they are used.
-    """
-    columns = independent_columns(A)
-    nothing = np.zeros((A.shape[1], 0))
-    if A.shape[1] > DENSE:
-        J = _pivots(A)
-        return columns if J is None else Columns(J, nothing, J)
-    if columns.J.size > columns.pivots.size:
-        J = spanning_columns(row_forms(A))
-        if J is not None and J.size < columns.J.size:
-            return Columns(np.sort(J), nothing, J)
-    return columns
-
-
-def _pivots(A: Any) -> Any:
-    import scipy.linalg
-
-    if A.shape[0] == 0:
-        return None
-    rows = A[first_rows(A)]
-    if rows.shape[0] > DENSE // 4:
-        return None
-    used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
-    part = rows[:, used]
-    _, order = scipy.linalg.qr(dense(part), mode="r", pivoting=True)
-    return np.sort(used[order[: rows.shape[0]]])
 
 
 @dataclass(frozen=True)

@@ -163,3 +163,9 @@ def polished(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Any:
             break
         W, g = moved, g_moved
     return W
+
+
+def halves(W: Any) -> tuple[Floats, Floats]:
+    """The entries of W in float64, and what is left of them."""
+    high = np.asarray(W, dtype=np.float64)
+    return high.ravel(), np.asarray(W - high, dtype=np.float64).ravel()
