@@ -117,6 +117,17 @@ def test_no_files_import_each_other_in_a_circle():
     assert circle({module_name(path): path.read_text("utf-8") for path in SOURCES}) == []
 
 
+def test_folders_of_certificates_are_layers():
+    """Folders below problems/optimum, and files beside them, import each other in one order."""
+    layers: dict[str, str] = {}
+    for path in (path for path in SOURCES if "optimum" in path.parts):
+        layer = ".".join(module_name(path).split(".")[:3])
+        names = {".".join(name.split(".")[:3]) for name in imported(path.read_text("utf-8"), layer)} - {layer}
+        layers[layer] = "\n".join([layers.get(layer, ""), *(f"import {name}" for name in sorted(names))])
+    assert {"problems.optimum.arithmetic", "problems.optimum.smooth", "problems.optimum.certify"} <= layers.keys()
+    assert circle(layers) == []
+
+
 @pytest.mark.parametrize(
     "back", ["from p.a import x", "import p.a as a", "def f():\n    from p import a", "from p import c"]
 )

@@ -87,7 +87,7 @@ class Loss(Portable):
         The loss's own, by name.
     kinks : callable (b, **parameters) -> kinks
         The dual of a piecewise-linear or piecewise-quadratic loss: it is the sum of these kinks.
-    smooth : callable (model) -> problems.optimum.smooth.law.SmoothLaw
+    smooth : callable (model) -> problems.optimum.law.SmoothLaw
         For other losses, what certificates need: value and gradient in extended precision, bounds by duality and by
         self-concordance.
     slopes : (float, float)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from problems.optimum.arithmetic.extended import Floats, up
 from problems.optimum.dual import objective
-from problems.optimum.smooth.law import smooth_law
+from problems.optimum.law import smooth_law
 from problems.problem import LinearModel
 
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
 from problems.optimum.dual import box, kinked, slack, snapped
+from problems.optimum.law import smooth_law
+from problems.optimum.newton import Newton, SmoothLoss, Stop
 from problems.optimum.piecewise_linear.exact_vertex import LARGEST
 from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.optimum.piecewise_quadratic.points import Soft
-from problems.optimum.smooth.law import smooth_law
-from problems.optimum.smooth.newton import Newton, SmoothLoss, Stop
 from problems.optimum.solvers import ROUGH, clarabel
 from problems.problem import LinearModel
 

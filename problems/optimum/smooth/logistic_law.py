@@ -8,7 +8,8 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import Bounded, Floats, margins
 from problems.optimum.dual import Minorant, dual_value, objective
-from problems.optimum.smooth.smooth import Enclosure, Logistic, enclose_l2, gradient, slopes
+from problems.optimum.law import Enclosure
+from problems.optimum.smooth.smooth import Logistic, enclose_l2, gradient, slopes
 from problems.problem import LinearModel
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE, Columns
 from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.smooth.newton import MAX_NEWTON
+from problems.optimum.newton import MAX_NEWTON
 from problems.optimum.smooth.opposed import opposed_rows, orthogonal_part
 from problems.optimum.smooth.reaching import reaching_columns, spread
 from problems.optimum.smooth.separability import Mask, Separation, proved_separation, separation

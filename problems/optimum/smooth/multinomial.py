@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.certificate import Certificate
+from problems.optimum.newton import MAX_NEWTON
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, enclosed_at
 from problems.optimum.smooth.multinomial_separability import split
 from problems.optimum.smooth.multinomial_separable import far_along
-from problems.optimum.smooth.newton import MAX_NEWTON
 from problems.optimum.smooth.softmax import Rows, rows_of
 from problems.optimum.smooth.softmax_enclosure import halves, polished
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, newton

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, inner
+from problems.optimum.law import Enclosure
 from problems.optimum.smooth.multinomial_repeated import entropy, repeated
-from problems.optimum.smooth.smooth import Enclosure
 from problems.optimum.smooth.softmax import (
     Rows,
     all_rows,

@@ -25,8 +25,8 @@ import numpy as np
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import EPS64, Floats
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, spanning_columns
+from problems.optimum.newton import Stop
 from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
-from problems.optimum.smooth.newton import Stop
 from problems.optimum.smooth.softmax import Indices, Mask, Rows, differences, pairs, restricted
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
 from problems.optimum.solvers import positive_rows

@@ -23,7 +23,7 @@ losses this is far sharper than strong convexity.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,8 @@ from problems.optimum.arithmetic.extended import (
     transformed,
 )
 from problems.optimum.arithmetic.metric import Metric, metric, weighted_gram
-from problems.optimum.smooth.newton import CONVERGED, MAX_NEWTON, Newton, Stop
+from problems.optimum.law import Enclosure
+from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop
 
 # With conjugate gradients one more step costs much, and its decrement would be the square of this.
 CONVERGED_BY_CG = 1e-17
@@ -198,14 +199,6 @@ def _gradient(A: Any, u: Bounded, l2: float, x: Any) -> Bounded:
     return Bounded(value, error + 2 * EPS * np.abs(value).astype(np.float64))
 
 
-class Enclosure(NamedTuple):
-    """All minimisers over x + E_J R^q lie within radius of x; f there is at least f(x) - drop."""
-
-    radius: float
-    drop: float
-    numbers: dict[str, float]
-
-
 def enclose(A_J: Any, b: Floats, z: Bounded) -> Enclosure | None:
     """Prove that the mean logistic loss has a minimiser in the columns A_J near margins z; None where it fails."""
     u, weights = slopes(b, z)
@@ -261,13 +254,12 @@ def enclose_in(chart: Metric, g: Bounded, m: int) -> Enclosure | None:
     g_norm = norm_up(transformed(chart.T, g))
     R = float((np.linalg.norm(chart.B[:m], axis=1) + chart.row_errors[:m]).max(initial=0.0)) * OUTWARD
     mu = chart.eigenvalue
-    numbers = {"g_norm": g_norm, "mu": mu, "R": R}
     r = 2 * (1 + 1e-6) * g_norm / mu  # psi(0) = 1/2
     for _ in range(60):
         curvature = mu * psi(R * r)
         if g_norm * OUTWARD < curvature * r:
             drop = g_norm * min(r, g_norm / (4 * curvature)) * OUTWARD
-            return Enclosure(chart.reach * r, max(drop, TINY), {**numbers, "r": r})
+            return Enclosure(chart.reach * r, max(drop, TINY))
         r = max(1.5 * r, 1e-300)
     return None
 

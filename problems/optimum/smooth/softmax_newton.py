@@ -9,7 +9,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.smooth.newton import CONVERGED, MAX_NEWTON, Newton, Stop
+from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop
 from problems.optimum.smooth.smooth import solve_spd
 from problems.optimum.smooth.softmax import Indices, Mask, Rows
 

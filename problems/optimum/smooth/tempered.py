@@ -17,7 +17,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, margins, row_norms, transformed
 from problems.optimum.arithmetic.metric import CAREFUL, by_qr, metric, product
-from problems.optimum.smooth.newton import ROUNDING, Newton, Stop
+from problems.optimum.newton import ROUNDING, Newton, Stop
 from problems.optimum.smooth.smooth import Logistic, combined, slopes
 
 GROWTH = 8.0  # of tau; a few Newton steps then suffice each time

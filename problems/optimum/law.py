@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from problems.optimum.arithmetic.extended import Bounded, Floats
-from problems.optimum.smooth.newton import SmoothLoss
-from problems.optimum.smooth.smooth import Enclosure
+from problems.optimum.newton import SmoothLoss
 from problems.problem import LinearModel
+
+
+class Enclosure(NamedTuple):
+    """All minimisers over x + E_J R^q lie within radius of x, J being some unknowns; there f >= f(x) - drop."""
+
+    radius: float
+    drop: float
 
 
 class SmoothLaw(Protocol):
