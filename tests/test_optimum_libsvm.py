@@ -26,8 +26,10 @@ EXISTENCE = {
 }
 PIECEWISE = [
     *["lad:diabetes", "lad:abalone_scale", "lad:housing_scale", "lad:mpg_scale", "quantile[tau=0.9]:mpg_scale"],
+    *["svr:abalone_scale", "svr:mpg_scale"],
     *["hinge:iris", "hinge:wine", "hinge:breast_cancer", "hinge:heart_scale", "hinge:diabetes", "hinge:digits"],
 ]
+PIECEWISE_QUADRATIC = ["huber:abalone_scale", "huber:housing_scale", "huber[delta=0.1]:mpg_scale"]
 STRONGLY_CONVEX = ["logistic[l2=1e-3]:heart_scale", "hinge[l2=1e-3]:heart_scale", "lad[l2=1e-2]:mpg_scale"]
 # X* is a face of the polyhedron, with ties that floating point cannot decide.
 FACES = ["hinge:german.numer_scale", "hinge:a1a", "hinge:w1a"]
@@ -66,6 +68,16 @@ def test_piecewise_linear_losses_on_real_data(name: str) -> None:
     assert 0 < optimum.D_inf_lo <= optimum.D_inf_hi
     if name in FACES:
         assert optimum.notes == ("X* is more than a point",)
+
+
+@pytest.mark.parametrize("name", PIECEWISE_QUADRATIC)
+def test_piecewise_quadratic_losses_on_real_data(name: str) -> None:
+    p = get(name)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.kind == "exact stationary point"
+    assert optimum.f_hi <= np.nextafter(optimum.f_lo, np.inf)
+    assert optimum.D_lo <= optimum.D_hi <= optimum.D_lo * (1 + 1e-14)
 
 
 @pytest.mark.parametrize("name", STRONGLY_CONVEX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,11 +26,14 @@ from problems.optimum.piecewise_linear.polyhedron import (
     polished,
     sharpened,
 )
+from problems.optimum.piecewise_quadratic.enclosed import Enclosed
 from problems.optimum.piecewise_quadratic.exact import Minimiser, checked, feasible, minimiser, with_sides
+from problems.optimum.piecewise_quadratic.points import newton_point
 from problems.problem import LinearModel, Optimum, Problem
 
-# Up to so many entries a solver is asked for a point where the exact system is too large.
-ENTRIES = 2e7
+# Where the exact system is too large: multiplications up to which Newton's method is run, and entries up to which a
+# solver is asked for a point beyond.
+NEWTON, ENTRIES = 1e11, 2e7
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
 
@@ -84,15 +88,24 @@ class ExactStationary(OfKinks):
 
 
 def certify_piecewise_quadratic(problem: Problem, model: Kinked) -> Optimum:
-    """The exact minimiser; where that is too large a task, strong convexity (l2 > 0) or nothing."""
+    """The exact minimiser; where that is too large a task, a ball that holds it (enclosed.py).
+
+    Where neither is found: strong convexity (l2 > 0) or nothing.
+    """
     try:
         found = minimiser(model) if feasible(model) else None
         if found is not None:
             return _exactly(problem, model, found)
     except OverflowError:  # numbers beyond extended precision
         pass
-    pair = reference_pair(model) if math.prod(model.A.shape) <= ENTRIES else None
-    x = problem.x0 if pair is None else pair[0]
+    x, (m, p) = problem.x0, model.A.shape
+    if m * p * p <= NEWTON:
+        x = newton_point(model)
+        enclosed = Enclosed(x=x)
+        with contextlib.suppress(ValueError):
+            return enclosed.prove(problem).optimum(enclosed, x)
+    elif m * p <= ENTRIES and (pair := reference_pair(model)) is not None:
+        x = pair[0]
     if model.l2 > 0:
         ball = DualBall(x=x, u=slopes(model, x))
         return ball.prove(problem).optimum(ball, x, "the minimiser was not found in rational arithmetic")

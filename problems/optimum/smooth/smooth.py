@@ -213,7 +213,7 @@ def enclose_l2(A: Any, b: Floats, l2: float, x: Any) -> Enclosure | None:
         return None
     z = margins(A, x)
     u, weights = slopes(b, z)
-    chart = metric(_with_identity(A), np.concatenate([weights / m, np.full(p, l2)]), _weight_error(z))
+    chart = metric(with_identity(A), np.concatenate([weights / m, np.full(p, l2)]), _weight_error(z))
     return None if chart is None else enclose_in(chart, _gradient(A, u, l2, x), m)
 
 
@@ -222,7 +222,7 @@ def refined(A: Any, b: Floats, l2: float, x: Floats) -> Floats:
     if A.shape[1] > DENSE:
         return x
     weights = slopes(b, margins(A, x))[1] / b.size
-    chart = metric(_with_identity(A), np.concatenate([weights, np.full(x.size, l2)]))
+    chart = metric(with_identity(A), np.concatenate([weights, np.full(x.size, l2)]))
     if chart is None:
         return x
     slope = transformed(chart.T, gradient(A, b, l2, x)).value.astype(np.float64)
@@ -235,7 +235,7 @@ def refined(A: Any, b: Floats, l2: float, x: Floats) -> Floats:
     return x
 
 
-def _with_identity(A: Any) -> Any:
+def with_identity(A: Any) -> Any:
     """The rows of A and those of the identity."""
     if not hasattr(A, "tocsr"):
         return np.vstack([A, np.eye(A.shape[1])])

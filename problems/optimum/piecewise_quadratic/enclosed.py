@@ -1,0 +1,96 @@
+"""Soft kinks: a ball that holds all minimisers, where the exact system is too large.
+
+Let S be rows strictly inside their boxes at x that stay there as long as ||y - x|| <= rho in coordinates y = x + T t.
+Their part of f is a quadratic on that ball, and the other rows are above their tangents. So with g the gradient at x,
+and mu the smallest eigenvalue of T^T (A_S^T A_S / (s m) + l2) T,
+
+    f(y) >= f(x) + <T^T g, t> + mu/2 ||t||^2   for ||t|| <= rho.
+
+If 2 ||T^T g|| / mu < rho then f > f(x) on the sphere of that radius, hence outside: all minimisers are within, and f is
+at least f(x) - ||T^T g||^2 / (2 mu).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from problems.optimum.arithmetic.extended import (
+    ABOVE,
+    EPS,
+    EPS64,
+    OUTWARD,
+    Bounded,
+    Floats,
+    difference,
+    down,
+    margins,
+    norm_up,
+    transformed,
+    up,
+)
+from problems.optimum.arithmetic.metric import metric
+from problems.optimum.certificate import Point, Proof
+from problems.optimum.distances import in_ball
+from problems.optimum.dual import Kinked, is_soft, objective
+from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
+from problems.optimum.smooth.smooth import combined, with_identity
+from problems.problem import LinearModel, Problem
+
+# Rows that might leave their boxes are left out of S, and the ball is looked for again.
+ROUNDS = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Enclosed(OfKinks):
+    """A point x."""
+
+    kind = "curvature"
+    arithmetic = "norms"
+    x: Point
+
+    @staticmethod
+    def serves(model: LinearModel | None) -> bool:
+        """For losses of soft kinks."""
+        return model is not None and is_soft(model)
+
+    def prove(self, problem: Problem) -> Proof:
+        """The ball; ValueError where the rows inside their boxes do not curve f in every direction."""
+        model = rows(problem)
+        f, found = objective(model, self.x), _ball(model, self.x)
+        if found is None:
+            raise ValueError("no ball around x holds the minimisers")
+        radius, drop = found
+        f_lo = max(0.0, down(f.value - f.error * OUTWARD - np.longdouble(drop)))
+        return in_ball(problem.x0, f_lo, up(f.value + f.error), self.x, radius)
+
+
+def _ball(model: Kinked, x: Floats) -> tuple[float, float] | None:
+    """(radius, drop): all minimisers are within radius of x, and f* is at least f(x) - drop."""
+    soft, (m, p) = np.longdouble(model.soft), model.A.shape
+    r = difference(margins(model.A, x), model.b)
+    u = np.clip(r.value / soft, model.lo, model.hi)
+    slopes = Bounded(u, OUTWARD * (r.error / model.soft + EPS * np.abs(u).astype(np.float64)))
+    mean, penalty = combined(model.A, slopes), np.longdouble(model.l2) * x.astype(np.longdouble)
+    rounding = 2 * EPS * (np.abs(mean.value) + 2 * np.abs(penalty)).astype(np.float64)
+    g = Bounded(mean.value + penalty, OUTWARD * (mean.error + rounding))
+    room = np.minimum(soft * model.hi - r.value, r.value - soft * model.lo).astype(np.float64)
+    size = np.abs(r.value).astype(np.float64) + model.soft * np.maximum(model.hi, -model.lo)
+    room = room - OUTWARD * (r.error + 4 * EPS * size + EPS64 * np.abs(room))
+    inside = room > 0
+    A = with_identity(model.A) if model.l2 > 0 else model.A
+    for _ in range(ROUNDS):
+        weights = inside / (model.soft * m)
+        chart = metric(A, np.concatenate([weights, np.full(p, model.l2)]) if model.l2 > 0 else weights, 1e-14)
+        if chart is None:
+            return None
+        slope = norm_up(transformed(chart.T, g))
+        reach = 2 * (1 + 1e-6) * slope / chart.eigenvalue
+        moves = (np.linalg.norm(chart.B[:m], axis=1) + chart.row_errors[:m]) * OUTWARD
+        stays = room * (1 - 1e-12) > moves * reach
+        if np.all(stays[inside]):
+            drop = np.longdouble(slope) ** 2 / (2 * np.longdouble(chart.eigenvalue)) * ABOVE
+            return chart.reach * reach * OUTWARD, up(drop)
+        inside &= stays
+    return None
