@@ -215,8 +215,8 @@ def test_with_its_knobs_at_their_defaults_a_variant_is_the_method(method, hyper)
                 np.testing.assert_array_equal(a, b)
 
 
-def test_every_method_has_a_variant_and_every_knob_is_turned_by_a_break():
-    assert set(variants.METHODS) == set(dc.methods())
+def test_every_variant_is_of_a_method_and_every_knob_is_turned_by_a_break():
+    assert set(variants.METHODS) <= set(dc.methods())
     turned = {(method, knob) for method, knobs, _ in BREAKS.values() for knob in knobs}
     own = {
         (name, knob)

@@ -243,3 +243,28 @@ def test_the_toy_problem_of_the_paper():
     run = dc.solve(problem, "dadapt_dual_averaging", steps=1000, d0=0.1, option="II", step="modified")
     assert run.trace["d"].is_monotonic_increasing
     assert 0.58 < run.trace["d"].iloc[-1] < 0.65
+
+
+@pytest.mark.parametrize(("d0", "worst"), [(1.0, 1.0), (1e-2, 4.248), (1e-6, 8.870), (1e-16, 15.70)])
+def test_prodigy_pays_the_root_of_the_logarithm(d0, worst):
+    """sup_n sqrt(n + 1) gap / (D G) on |x|: computed in plain NumPy by others to 0.3 %, whatever x0."""
+    run = dc.solve(problems.absolute_value(), "prodigy_dual_averaging", steps=20_000, d0=d0, checkpoints="all")
+    assert float((np.sqrt(run.trace["k"]) * run.trace["f_avg"]).max()) == pytest.approx(worst, rel=3e-3, abs=0)
+
+
+@pytest.mark.parametrize(("d0", "steps"), [(1e-2, 36), (1e-6, 107), (1e-16, 283), (1e-30, 530)])
+def test_prodigy_reaches_D_on_a_slope_in_steps_like_the_logarithm(d0, steps):
+    """On -x, where every subgradient is -1: the first k with x_k >= D = 1."""
+    slope = problems.from_callable(lambda x: (-float(x[0]), np.array([-1.0])), x0=[0.0], G=1.0)
+    run = dc.solve(slope, "prodigy_dual_averaging", steps=600, d0=d0, checkpoints="all")
+    assert int(run.trace["k"][run.trace["x_next_dist"] >= 1.0].iloc[0]) == steps
+
+
+def test_prodigy_from_d0_at_least_D_is_dual_averaging_with_D_adaptation():
+    """There d stays d_0, and its weights d_0^2 cancel: the modified step of Algorithm 1."""
+    problem = problems.get("logistic:iris")  # smooth: rounding decides no tie
+    prodigy = dc.solve(problem, "prodigy_dual_averaging", steps=200, d0=50.0)
+    other = dc.solve(problem, "dadapt_dual_averaging", step="modified", steps=200, d0=50.0)
+    assert prodigy.trace["d"].iloc[-1] == other.trace["d"].iloc[-1] == 50.0
+    for name in ("x", "x_avg"):  # rounding of some hundred steps
+        assert getattr(prodigy, name) == pytest.approx(getattr(other, name), rel=1e-10, abs=1e-10)

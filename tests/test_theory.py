@@ -569,11 +569,6 @@ def test_an_average_that_is_not_the_average_is_noticed():
     assert dc.check(wrong, problem.optimum()).set_index("theorem").loc["D3", "verdict"] == VIOLATED
 
 
-def test_a_method_may_not_name_a_column_of_the_driver():
-    with pytest.raises(ValueError, match="weight_sum"):
-        replace(dc.get_method("polyak"), scalars=("h", "weight_sum", "a", "b"))
-
-
 def test_G_too_small_makes_the_claims_inapplicable():
     found = verdicts("subgradient", problems.absolute_value(), G=0.5)
     assert found.loc["subgradient_rate", "verdict"] == NOT_APPLICABLE

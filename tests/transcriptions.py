@@ -37,6 +37,22 @@ def dadapt_dual_averaging(x0, schedule, *, d0=1e-6, option="I", step="plain", G=
         d.append(max(d[-1], d_hat))
 
 
+def prodigy_dual_averaging(x0, schedule, *, G, d0=1e-6):
+    x, s, d, d_hat = x0.copy(), np.zeros_like(x0), [d0], 0.0
+    gs, norms2, products = [], [], []
+    while True:
+        _, g = yield {"x": x, "d": d[-1], "d_hat": d_hat, "s": s}
+        gs.append(g)
+        norms2.append(g @ g)
+        products.append(g @ (x0 - x))
+        lambdas = np.square(d) * schedule[: len(d)]
+        s = weighted_sum(lambdas, gs)
+        d_hat = np.sum(lambdas * products) / np.linalg.norm(s)
+        T = np.sum(np.square(d) * norms2)
+        d.append(max(d[-1], d_hat))
+        x = x0 - s / np.sqrt(d[-1] ** 2 * G**2 + T)
+
+
 def dual_averaging(x0, schedule, *, D, G):
     gs = []
     x = x0.copy()
@@ -91,8 +107,8 @@ def polyak(x0, schedule, *, f_star):
 
 
 NAMES = (
-    "dadapt_dual_averaging", "dual_averaging", "adagrad_norm_dual_averaging", "adagrad_norm", "subgradient",
-    "subgradient_last_iterate", "polyak",
+    "dadapt_dual_averaging", "prodigy_dual_averaging", "dual_averaging", "adagrad_norm_dual_averaging", "adagrad_norm",
+    "subgradient", "subgradient_last_iterate", "polyak",
 )  # fmt: skip
 
 
@@ -101,6 +117,8 @@ def weights(name, records, schedule):
     factors = schedule[: len(records)]
     if name == "dadapt_dual_averaging":
         return np.array([r["d"] for r in records]) * factors
+    if name == "prodigy_dual_averaging":
+        return np.array([r["d"] ** 2 for r in records]) * factors
     return np.ones(len(records)) if name == "subgradient_last_iterate" else factors
 
 
