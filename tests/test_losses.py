@@ -188,3 +188,23 @@ def test_a_loss_of_ones_own_is_bounded_run_and_certified(l2, sparse):
     if l2 == 0:
         assert np.linalg.norm(p.subgradient(np.full(4, 1e6))) <= p.G
     assert pickle.loads(pickle.dumps(p)).identity == p.identity
+
+
+def declared(kinks):
+    return Loss(
+        name="own", short="own", task="regression", title="", formula="", example="", kernels=KERNELS, kinks=kinks
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinks", "words"),
+    [
+        (lambda b: [Kink(b, -1.0, 0.0, 1.0), Kink(b, 0.0, 1.0)], "must be equally soft"),
+        (lambda b: [Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1)], "3 times the slopes"),
+    ],
+    ids=["a soft kink beside a hard one", "slopes that three rows would round"],
+)
+def test_kinks_that_rows_cannot_hold_exactly_are_refused(kinks, words):
+    p = linear_problem(declared(kinks), np.eye(3), [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=words):
+        p.optimum()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,18 @@ def kinked(model: LinearModel) -> Kinked:
         one["A"] = _repeated(model.A, k)
     lo, hi = stacked([kink.low for kink in kinks]), stacked([kink.high for kink in kinks])
     one["b"] = stacked([kink.at for kink in kinks])
-    return Kinked(**one, lo=k * lo, hi=k * hi, soft=max(kink.soft for kink in kinks) / k)
+    rows = Kinked(**one, lo=k * lo, hi=k * hi, soft=kinks[0].soft / k)
+    if any(kink.soft != kinks[0].soft for kink in kinks):
+        raise ValueError(f"the kinks of {model.loss} must be equally soft, got {[kink.soft for kink in kinks]}.")
+    if k > 1 and not (_exactly(k, lo, rows.lo) and _exactly(k, hi, rows.hi) and _exactly(k, rows.soft, kinks[0].soft)):
+        raise ValueError(f"{k} times the slopes of {model.loss} are not float64 numbers; take 2, 4 or 8 kinks.")
+    return rows
+
+
+def _exactly(k: int, values: Any, multiples: Any) -> bool:
+    """Whether these are k times the values, without rounding."""
+    pairs = np.unique(np.column_stack([np.ravel(values), np.ravel(multiples)]), axis=0).tolist()
+    return all(k * Fraction(value) == Fraction(multiple) for value, multiple in pairs)
 
 
 def _repeated(A: Any, k: int) -> Any:
@@ -83,12 +95,12 @@ def _repeated(A: Any, k: int) -> Any:
 
 def is_piecewise_linear(model: LinearModel) -> bool:
     """Whether the loss is made of kinks, and none of them is soft."""
-    return model.law.kinks is not None and kinked(model).soft == 0
+    return model.law.kinks is not None and model.law.kinks(model.b, **model.parameters)[0].soft == 0
 
 
 def is_soft(model: LinearModel) -> bool:
     """Whether the loss is made of soft kinks."""
-    return model.law.kinks is not None and kinked(model).soft > 0
+    return model.law.kinks is not None and not is_piecewise_linear(model)
 
 
 def box(model: LinearModel) -> tuple[Floats, Floats]:
