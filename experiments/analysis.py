@@ -209,7 +209,15 @@ def new_figure(width: float, height: float, layout: Any = None) -> Any:
 
 
 def _place(figure: Any, handles: dict[str, Any], columns: int, left: float, between: float) -> None:
-    """Put the legend below the panels and give all their room, in inches: quicker than a layout engine."""
+    """Put the legend below the panels and give all their room, in inches: quicker than a layout engine.
+
+    The legend has fewer columns where its texts are too wide for the figure.
+    """
+    legend = _legend_below(figure, handles, columns)
+    while columns > 1 and legend.get_window_extent(figure.canvas.get_renderer()).width > WIDTH * figure.dpi:
+        legend.remove()
+        columns -= 1
+        legend = _legend_below(figure, handles, columns)
     rows = math.ceil(len(handles) / columns)
     width, panels, below = WIDTH, PANEL_HEIGHT, 0.43 + 0.165 * rows + 0.08
     height = panels + below + 0.3
@@ -217,7 +225,10 @@ def _place(figure: Any, handles: dict[str, Any], columns: int, left: float, betw
     figure.subplots_adjust(
         left=left / width, right=1 - 0.08 / width, bottom=below / height, top=1 - 0.3 / height, wspace=between
     )
-    figure.legend(
+
+
+def _legend_below(figure: Any, handles: dict[str, Any], columns: int) -> Any:
+    return figure.legend(
         list(handles.values()), [shortened(text, LONGEST_LABEL) for text in handles], loc="lower center", ncols=columns,
         frameon=False, handlelength=3.2, columnspacing=1.6, borderaxespad=0.3, labelspacing=0.35,
     )  # fmt: skip
