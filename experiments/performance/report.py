@@ -18,6 +18,7 @@ from experiments.performance import minibatch
 from experiments.performance.cases import A9A, BATCH_SIZE, BUILT_IN, FURTHER, MINI_BATCHES, SEED, Case, MiniBatch, build
 from experiments.performance.measure import SAME_ITERATES, Row, measure
 from experiments.performance.processes import process_rows
+from experiments.performance.steps import measured as steps_measured
 from experiments.suite import BadInput, Options, Suite
 from experiments.terminal import table
 
@@ -37,6 +38,7 @@ reference / ours, but ours / reference for processes. Trust the ratios: a time a
 - mini-batch step: `dadapt_adam` on multinomial logistic regression in batches of {BATCH_SIZE}, as `solve()` runs it: in
   the paper's convention against a NumPy loop, in the released one against the released package in an ordinary PyTorch
   loop. All take the same batches; `solve()` draws their order in its time, the others are handed it.
+- step: `dadapt_dual_averaging` alone, whose state has names, against its twin that reads and writes arrays by numbers.
 - first result: a whole process that solves a problem of 200x30, with an empty and with a filled cache.
 """
 MISSED = """\
@@ -99,7 +101,9 @@ class Performance(Work):
         cases = {case.size: Task(measured, (case, self.options.data_dir, effort.rounds), case.size)
                  for case in effort.cases}  # fmt: skip
         processes = Task(whole_processes, (effort.cold_rounds, effort.process_rounds), "processes")
-        outcomes = session.run([*cases.values(), *([processes] if effort.process_rounds else [])], "measurements")
+        steps = Task(steps_measured, (effort.rounds,), "steps")
+        tasks = [steps, *cases.values(), *([processes] if effort.process_rounds else [])]
+        outcomes = session.run(tasks, "measurements")
         self.absent = [size for size in cases if outcomes[size] is None]
         self.rows = [row for rows in outcomes.values() if isinstance(rows, list) for row in rows]
         for size in self.absent:
