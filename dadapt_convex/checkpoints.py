@@ -1,4 +1,4 @@
-"""How many steps a run has, and where its trace gets a row."""
+"""The number of steps of a run, and the checkpoints of its trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_STEPS, MOST_ROWS = 10**12, 10**7
 
 
 def number_of_steps(steps: Any, epochs: Any, per_epoch: int) -> int:
-    """Of the two that solve() takes; ValueError unless one is given, and is a count that a run can do."""
+    """The number of steps, from steps= or epochs=; raise ValueError unless one of the two is a possible count."""
     if (steps is None) == (epochs is None):
         raise ValueError("give either steps, the number of subgradients, or epochs, of passes over the rows.")
     count = _positive_int("steps", steps) if epochs is None else _positive_int("epochs", epochs) * per_epoch

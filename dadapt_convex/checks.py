@@ -1,4 +1,4 @@
-"""What callers hand over, checked once: the shared part of "what was wrong, the value received, what to do"."""
+"""Checks of arguments, made once; each message says what was wrong, the value received, and what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOLDS_FROM = 3
 
 
 class Fault(ValueError):
-    """Code of the caller's own returned something else than it must: a run ends with this sentence as its message."""
+    """The caller's own code returned something wrong: a run ends with this sentence as its message."""
 
 
 # What Python or NumPy count among the integers.
@@ -90,7 +90,7 @@ def as_int(value: Any) -> int | None:
 
 
 def check_name(what: str, value: Any) -> None:
-    """ValueError for a name that is no printable text of some letters."""
+    """Raise ValueError unless the name is a printable text that is not empty."""
     if not (isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= LONGEST_NAME):
         raise ValueError(
             f"{what} must be a printable text of 1 to {LONGEST_NAME} characters, got {shown(value)}; give it a name."
@@ -106,13 +106,13 @@ def as_tuple(what: str, value: Any, of: str) -> tuple[Any, ...]:
 
 
 def check_distinct(what: str, names: tuple[str, ...]) -> None:
-    """ValueError for a name that stands twice."""
+    """Raise ValueError where a name stands twice."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{what} must have distinct names, got {', '.join(map(shown, twice))} twice; rename one.")
 
 
 def check_function(what: str, function: Any) -> None:
-    """ValueError for what is no plain Python function: neither asynchronous, nor a generator, nor a method."""
+    """Raise ValueError unless it is a plain Python function: not asynchronous, no generator, no method."""
     kind = type(function).__name__
     if isinstance(function, types.FunctionType):
         if not (inspect.iscoroutinefunction(function) or returns_a_generator(function)):
@@ -124,14 +124,14 @@ def check_function(what: str, function: Any) -> None:
 
 
 def check_callable(what: str, function: Any, takes: str) -> None:
-    """ValueError for what cannot be called, or would only promise a result."""
+    """Raise ValueError unless it can be called and then returns its result, not a promise of one."""
     promises = inspect.iscoroutinefunction(function) or returns_a_generator(function)
     if promises or not callable(function):
         raise ValueError(f"{what} must be a function {takes}, got {shown(function)}.")
 
 
 def returns_a_generator(function: Any) -> bool:
-    """Whether a call would run nothing of the function."""
+    """True for a generator or an asynchronous function: a call runs nothing of it."""
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
@@ -141,7 +141,7 @@ LEFT_OUT = {"D_inf_lo": 0.0, "D_inf_hi": math.inf, "D_estimate": math.inf, "radi
 
 
 def check_interval(optimum: Any) -> None:
-    """ValueError for what is no optimum: numbers in order, distances that are not negative, a finite x."""
+    """Raise ValueError unless the numbers are in order, the distances not negative, and x finite."""
     numbers_of: dict[str, float] = {}
     for name in (*itertools.chain(*ENDS), "D_estimate", "radius"):
         value: Any = getattr(optimum, name, LEFT_OUT.get(name))

@@ -62,7 +62,7 @@ class Totals(State):
 
 
 class Books(NamedTuple):
-    """What every loop carries: arrays that it reads and writes, and settings that stay as they are.
+    """The arrays and settings of every loop: it reads and writes the arrays, and only reads the settings.
 
     x0, g, x_avg : (p,); iterates : (2, p); vectors, scalars, hyper : the method's state and hyper-parameters.
     totals : the numbers of Totals, or of a class made from it.
@@ -87,7 +87,7 @@ class Books(NamedTuple):
 
 
 class Points(NamedTuple):
-    """What the deterministic loop carries beside the books.
+    """The arrays that only the deterministic loop has.
 
     z, z_avg, z_sel : the margins at x_k, at the average, and at the selected average; wg : (p,), sum w_i g_i.
     x_best, x_sel : (p,), the best iterate and the selected average; select : the scalar that selects, or -1.
@@ -110,7 +110,7 @@ totals_of = NumbersView(Totals)
 
 @helper
 def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, totals: Any) -> None:
-    """The sums of every basic inequality, and the magnitudes that bound what rounding did to them."""
+    """Add to the sums of the basic inequalities, and to the magnitudes that bound their rounding."""
     g_norm, x_dist, s_norm = math.sqrt(g2), math.sqrt(x_dist2), math.sqrt(totals.wg2)
     x_size = totals.x0_norm + x_dist
     totals.weight, totals.weight_lost = add_exactly(totals.weight, totals.weight_lost, w)
@@ -129,7 +129,7 @@ def add_to_sums(w: float, f: float, g2: float, gx: float, x_dist2: float, totals
 
 @helper
 def iterate(step: Any, k: int, f: float, books: Any, points: Any) -> int:
-    """Everything in iteration k but the oracle call: record f and g at x_k, average, step to x_{k+1}."""
+    """Do iteration k after its oracle call: record f and g at x_k, average, step to x_{k+1}."""
     x, x_next = books.iterates[k % 2], books.iterates[(k + 1) % 2]
     g, whole, totals = books.g, books.whole, totals_of(books.totals)
     g2 = dot(g, g)
@@ -186,7 +186,7 @@ def iterate(step: Any, k: int, f: float, books: Any, points: Any) -> int:
 
 @helper
 def iterate_once(step: Any, k: int, f: float, books: Any, points: Any) -> int:
-    """For an objective in Python: one iteration in one call."""
+    """Do one iteration, for an objective in Python."""
     return iterate(step, k, f, borrowed(books), borrowed(points))
 
 
@@ -194,7 +194,7 @@ def iterate_once(step: Any, k: int, f: float, books: Any, points: Any) -> int:
 def drive(
     oracle: Any, step: Any, k: int, k_stop: int, data: Any, books: Any, points: Any, factors: Any
 ) -> tuple[int, int]:
-    """Iterations k .. k_stop - 1; returns (the number of iterations done so far, why it returned).
+    """Do iterations k .. k_stop - 1; return (the number of iterations done so far, why it returned).
 
     factors: gamma_k from this k on; empty where it does not change.
     """
@@ -237,7 +237,7 @@ def numba_types() -> dict[str, Any]:
 
 
 def typed(words: str, more: Any = dict) -> Any:
-    """Makes the Numba signature in these words, the result first; more: makes further words."""
+    """Make the Numba signature in these words, the result first; more: makes further words."""
 
     def made() -> Any:
         known = {**numba_types(), **more()}

@@ -70,7 +70,7 @@ class Parameter:
             self.check()
 
     def check(self) -> None:
-        """ValueError for a name or a default that cannot be."""
+        """Raise ValueError for an impossible name or default."""
 
     def encode(self, value: Any) -> Any:
         """The numbers that compiled steps read; ValueError where the value is out of range."""
@@ -273,7 +273,7 @@ class Scheduled(Parameter):
     default: str = "constant"
 
     def encode(self, value: Any) -> float:
-        """What stands there until the driver writes gamma_k."""
+        """The placeholder until the driver writes gamma_k."""
         return 1.0
 
     def recorded(self, value: Any) -> str:

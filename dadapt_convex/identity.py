@@ -1,4 +1,4 @@
-"""Which function, and from where: what tells the problem of a run, or of an optimum, from every other one.
+"""The identity of a problem: its function and its starting point, for runs and optima to carry.
 
 An identity is 64 hexadecimal digits of SHA-256: 32 of the function, 32 of the starting point. Names do not enter.
 """
@@ -21,7 +21,7 @@ HALF = 32
 
 
 def identity(function: str, x0: Any) -> str:
-    """Of the function with this hash, from this starting point."""
+    """The identity of the function with this hash, from this starting point."""
     start = np.asarray(x0, dtype=np.float64) + 0.0  # -0.0 and 0.0 are one point
     return function[:HALF] + digest(start)[:HALF]
 
@@ -39,7 +39,7 @@ def digest(*parts: Any) -> str:
 
 
 def refuse_other_optimum(optimum: Any, problem: str, own: str, p: int) -> None:
-    """ValueError for what is no optimum, or not that of the problem with this name, identity and number of unknowns.
+    """Raise ValueError unless this is an optimum of the problem with this name, identity and number of unknowns.
 
     An optimum without an identity, made by hand, is taken at its word if its x has p entries.
     """
@@ -61,8 +61,8 @@ def refuse_other_optimum(optimum: Any, problem: str, own: str, p: int) -> None:
 def of_function(function: Callable[..., Any]) -> str:
     """A hash of a Python function: its code, and all that it refers to.
 
-    Functions of other modules count by their names. A random number where what it refers to cannot be pickled: it then
-    equals itself alone.
+    Functions of other modules count by their names. Where something that it refers to cannot be pickled, the hash is
+    random: the function then equals itself alone.
     """
     found, seen = hashlib.sha256(), set[int]()
     inner = function
@@ -126,7 +126,7 @@ def global_names(code: types.CodeType) -> set[str]:
 
 
 def code_bytes(code: types.CodeType) -> bytes:
-    """What code does, without the file and the lines that it stands in."""
+    """The content of a code object, without the file and the lines that it stands in."""
 
     def constant(value: Any) -> bytes:
         if isinstance(value, types.CodeType):

@@ -45,13 +45,13 @@ def cache_root() -> Path:
 
 
 def compiled_folder() -> Path:
-    """Where compiled functions are kept: $NUMBA_CACHE_DIR, or a folder of the cache."""
+    """The folder of compiled functions: $NUMBA_CACHE_DIR, or a folder of the cache."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     return Path(chosen) if chosen else cache_root() / "numba"
 
 
 def can_be_written(folder: Path) -> bool:
-    """Whether files of some size can be made in this folder, which is made if needed."""
+    """Make the folder if needed, and try whether files of some size can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -69,15 +69,15 @@ class KeptCode:
     origin: bytes
 
     def seal(self, name: str, content: bytes) -> bytes:
-        """What the file of this name and content ends in."""
+        """The seal that a file of this name and content ends in."""
         return hashlib.sha256(self.origin + name.encode() + b"\0" + content).digest()
 
     def is_whole(self) -> bool:
-        """Whether every file of Numba's here bears its seal."""
+        """True where every file of Numba's here bears its seal."""
         return self._sealed() is not None
 
     def is_there(self) -> bool:
-        """Whether the machine code is here; it may be that of another kind of processor, and is then of no use."""
+        """True where machine code is here, be it for another kind of processor."""
         return self._sealed() == set(SUFFIXES)
 
     def drop(self) -> None:

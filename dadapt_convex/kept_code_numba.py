@@ -21,7 +21,7 @@ from dadapt_convex.kept_code import KeptCode
 
 
 class _Locator(UserProvidedCacheLocator):
-    """In the folder given, whether it can be written or only read, and never beside the source."""
+    """Keep machine code in the folder given, never beside the source; the folder may be read-only."""
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Locator | None:
@@ -46,7 +46,7 @@ class _SealedFiles(IndexDataCacheFile):
 
 
 class SealedCache(FunctionCache):
-    """Where a dispatcher looks for machine code, and leaves it."""
+    """The cache that a dispatcher loads machine code from and saves it to."""
 
     _impl_class = _Description
 

@@ -1,4 +1,4 @@
-"""Where D, f_star, G and the number of steps come from, for methods that need them and were not given them."""
+"""Values of D, f_star, G and the number of steps for methods that need them and were not given them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NotAvailable(ValueError):
 
 
 def known_quantities(problem: Objective, optimum: Any, steps: int, method: Method, drawn: Sampling | None) -> Known:
-    """(what) -> (its value, where it comes from); ValueError, or NotAvailable, where nothing is known of it."""
+    """Make a function (name) -> (value, source) that raises ValueError, or NotAvailable, for an unknown value."""
 
     def certified() -> Any:
         if optimum is not None:
@@ -59,7 +59,7 @@ def known_quantities(problem: Objective, optimum: Any, steps: int, method: Metho
 
 
 def _bounds(problem: Objective, drawn: Sampling | None) -> tuple[float, float, str]:
-    """G and G_inf of the subgradients that the method will see, and where they come from."""
+    """G and G_inf of the subgradients that the method will see, and their sources."""
     G, G_inf, note = problem.G, getattr(problem, "G_inf", math.inf), getattr(problem, "G_note", "")
     if drawn is None:
         return G, G_inf, note

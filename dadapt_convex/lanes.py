@@ -84,19 +84,19 @@ def where_equal(u: Any, v: Any, a: Any, b: Any) -> Any:
 
 @instruction
 def rint(u: Any) -> Any:
-    """Halves to even."""
+    """The nearest integer, halves to even."""
     return np.rint(u)
 
 
 @instruction
 def power_of_2(u: Any) -> Any:
-    """Exactly."""
+    """2^u, exact."""
     return np.ldexp(1.0, np.nan_to_num(u).astype(np.int64))
 
 
 @instruction
 def exponent(u: Any) -> Any:
-    """As a float64."""
+    """floor(log2 u) as a float64."""
     return np.frexp(u)[1] - 1.0
 
 

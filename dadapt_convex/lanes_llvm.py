@@ -82,7 +82,7 @@ CODE: dict[str, Emit] = {}
 
 
 def instruction(words: str) -> Callable[[Emit], Emit]:
-    """Decorate what writes the code of lanes.<its name>; words: the types of result and arguments."""
+    """Decorate the writer of the code of lanes.<its name>; words: the types of result and arguments."""
 
     def declared(emit: Emit) -> Emit:
         TYPES[emit.__name__], CODE[emit.__name__] = words, emit

@@ -1,4 +1,4 @@
-"""What a method is: hyper-parameters, state, step, and the theorems it claims.
+"""Method: hyper-parameters, state, step, and the theorems that a method claims.
 
 A method is a value. The driver owns everything that is not mathematics of the method: the oracle calls, the
 averages, the best iterate, the trace. See methods/dadapt_dual_averaging.py for one to copy.
@@ -122,7 +122,7 @@ class Method(Portable):
                 raise ValueError(f"{self.name}: a claim is a Theorem or the name of one, got {shown(claim)}.")
 
     def _check_presentation(self) -> None:
-        """What figures and tables ask."""
+        """Raise ValueError unless title, distance_norm and d_limit can be shown in figures and tables."""
         if self.title == "":
             object.__setattr__(self, "title", self.name.replace("_", " "))
         check_name(f"{self.name}: title", self.title)
@@ -136,7 +136,7 @@ class Method(Portable):
             )
 
     def _declared(self, state: type[State], hyper: type[Hyper]) -> None:
-        """Take the names from the classes of the step; ValueError where other ones are given here."""
+        """Take the names from the classes of the step; raise ValueError where other names are given here."""
         declared = _names_of(state, hyper)
         # replace(method, step=another) hands on what the classes of the former step declared
         former = _names_of(self.init.state, self.init.hyper) if isinstance(self.init, Begin) else declared
@@ -164,7 +164,7 @@ class Method(Portable):
         return vectors, scalars
 
     def _check_hyper(self) -> None:
-        """Distinct hyper-parameters, each in use for values of those before it."""
+        """Raise ValueError unless hyper-parameters are distinct, and their conditions name earlier ones."""
         object.__setattr__(self, "hyper", as_tuple(f"{self.name}: hyper", self.hyper, "dc.Real, dc.Choice, ..."))
         for h in self.hyper:
             if not isinstance(h, Parameter):
@@ -184,7 +184,7 @@ class Method(Portable):
         object.__setattr__(self, "parameters", before)
 
     def _check_condition(self, h: Parameter, word: str, before: Mapping[str, Parameter]) -> None:
-        """`when` and `unless` speak of a value that a hyper-parameter declared before may have."""
+        """Raise ValueError unless `when` and `unless` name an earlier hyper-parameter and one of its values."""
         pair = getattr(h, word, None)
         if pair is None:
             return
@@ -207,7 +207,7 @@ class Method(Portable):
             )
 
     def _check_state(self) -> None:
-        """Distinct identifiers that the trace has no other meaning for."""
+        """Raise ValueError unless the names of the state are distinct identifiers, none of them the driver's."""
         for what in ("vectors", "scalars"):
             object.__setattr__(self, what, as_tuple(f"{self.name}: {what}", getattr(self, what), "names"))
         state = (*self.vectors, *self.scalars)
@@ -262,7 +262,7 @@ class Method(Portable):
 
     @property
     def scheduled(self) -> int:
-        """Where gamma_k stands in `hyper`; -1 for a method without a schedule."""
+        """The index of gamma_k in `hyper`; -1 for a method without a schedule."""
         at = 0
         for h in self.hyper:
             if isinstance(h, Scheduled):

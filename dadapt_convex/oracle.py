@@ -69,7 +69,7 @@ TRUSTED = ("dadapt_convex", "problems", "experiments")
 
 
 class Data(NamedTuple):
-    """What a compiled oracle may read; a dense problem leaves the CSR fields empty and conversely.
+    """The data that a compiled oracle may read; a dense problem leaves the CSR fields empty and conversely.
 
     dense (m, p) float64; values (nnz,) float64, indices (nnz,) uint32, indptr (m + 1,) uint64: the CSR matrix
     (unsigned numbers spare Numba a test per element for indices that count from the end); b (m,) float64: labels
@@ -130,7 +130,7 @@ def _read_only(array: Any, dtype: Any = np.float64) -> Any:
 
 @dataclass(frozen=True)
 class Oracle:
-    """How f and a subgradient are computed: compiled kernels with their data, or a Python function.
+    """f and a subgradient: compiled kernels with their data, or a Python function.
 
     kernel, value, batch: compiled functions of the signatures above; data: what they read; margins: the length of z;
     work: the number of rows -> how many numbers of scratch, aligned to 64 bytes, a batch of them needs.
@@ -199,7 +199,7 @@ class Oracle:
 
 
 def read_returned(returned: Any, shape: tuple[int, ...]) -> tuple[float, Vector]:
-    """What an objective in Python returned, as float64; Fault where it is no real number and vector of this shape."""
+    """The f and g that an objective in Python returned, as float64; Fault unless f is real and g has this shape."""
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise Fault(f"must return the pair (f, g), got {type(returned).__name__} {shown(returned)}")
     f, g = as_float(returned[0]), returned[1]
@@ -236,7 +236,7 @@ def _real_vector(g: Any) -> Vector:
 
 @runtime_checkable
 class Objective(Protocol):
-    """What a method needs of a problem."""
+    """A problem, as methods see it."""
 
     @property
     def name(self) -> str: ...
@@ -249,7 +249,7 @@ class Objective(Protocol):
 
 
 def check_objective(problem: Any) -> None:
-    """ValueError for what is no objective: a name, an Oracle, a finite x0, and G, a bound that may be infinite."""
+    """Raise ValueError unless it has a name, an Oracle, a finite x0, and G, a bound that may be infinite."""
     if not isinstance(problem, Objective) or isinstance(problem, type):
         what = "problem must have name, oracle, x0 and G"
         raise ValueError(f"{what}, got {shown(problem)}; problems.get(name) makes one.")
@@ -369,7 +369,7 @@ class Instruction(Portable):
 
     @property
     def source(self) -> bytes:
-        """What the code depends on: the whole file, and with it the arithmetic of lanes."""
+        """The source that the machine code depends on: the whole file, and with it the arithmetic of lanes."""
         return _file_bytes(self.module)
 
 
@@ -390,7 +390,7 @@ class Kernel(Portable):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The names of what a step takes."""
+        """The names of a step's arguments."""
         return "k", "f", "g2", "g", "x", "x_next", "vectors", "scalars", "hyper"
 
     def _function(self) -> Any:
@@ -423,7 +423,7 @@ class Kernel(Portable):
         return dispatcher
 
     def kept(self) -> KeptCode | None:
-        """Where the machine code is kept on disk; None for a function typed into a console, which has no file."""
+        """The place of the machine code on disk; None for a function typed into a console, which has no file."""
         file = Path(inspect.getfile(self.written))
         try:
             source = file.read_bytes()
@@ -433,7 +433,7 @@ class Kernel(Portable):
         return KeptCode(compiled_folder() / key.hexdigest()[:16], origin=key.digest() + hashlib.sha256(source).digest())
 
     def is_compiled(self) -> bool:
-        """Whether :meth:`compile` has nothing to compile: it did so before, or finds the machine code on disk."""
+        """True where :meth:`compile` did its work before, or finds the machine code on disk."""
         return "_dispatcher" in vars(self) or ((kept := self.kept()) is not None and kept.is_there())
 
     def compile(self) -> Any:
@@ -451,7 +451,7 @@ class Kernel(Portable):
 
 
 def trusted(function: Callable[..., Any]) -> bool:
-    """Whether a function belongs to this project."""
+    """True for a function of this project."""
     return (function.__module__ or "").partition(".")[0] in TRUSTED
 
 
@@ -504,7 +504,7 @@ def helper(function: Callable[..., Any]) -> Helper:
 
 
 def exact_helper(function: Callable[..., Any]) -> Helper:
-    """The same where the order of operations matters: no reassociation, fused multiply-adds only."""
+    """Decorate a helper whose order of operations matters: no reassociation, fused multiply-adds only."""
     return Helper(function, frozenset({"contract"}))
 
 
@@ -559,7 +559,7 @@ def compiled_by_numba(value: Any) -> types.FunctionType | None:
 
 
 def reached(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """What a compiled function reaches by a name: globals, closures, parts of modules, and all that these reach."""
+    """Every object that a compiled function names: globals, closures, parts of modules, and all that these name."""
     seen: set[int] = set()
 
     def visit(function: Any) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""How functions, and values that hold functions, travel to other processes.
+"""Functions, and values that hold functions, as bytes for other processes.
 
 pickle sends a function by its name, and refuses lambdas, local functions and those whose name a decorator gave to
 something else. Here a value that a module holds travels by its name and arrives as that very object; every other one

@@ -1,6 +1,6 @@
-"""Recorders: what a run carries, the loop that goes on from it, and the rows of the trace.
+"""Recorders: the loop of a run, and the rows of its trace.
 
-There are two, of one interface: Deterministic here, and Stochastic in stochastic_recorder.py.
+Two classes have this interface: Deterministic here, and Stochastic in stochastic_recorder.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Factors:
-    """The schedule of a run of this many steps, and as many in an epoch."""
+    """The schedule of a run, from its number of steps and of steps in an epoch."""
 
     schedule: Schedule
     steps: int
@@ -46,7 +46,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Plan:
-    """What solve() was asked for, once everything was checked.
+    """The request that solve() got, checked.
 
     hyper : by name, as a run records it; marks : int64, the checkpoints; drawn : None for the deterministic oracle.
     """
@@ -65,19 +65,19 @@ class Plan:
         return self.factors.steps
 
     def number(self, name: str) -> float:
-        """A hyper-parameter that the driver looks at too; 0 where the method has no such number, or does not use it."""
+        """A hyper-parameter that the driver reads too; 0 where the method has no such number, or does not use it."""
         value = self.hyper.get(name)
         return value if isinstance(value, float) else 0.0
 
     @property
     def amplified(self) -> float:
-        """What momentum makes of the rounding of an iterate."""
+        """The factor by which momentum amplifies the rounding of an iterate."""
         momentum = self.number("momentum")
         return 1.0 / (1.0 - momentum) if trusted(self.method.step.python) and 0.0 <= momentum < 1.0 else 1.0
 
 
 class Recorder(ABC):
-    """What a run carries and records.
+    """A run in progress: its loop, and the rows of its trace.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ class Recorder(ABC):
     seconds : float
         Time in iterations so far.
     fault : str
-        Of the objective or the schedule, which ended the run.
+        The sentence about a fault of the objective or the schedule that ended the run.
     asking : bool
-        Whether code that is not the step's is at work: an exception now is not one of the step.
+        True while the objective or the schedule is at work: an exception now is not one of the step.
     """
 
     def __init__(self, plan: Plan, totals: type[Totals]) -> None:
@@ -143,7 +143,7 @@ class Recorder(ABC):
 
     @abstractmethod
     def reach(self) -> int:
-        """The farthest step that one call of `loop` may go to: what it passes must be recorded afterwards."""
+        """The farthest step that one call of `loop` may go to: the checkpoints it passes are recorded afterwards."""
 
     @abstractmethod
     def record_passed(self, before: int, took: float) -> None:
@@ -189,7 +189,7 @@ class Recorder(ABC):
             raise
 
     def kept_whole(self) -> Transitions:
-        """The iterations that were kept."""
+        """The iterations that were kept whole."""
         rows = self.books.whole[: int(self.totals.whole)]
         return Transitions(rows[rows[:, 0] != NO_STEP], *self.sizes)
 
@@ -271,7 +271,7 @@ class Deterministic(Recorder):
         return float(self.unless_at_fault(lambda: self.oracle.value_at(x, z), math.nan))
 
     def _append_row(self) -> None:
-        """A row, and what rounding may have done to it."""
+        """Append a row of the trace, and bounds on its rounding."""
         t, x_next = self.totals, self.iterate_at(self.k)
         with np.errstate(all="ignore"):  # sums may overflow; x_{k+1} may be infinite, and step k + 1 will say so
             S, weight = t.S + t.S_lost, t.weight + t.weight_lost

@@ -1,4 +1,4 @@
-"""What solve() returns."""
+"""Run: the result of solve()."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAULTS = (NOT_FINITE, BAD_WEIGHT, FAILED)
 
 
 class OptimumInterval(Protocol):
-    """What is read of a certified optimum; problems.Optimum has it."""
+    """The attributes of a certified optimum that this package reads; problems.Optimum has them."""
 
     @property
     def f_lo(self) -> float: ...
@@ -113,7 +113,7 @@ class Run:
     per_epoch : int
         Steps in an epoch; 1 without mini-batches.
     transitions : Transitions
-        Iterations that were kept whole, a sequence of Transition: what definitions and the replay are held against.
+        Iterations that were kept whole, a sequence of Transition: definitions and the replay are held against them.
     identity : str
         The problem's: a hash of its function and x0; empty for a problem that has none.
     """

@@ -45,12 +45,12 @@ class Schedule(Portable):
 
     @property
     def constant(self) -> bool:
-        """Whether it is 1 throughout."""
+        """True where every factor is 1."""
         return False
 
     @property
     def certain(self) -> bool:
-        """Whether all factors are known to be nonnegative and finite, without a look at them."""
+        """True where the parameters alone show that every factor is nonnegative and finite."""
         return False
 
 
@@ -63,17 +63,14 @@ class Constant(Schedule):
     """gamma_k = 1."""
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
-        """Ones."""
         return np.ones(np.shape(k))
 
     @property
     def constant(self) -> bool:
-        """It is."""
         return True
 
     @property
     def certain(self) -> bool:
-        """They are 1."""
         return True
 
     def __str__(self) -> str:
@@ -104,8 +101,7 @@ class Stagewise(Schedule):
 
     @property
     def certain(self) -> bool:
-        """Where they decrease."""
-        return self.divide_by >= 1
+        return self.divide_by >= 1  # factors decrease
 
     def __str__(self) -> str:
         epochs = " ".join(map(_text, self.epochs))
@@ -125,13 +121,11 @@ class Polynomial(Schedule):
         object.__setattr__(self, "power", _positive("power", self.power))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
-        """As above."""
         return self.end + (1 - self.end) * (1 - np.asarray(k) / steps) ** self.power
 
     @property
     def certain(self) -> bool:
-        """They lie between end and 1."""
-        return True
+        return True  # factors lie between end and 1
 
     def __str__(self) -> str:
         end = "" if self.end == 0 else f", end={_text(self.end)}"
@@ -148,13 +142,11 @@ class Linear(Schedule):
         object.__setattr__(self, "end", _end(self.end))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
-        """As above."""
         return self.end + (1 - self.end) * (1 - np.asarray(k) / steps)
 
     @property
     def certain(self) -> bool:
-        """They lie between end and 1."""
-        return True
+        return True  # factors lie between end and 1
 
     def __str__(self) -> str:
         return "linear" if self.end == 0 else f"linear({_text(self.end)})"
@@ -170,13 +162,11 @@ class Cosine(Schedule):
         object.__setattr__(self, "end", _end(self.end))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
-        """As above."""
         return self.end + (1 - self.end) * (1 + np.cos(np.pi * np.asarray(k) / steps)) / 2
 
     @property
     def certain(self) -> bool:
-        """They lie between end and 1."""
-        return True
+        return True  # factors lie between end and 1
 
     def __str__(self) -> str:
         return "cosine" if self.end == 0 else f"cosine({_text(self.end)})"
@@ -187,13 +177,11 @@ class InverseSqrt(Schedule):
     """1 / sqrt(k + 1)."""
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
-        """As above."""
         return 1 / np.sqrt(np.asarray(k) + 1.0)
 
     @property
     def certain(self) -> bool:
-        """They lie between 0 and 1."""
-        return True
+        return True  # factors lie between 0 and 1
 
     def __str__(self) -> str:
         return "inverse_sqrt"
@@ -211,14 +199,12 @@ class Warmup(Schedule):
         object.__setattr__(self, "then", as_schedule(self.then))
 
     def factors(self, k: Any, steps: int, per_epoch: int) -> Vector:
-        """As above."""
         k, w = np.asarray(k), math.ceil(self.epochs * per_epoch * (1 - ROUNDING))
         after = self.then.factors(np.maximum(k - w, 0), max(steps - w, 1), per_epoch)
         return np.where(k < w, (k + 1) / w, after)
 
     @property
     def certain(self) -> bool:
-        """Where those of `then` are."""
         return self.then.certain
 
     def __str__(self) -> str:
@@ -352,7 +338,7 @@ def _number(word: str, text: str) -> float:
 
 
 def check_factors(schedule: Schedule, steps: int, per_epoch: int) -> None:
-    """ValueError where a factor of the run is negative or not finite, before any work."""
+    """Raise ValueError where a factor of the run is negative or not finite, before any work."""
     if schedule.certain:
         return
     for first in range(0, steps, CHECKED_AT_ONCE):

@@ -193,7 +193,7 @@ def _advance(recorder: Recorder, pace: int) -> tuple[int, int]:
 
 
 def first_pace(plan: Plan) -> int:
-    """How many iterations the first chunk has; a single one where nothing is known of the cost."""
+    """The number of iterations of the first chunk: 1 where the cost of an iteration is not known."""
     data, margins = plan.problem.oracle.data, plan.problem.oracle.margins
     if data is None or plan.problem.oracle.kernel is None:
         return 1

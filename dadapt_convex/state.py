@@ -93,8 +93,8 @@ class Vector(Field):
 class Scalar(Field):
     """A number of the state, and a column of the trace unless its name begins with an underscore.
 
-    Values after step k belong to the trace row k + 1, as gamma_{k+1}, d_{k+1}, s_{k+1} do in the papers. Parameters:
-    as those of Vector.
+    Values after step k belong to the trace row k + 1, as gamma_{k+1}, d_{k+1}, s_{k+1} do in the papers. Its
+    parameters are meaning and start, see Vector.
     """
 
     @overload
@@ -199,7 +199,7 @@ class View(Instruction):
 
     @property
     def source(self) -> bytes:
-        """As of any instruction, and the layout."""
+        """The source of the instruction, and the layout."""
         return super().source + repr(self.layout).encode()
 
 
@@ -218,9 +218,9 @@ class NumbersView(View):
 
 
 class Borrowed(Instruction):
-    """(named tuple of arrays and numbers) -> the same. Compiled, its arrays have no owner: nothing counts references.
+    """A named tuple of arrays and numbers whose arrays, once compiled, have no owner: nothing counts references.
 
-    For loops, at their beginning; whoever calls them keeps the arrays.
+    Loops borrow their arguments first; their callers keep the arrays.
     """
 
     def __init__(self) -> None:
@@ -241,7 +241,7 @@ borrowed = Borrowed()
 
 
 class Step(Kernel):
-    """A step that reads and writes its state by name; python is the same with the arrays in place of the names."""
+    """A step that reads and writes its state by name; its attribute python takes arrays in place of the names."""
 
     def __init__(self, body: Callable[..., Any], state: type[State], hyper: type[Hyper]) -> None:
         check_function("dc.step", body)

@@ -160,7 +160,7 @@ def numbers_view(layout: Any, scalars: Any) -> tuple[Any, Any]:
 
 
 def borrowed(books: Any) -> tuple[Any, Any]:
-    """(signature, code) of (named tuple) -> the same, whose arrays have no owner and cost nothing to hand on."""
+    """(signature, code) of (named tuple) -> a named tuple whose arrays have no owner, and cost nothing to hand on."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         members = []

@@ -70,7 +70,7 @@ def as_noise(value: Any) -> Noise:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the randomness comes from: mini-batches of this size, or noise; and its seed."""
+    """The source of randomness: mini-batches of this size, or noise; and its seed."""
 
     batch_size: int | None
     noise: Noise | None
@@ -81,13 +81,13 @@ class Sampling:
         return 1 if self.batch_size is None else -(-m // self.batch_size)
 
     def recorded(self) -> dict[str, Any]:
-        """For the record, as hyper-parameters."""
+        """The entries of the run's record, beside the hyper-parameters."""
         source = {"batch_size": self.batch_size} if self.batch_size is not None else {"noise": str(self.noise)}
         return {**source, "seed": self.seed}
 
 
 def sampling(problem: Objective, batch_size: Any, noise: Any, seed: Any) -> Sampling | None:
-    """Check what solve() was given; None: the deterministic oracle. ValueError with a sentence."""
+    """The randomness that solve() asks for, or None for the deterministic oracle; raise ValueError with a sentence."""
     drawn = as_int(seed)
     if drawn is None or drawn < 0:
         raise ValueError(f"seed must be a nonnegative integer, got {shown(seed)}.")

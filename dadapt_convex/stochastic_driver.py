@@ -24,7 +24,7 @@ KEPT_NUMBERS, KEPT = 1 << 20, 256
 
 
 class StochasticTotals(Totals):
-    """The driver's, and what only these loops count; S is the sum over the gradients of mini-batches."""
+    """The driver's totals and those of stochastic loops alone; S is the sum over the gradients of mini-batches."""
 
     waited = Scalar("steps before the first gradient that is not zero")
     counted = Scalar("steps since the last checkpoint")
@@ -33,7 +33,7 @@ class StochasticTotals(Totals):
 
 
 class Snapshots(NamedTuple):
-    """Room for what is kept at the next checkpoints.
+    """Room for the points and numbers of the next checkpoints.
 
     x, x_avg : (T, p), x_k and the average; numbers : (T, N), the totals followed by the method's scalars.
     marks : (j,) int64, the next checkpoints, j <= T.
@@ -46,14 +46,14 @@ class Snapshots(NamedTuple):
 
     @classmethod
     def of(cls, count: int, p: int, scalars: int) -> Snapshots:
-        """Room for `count` of them, or for as many as memory allows."""
+        """Room for `count` checkpoints, or for as many as memory allows."""
         count = min(count, KEPT, max(1, KEPT_NUMBERS // p))
         numbers = np.zeros((count, len(StochasticTotals.scalars) + scalars))
         return cls(np.zeros((count, p)), np.zeros((count, p)), numbers, np.zeros(0, dtype=np.int64))
 
 
 class Batches(NamedTuple):
-    """Where mini-batches come from.
+    """The order of the rows, from which mini-batches are taken.
 
     order : the rows, in the order of epoch `epoch` and of those after it; size : rows in a batch; work : scratch.
     """
@@ -113,7 +113,7 @@ def record_and_step(step: Any, k: int, f: float, books: Any) -> int:
 
 @helper
 def snapshot(k: int, books: Any, kept: Any) -> None:
-    """Keep x_k and what a row of the trace says; the mean of f starts anew."""
+    """Keep x_k and the numbers of a row of the trace; the mean of f starts anew."""
     x, totals = books.iterates[k % 2], totals_of(books.totals)
     at = np.int64(totals.taken)
     totals.x_dist2 = distance_squared(x, books.x0)
@@ -129,7 +129,7 @@ def snapshot(k: int, books: Any, kept: Any) -> None:
 
 @helper
 def at_mark(k: int, books: Any, kept: Any) -> bool:
-    """Whether k is the next checkpoint."""
+    """True where k is the next checkpoint."""
     at = np.int64(totals_of(books.totals).taken)
     return at < kept.marks.size and kept.marks[at] == k
 

@@ -1,4 +1,4 @@
-"""Single iterations of a run, kept whole: what definitions and the replay are held against, whatever the checkpoints.
+"""Single iterations of a run, kept whole for definitions and the replay, whatever the checkpoints.
 
 A run keeps the first iterations, the last, some in each decade, and one in each of many equal parts. The driver writes
 them into the rows of a matrix, see `Transitions`. The replay runs the plain Python function of the step once more on
@@ -99,7 +99,7 @@ class Transitions:
 
 
 def numbers(p: int, hyper: int, scalars: int, vectors: int) -> int:
-    """How many numbers an iteration is."""
+    """The number of float64 in one iteration."""
     return 4 + 3 * p + hyper + 2 * scalars + 2 * vectors * p
 
 
@@ -131,7 +131,7 @@ def write(numbers: Any, row: Any, at: int) -> int:
 
 @helper
 def write_before(row: Any, k: int, f: float, g2: float, g: Any, x: Any, vectors: Any, scalars: Any, hyper: Any) -> int:
-    """What a step is given; the weight is not known yet. Returns where the row goes on."""
+    """Write the inputs of a step; the weight is not known yet. Returns where the row goes on."""
     row[0], row[1], row[2] = k, f, g2
     at = write(hyper, row, write(g, row, write(x, row, 4)))
     at = write(scalars, row, at)
@@ -142,7 +142,7 @@ def write_before(row: Any, k: int, f: float, g2: float, g: Any, x: Any, vectors:
 
 @helper
 def write_after(row: Any, at: int, w: float, x_next: Any, vectors: Any, scalars: Any) -> None:
-    """What a step left."""
+    """Write the outcome of a step."""
     row[3] = w
     at = write(scalars, row, write(x_next, row, at))
     for i in range(vectors.shape[0]):
@@ -151,7 +151,7 @@ def write_after(row: Any, at: int, w: float, x_next: Any, vectors: Any, scalars:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step left: x_{k+1}, the state after, and the weight of x_k."""
+    """The outcome of a step: x_{k+1}, the state after, and the weight of x_k."""
 
     x_next: Vector
     vectors: Vector
@@ -164,7 +164,7 @@ class Outcome:
 
 
 def run_step(step: Callable[..., float], t: Transition, x_next: float = 0.0) -> Outcome:
-    """The step as plain Python on copies of what a transition was given; g, x and hyper are read-only.
+    """Run the step as plain Python on copies of a transition's inputs; g, x and hyper are read-only.
 
     x_next : what stands in x_{k+1} before the step writes it.
     """
@@ -180,7 +180,7 @@ def run_step(step: Callable[..., float], t: Transition, x_next: float = 0.0) -> 
 
 
 def within_range(t: Transition) -> bool:
-    """Whether squares of what the step left are normal numbers: beyond, no rounding is relative."""
+    """True where squares of the step's outcome are normal numbers; beyond, no rounding is relative."""
     sizes = np.abs(np.concatenate([t.scalars_after, [t.weight], [t.f]]))
     sizes = sizes[sizes > 0]
     return not (np.any(sizes < SMALLEST_SQUARE) or np.any(sizes > LARGEST_SQUARE))
@@ -196,9 +196,9 @@ def replayed(transitions: Transitions) -> list[Transition]:
 
 
 def replay_error(step: Callable[..., float], t: Transition) -> float:
-    """The largest difference of the compiled step to its plain Python function, in units of what rounding may do.
+    """The largest difference of the compiled step to its plain Python function, in units of the allowed rounding.
 
-    At most 1 where the two agree. What rounding may do is measured: the function is run again on inputs that are
+    At most 1 where the two agree. The allowed rounding is measured: the function is run again on inputs that are
     changed by a few roundings. Plain Python raises for roots of negative numbers and divisions by zero, where compiled
     code goes on with NaN: then 0 if the compiled step left something that is not finite, else infinite.
     """

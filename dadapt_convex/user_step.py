@@ -1,4 +1,4 @@
-"""Steps that come from outside this project: tried in plain Python first, compiled, and blamed by file and line."""
+"""Checks of steps from outside this project: plain Python first, then compiled; faults have a file and a line."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DRY_STEPS, MANY_COORDINATES = 3, 100_000
 
 
 def dry_run(plan: Plan) -> None:
-    """Run the first iterations as plain Python, on copies; ValueError with file and line for a step that is at fault.
+    """Run the first iterations as plain Python, on copies; raise ValueError with file and line for a fault of the step.
 
-    Nothing is done for a step of this project.
+    Steps of this project are not run.
     """
     problem, method, x0, gamma = plan.problem, plan.method, plan.x0, plan.factors
     step, p, hyper = method.step.python, x0.size, method.encode(plan.hyper)
@@ -64,7 +64,7 @@ def dry_run(plan: Plan) -> None:
 
 
 def refuse_unchecked(method: Method) -> None:
-    """ValueError for a step with other arguments than it must have, or one that goes around what is checked."""
+    """Raise ValueError for a step with wrong arguments, or one that evades the checks."""
     step = method.step.written
     code, where, names = step.__code__, _where(step), method.step.arguments
     if code.co_argcount != len(names) or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):

@@ -98,7 +98,7 @@ def summary_by_problem(verdicts: pd.DataFrame, rates: Collection[str]) -> dict[s
 
 
 def _summary(rows: pd.DataFrame, rates: Collection[str]) -> dict[str, Any]:
-    """Counts; the largest ratio, infinite ones included, of what is violated, else of rates that hold, and where."""
+    """Counts; the largest ratio and its place: of violated theorems if there are any, else of rates that hold."""
     counts = rows["verdict"].value_counts()
     violated = rows["verdict"] == "VIOLATED"
     asked = violated if violated.any() else rows["verdict"].isin(HOLDS) & rows["theorem"].isin(rates)
@@ -236,7 +236,7 @@ def _legend_below(figure: Any, handles: dict[str, Any], columns: int) -> Any:
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How a method is drawn, the same in all panels."""
+    """The line and marker of a method, equal in all panels."""
 
     colour: str
     marker: str
@@ -247,7 +247,7 @@ class LineStyle:
 
 
 def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The runs by label, in order; of several seeds the mean."""
+    """The runs by label, in order; the mean where there are several seeds."""
     for label, rows in runs.groupby("label", sort=False):
         yield str(label), over_seeds(rows)
 
@@ -275,7 +275,7 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _main_labels(runs: pd.DataFrame) -> list[str]:
-    """The configurations of the first figure: of a D-Adaptation method the first alone, the others have their own."""
+    """The labels of the first figure: of a D-Adaptation method the first alone, as the others have their own figure."""
     chosen: list[str] = []
     seen: set[str] = set()
     for label, rows in _labelled(runs):
@@ -396,7 +396,7 @@ def _interval(facts: Any) -> float:
 def _limits(
     traces: Sequence[pd.DataFrame], facts: Any, iterates: Sequence[str] = store.ITERATES, bounds: bool = False
 ) -> tuple[float, float]:
-    """The range of the ordinate: all gaps, but no more decades than can be read, and little of what is unknown."""
+    """The range of the ordinate: all gaps, but no more decades than can be read, and little of the unknown."""
     gaps = np.concatenate([rows[f"gap_{i}_hi"].to_numpy(dtype=float) for rows in traces for i in iterates])
     gaps = gaps[np.isfinite(gaps) & (gaps > 0)]
     if gaps.size == 0:
@@ -436,8 +436,8 @@ def _marks(k: Any, shift: float) -> list[int]:
 def _draw_gap(ax: Any, rows: pd.DataFrame, iterate: str, style: LineStyle, bottom: float) -> Any:
     """The upper end of the gap as a line, shaded down to its lower end where the two differ.
 
-    What is not above 0 cannot be shown on a logarithm: the line is broken there, and leaves the picture downwards
-    where the gap stays at 0 to the end, the method having found the minimiser.
+    A gap of 0 cannot be shown on a logarithm: the line is broken there. Where the gap stays at 0 to the end, the
+    method has found the minimiser, and the line leaves the picture downwards.
     """
     high, low = (rows[f"gap_{iterate}_{end}"].to_numpy(dtype=float) for end in ("hi", "lo"))
     high, low = (np.where(np.isfinite(gap), gap, np.nan) for gap in (high, low))
@@ -571,7 +571,7 @@ def _legend_text(label: str, methods: Methods) -> str:
 
 
 def _plain(text: str) -> str:
-    """With blanks for underscores; mathematics is added by the figure alone."""
+    """The text with blanks for underscores; only figures add mathematics."""
     return shown(text.replace("_", " ")).replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""One cell: one method configuration on one problem with one seed; what worker processes do."""
+"""One cell: one method configuration on one problem with one seed, run in a worker process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRACE_OF = {"avg": "f_avg", "best": "f_best", "last": "f"}
 
 @dataclass(frozen=True)
 class ProblemKey:
-    """A problem as it is told to another process: by name.
+    """A problem by name, for another process.
 
     data_hash : the problem's identity. code : a hash of the code and the versions that compute with it (store.code_of).
     """
@@ -38,7 +38,7 @@ class ProblemKey:
     code: str = ""
 
     def optimum_task(self) -> Task:
-        """The search for its certified optimum."""
+        """The task that searches its certified optimum."""
         file = store.certificate_file(self.name)
         return Task(find_optimum, (self,), self.name, f"{self.code} {self.data_hash}", file)
 
@@ -54,7 +54,7 @@ class Cell:
     steps: int
 
     def task(self, optimum: Optimum | None) -> Task:
-        """Its run, against the optimum of its problem, which travels without the proof."""
+        """The task of its run, against the optimum of its problem, which travels without the proof."""
         hyper = [list(pair) for pair in self.config.hyper]
         identity = store.digest(
             store.FORMAT, self.problem.code, self.suite, self.problem.name, self.problem.data_hash, self.config.name,
@@ -113,14 +113,14 @@ class CellResult:
 
 @functools.lru_cache(maxsize=PROBLEMS_HELD)
 def load(name: str, data_dir: str | None) -> Problem:
-    """The problem, loaded once per process for all cells of it that follow each other."""
+    """The problem, loaded once per process for all its consecutive cells."""
     import problems
 
     return problems.get(name, data_dir=data_dir)
 
 
 def loaded(name: str, data_dir: str | None) -> Problem:
-    """The problem as load() has it; BadInput where there is no such problem, or its data do not fit."""
+    """The problem that load() returns; BadInput where there is none of this name, or its data do not fit."""
     try:
         return load(name, data_dir)
     except (ValueError, OSError, EOFError) as error:

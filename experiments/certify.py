@@ -44,7 +44,7 @@ class Outcome:
 
 
 def certify(out: Path, data_dir: Path | None = None) -> int:
-    """Check every problem of a results directory and print what is proved; the exit code."""
+    """Check every problem of a results directory and print the outcomes; returns the exit code."""
     if not out.is_dir():
         raise BadInput(f"{out} is no directory; give one that a suite has written.")
     from experiments.engine.session import kind_of
@@ -111,7 +111,7 @@ def _checked(out: Path, row: Any, hashes: Mapping[str, str], data_dir: Path | No
 
 
 def _same_data(name: str, row: Any, data_dir: Path | None) -> Problem:
-    """The problem, if its data are those the results were made from."""
+    """The problem, if the results were made from its data."""
     import problems
 
     problem = problems.get(name, data_dir=data_dir)
@@ -127,7 +127,7 @@ def _same_data(name: str, row: Any, data_dir: Path | None) -> Problem:
 
 
 def _other_identities(problem: Problem, optimum: Optimum, made_for: str) -> list[str]:
-    """Where the certificate or the manifest speaks of another function or starting point."""
+    """The complaints where the certificate or the manifest speaks of another function or starting point."""
     here = f"that of {problem.name!r} here is {shortened(problem.identity, IDENTITY)}"
     found = []
     if optimum.identity != problem.identity:
@@ -140,7 +140,7 @@ def _other_identities(problem: Problem, optimum: Optimum, made_for: str) -> list
 
 
 def _differences(row: Any, optimum: Optimum) -> list[str]:
-    """Numbers of problems.csv that are not those of the certificate's file."""
+    """The complaints about numbers of problems.csv that differ from the certificate's file."""
     pairs = [(number, float(row[number]), float(getattr(optimum, number))) for number in NUMBERS]
     found = [f"{n} = {table!r} in {store.PROBLEMS}, {stored!r} beside the certificate"
              for n, table, stored in pairs if table != stored]  # fmt: skip

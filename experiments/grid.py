@@ -74,7 +74,7 @@ class Grid(Work):
         }
 
     def kept(self) -> Sequence[Task]:
-        """The optima, in files that are named after the problems."""
+        """The tasks of the optima, whose files are named after the problems."""
         return [key.optimum_task() for key in self.keys]
 
     def announce(self, session: Session) -> None:
@@ -90,7 +90,7 @@ class Grid(Work):
             session.say(f"--seeds {self.options.seeds}: {what} once, with seed 0")
 
     def compute(self, session: Session) -> None:
-        """Optima, compiled functions, cells; then the tables."""
+        """Make optima, compiled functions and cells; then the tables."""
         out = self.out
         if done := sum(cell.task(None).is_stored(out) for cell in self.cells):
             session.say(f"{done} of {len(self.cells)} cells are there already")
@@ -131,7 +131,7 @@ class Grid(Work):
         return row
 
     def show(self, session: Session) -> bool:
-        """The verdicts by method; whether no bound is violated."""
+        """Show the verdicts by method; returns True where no bound is violated."""
         from experiments import terminal
 
         stored = store.Results.read(self.out)
@@ -166,7 +166,7 @@ def _optimum(out: Path, key: ProblemKey) -> Optimum:
 
 
 def compile_missing(session: Session, kernels: Sequence[Kernel]) -> None:
-    """Fill the cache of compiled functions, each once; the tasks that need one would all wait for it."""
+    """Fill the cache of compiled functions first: else all tasks that need one would wait for it."""
     missing = [kernel for kernel in dict.fromkeys(kernels) if not kernel.is_compiled()]
     if missing:
         session.say(f"compiling {_count(len(missing), 'function')}, once: kept in {compiled_folder()}")
@@ -203,7 +203,7 @@ def problem_facts(suite: str, problem: Any) -> dict[str, Any]:
 
 
 def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
-    """Of every theorem, for tables and report: statement, source, and whether figures draw its bound."""
+    """The statement and source of every theorem, and whether figures draw its bound, for tables and report."""
     import dadapt_convex as dc
 
     known = dc.theorems()
@@ -215,7 +215,7 @@ def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
 
 
 def presentation(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
-    """Of every method, for figures: its title, the norm of its distance, the share of D that d reaches."""
+    """The title of every method, the norm of its distance, and the share of D that d reaches, for figures."""
     methods = {config.name: config.method for config in configs}
     return {
         name: {"title": method.title, "distance_norm": method.distance_norm, "d_limit": method.d_limit}

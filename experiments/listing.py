@@ -37,7 +37,7 @@ EMBEDDED = {
 
 
 class DataRow(NamedTuple):
-    """A data set: what stands under HEADINGS, and its further files with what they are and where."""
+    """A data set: its row under HEADINGS, and the kind and place of its further files."""
 
     cells: tuple[str, ...]
     others: list[tuple[str, str]]
@@ -135,12 +135,12 @@ def show_theorems(patterns: Sequence[str] = ()) -> None:
 
 
 def _start_no_threads() -> None:
-    """Nothing is computed here, and starting OpenBLAS's threads takes a while."""
+    """Keep OpenBLAS from starting its threads: nothing is computed here, and they take a while."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, numbers and what has them to the right."""
+    """A line of the table: words to the left, cells with numbers to the right."""
     aligned = (
         cell.ljust(width) if heading in ("DATA", "TASK", "PRESENT") else cell.rjust(width)
         for heading, cell, width in zip(HEADINGS, cells, widths, strict=True)
@@ -156,7 +156,7 @@ def _embedded_rows() -> list[DataRow]:
 
 
 def _catalogue_rows(places: Mapping[str, str]) -> list[DataRow]:
-    """One row a set, that of its training file; where that is too large for the catalogue, of its first file."""
+    """One row for each set: its training file, or its first file where the catalogue lacks that."""
     from problems.data.catalogue import Entry, bytes_text, catalogue
 
     def cells(entry: Entry) -> tuple[str, ...]:
@@ -196,7 +196,7 @@ def _matching(rows: Sequence[DataRow], patterns: Sequence[str]) -> list[DataRow]
 
 
 def _places(data_dir: Path | None) -> tuple[dict[str, str], dict[str, Path]]:
-    """Where each file is, as a short label, and which folder each label used stands for."""
+    """A short label for the place of each file, and the folder that each label stands for."""
     from problems.data.locate import data_folders, places, raw_folder
 
     labels = {Path(): "current folder"}

@@ -1,4 +1,4 @@
-"""Standard output and standard error: nothing that happens to them, or is said on them, ends in a traceback."""
+"""Standard output and standard error that never end in a traceback, whatever happens to them or is written."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LONGEST_MESSAGE = 2000
 
 
 def program() -> str:
-    """How this program was called, for messages and --help."""
+    """The name by which this program was called, for messages and --help."""
     name = "dadapt"
     return name if Path(sys.argv[0]).stem == name else "python -m experiments.run"
 
 
 def shown(text: str) -> str:
-    r"""The text with everything that a terminal would not show, or obey, escaped: \x1b, \n, \u202e, \udcff."""
+    r"""The text with characters escaped that a terminal would obey or not show: \x1b, \n, \u202e, \udcff."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Where results come from: versions, commit, machine, and a fingerprint of the code that makes the numbers."""
+"""The origin of results: versions, commit, machine, and a fingerprint of the code that makes the numbers."""
 
 from __future__ import annotations
 

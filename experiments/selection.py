@@ -1,4 +1,4 @@
-"""From what the command line names to problems and method configurations."""
+"""Problems and method configurations from their names on the command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MethodConfig:
 
     @property
     def stochastic(self) -> bool:
-        """Whether gradients are stochastic, so that runs depend on a seed."""
+        """True where gradients are stochastic, so that runs depend on a seed."""
         return not self.sampling.keys() <= {"seed"}
 
     def seeds(self, count: int) -> range:
@@ -78,7 +78,7 @@ def parse_method(label: str) -> MethodConfig:
 
 
 def _value(method: Method, key: str, text: str) -> Any:
-    """The text as the hyper-parameter's type; what is no number is left for the method to refuse."""
+    """The text as the hyper-parameter's type; a text that is no number stays one, and the method refuses it."""
     if isinstance(method.parameters.get(key), Choice):
         return text
     if key in SAMPLING:
@@ -137,7 +137,7 @@ def select_problems(suite: Suite, wanted: Sequence[str] | None, steps: int, data
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Shell patterns in which brackets stand for themselves, as names have them."""
+    """Match a shell pattern in which brackets stand for themselves: names have brackets."""
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
 
 

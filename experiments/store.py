@@ -66,7 +66,7 @@ NOTHING: Mapping[str, str] = {}
 
 
 class Damaged(BadInput):
-    """A file is missing, damaged, changed by others, or another's under this name."""
+    """A file is missing, damaged, changed, or belongs to another problem or run."""
 
 
 @contextlib.contextmanager
@@ -133,7 +133,7 @@ def write_result(path: Path, result: Any, identity: str) -> None:
 
 
 def holds(path: Path, identity: str) -> bool:
-    """Whether a file is whole, and the result of this identity; that of a certificate ends in its problem's."""
+    """True where a file is whole and has this identity; the identity of a certificate ends in its problem's."""
     try:
         if path.suffix != ".npz":
             read_rows(path)
@@ -145,14 +145,14 @@ def holds(path: Path, identity: str) -> bool:
 
 
 class Rows(NamedTuple):
-    """The result of a task as a table, and what JSON can say about it."""
+    """The result of a task: a table, and facts in JSON."""
 
     columns: Mapping[str, Any]
     about: Mapping[str, Any]
 
 
 def write_rows(path: Path, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Store the columns of a cell, sealed, with what JSON can say about it; the file's name is its identity."""
+    """Store the columns of a cell with facts in JSON, sealed; the file's name is its identity."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -194,12 +194,12 @@ def certificate_file(problem: str) -> str:
 
 
 def certificate_path(out: Path, problem: str) -> Path:
-    """Where the certified optimum of this problem is stored."""
+    """The path of this problem's certified optimum."""
     return out / certificate_file(problem)
 
 
 def write_certificate(path: Path, optimum: Any, **about: Any) -> None:
-    """Store a problems.Optimum with its certificate, and what else is to be known of it; floats keep every digit."""
+    """Store a problems.Optimum with its certificate and further facts; floats keep every digit."""
     from problems.optimum.store import FORMAT as LAYOUT
     from problems.optimum.store import to_arrays
 
@@ -213,7 +213,7 @@ def write_certificate(path: Path, optimum: Any, **about: Any) -> None:
 
 
 def read_certificate(path: Path) -> tuple[Any, dict[str, Any]]:
-    """(problems.Optimum, what was stored beside it); Damaged where the file is not whole or of another version."""
+    """(problems.Optimum, the facts stored beside it); Damaged where the file is not whole or of another version."""
     from problems.optimum.check import in_words
     from problems.optimum.store import FORMAT as LAYOUT
     from problems.optimum.store import from_arrays
@@ -290,7 +290,7 @@ def read_csv(path: Path, floats: Sequence[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Results:
-    """The stored files of one run of a suite: all that figures and the report are made from."""
+    """The stored files of one run of a suite; figures and the report are made from them alone."""
 
     runs: pd.DataFrame
     problems: pd.DataFrame
@@ -512,7 +512,7 @@ def _prepare(
 
 
 def _is_older(path: Path) -> bool:
-    """Whether a manifest is of a version that sealed nothing."""
+    """True for a manifest of a version that sealed nothing."""
     try:
         manifest = json.loads(path.read_bytes())
         return "seal" not in manifest and manifest["configuration"]["format"] < SEALED_SINCE
@@ -545,13 +545,13 @@ def _discard_damaged(out: Path, expected: Mapping[str, str]) -> list[str]:
 
 
 def same_code(*more: str) -> dict[str, Any]:
-    """The part of a configuration that says by what the numbers were made; more: files beside those of the methods."""
+    """The part of a configuration that names the code of the numbers; more: files beside those of the methods."""
     code = provenance.code_fingerprint(*more)
     return {"format": FORMAT, "environment": provenance.environment(), "code": code}
 
 
 def code_of(configuration: Mapping[str, Any]) -> str:
-    """A hash of what the numbers of a configuration are computed by: the code and the versions of packages."""
+    """A hash of the code and the versions of packages that compute the numbers of a configuration."""
     return digest(configuration["environment"], configuration["code"])
 
 
@@ -572,7 +572,7 @@ def _try_room(out: Path) -> None:
 
 
 def _sweep(out: Path) -> None:
-    """Delete what was left half written by processes that were killed."""
+    """Delete files that killed processes left half written."""
     for folder in (out, out / CELLS, out / CERTIFICATES, out / FIGURES):
         sweep(folder)
 

@@ -1,4 +1,4 @@
-"""A suite: a value that names problems and methods, and the kind of work that is done with them."""
+"""A suite: a value that names problems, methods and the kind of work."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Suite:
     quick_problems, quick_methods, quick_steps, quick_seeds
         The values in their place with --quick.
     work : str
-        "module:class", a subclass of experiments.engine.session.Work: what is done with these values.
+        "module:class", a subclass of experiments.engine.session.Work: the kind of work.
     options : tuple of str
         The options that it reads, as "--quick"; the command line refuses others.
     resumes : bool
@@ -98,7 +98,7 @@ class Suite:
 
 
 def with_steps(name: str, steps: int) -> str:
-    """The problem's name with what depends on the length of the run: the number for "N+1" in brackets.
+    """The problem's name with the number of steps plus one for "N+1" in brackets.
 
     hard:drori_teboulle gets m = steps + 1 where no m is given: after m steps it is no worst case any more.
     """

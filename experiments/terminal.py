@@ -52,13 +52,13 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Standard output; where it is no terminal, lines are as long as what stands in them."""
+    """Standard output; where it is no terminal, lines are as long as their text."""
     fitting = _Console()
     return fitting if fitting.is_terminal else _Console(width=UNLIMITED)
 
 
 def table(title: str) -> Table:
-    """An empty table in the style of all tables here: a heading, a rule, no frame."""
+    """An empty table in this program's style: a heading, a rule, no frame."""
     return Table(title=title, title_justify="left", header_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
 
 
@@ -87,7 +87,7 @@ def progress(
 
 
 class Pace:
-    """How much has ended, and how long the rest will take.
+    """The pace of the work: how much has ended, and how long the rest will take.
 
     total, done : how many; all, worked : how much work they are.
     """
@@ -119,7 +119,7 @@ class Pace:
 
 
 class _Bar:
-    """In a terminal."""
+    """Progress as a bar in a terminal."""
 
     def __init__(self, out: Console, what: str, pace: Pace) -> None:
         self.pace = pace
@@ -168,7 +168,7 @@ class _Watch:
 
 
 class _Lines:
-    """Where nothing can be redrawn."""
+    """Progress in lines, where nothing can be redrawn."""
 
     def __init__(self, out: Console, what: str, pace: Pace) -> None:
         self.out, self.what, self.pace = out, what, pace

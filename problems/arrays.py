@@ -110,7 +110,7 @@ def freeze_csr(matrix: Any, given: Any = None) -> Any:
 
 
 def check_size(what: str, size: int) -> None:
-    """ValueError for more unknowns than LARGEST_SIZE, before memory is asked for."""
+    """Raise ValueError for more unknowns than LARGEST_SIZE, before memory is asked for."""
     if size > LARGEST_SIZE:
         raise ValueError(
             f"{what} asks for {size:.15g} unknowns, and each vector of a run would take {8 * size / 1e9:.3g} GB; at "

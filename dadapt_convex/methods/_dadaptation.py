@@ -1,4 +1,4 @@
-"""What the methods with D-Adaptation share: how d grows."""
+"""The growth of d, shared by the methods with D-Adaptation."""
 
 from __future__ import annotations
 

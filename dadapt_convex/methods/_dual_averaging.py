@@ -1,4 +1,4 @@
-"""What the dual averaging methods share: the recursion for s and the sums of its analysis.
+"""The recursion for s and the sums of its analysis, shared by the dual averaging methods.
 
     s_{k+1} = s_k + lambda_k g_k,    x_{k+1} = x_0 - gamma_{k+1} s_{k+1}
 

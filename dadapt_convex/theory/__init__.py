@@ -62,7 +62,7 @@ __all__ = [
 
 
 def _given(theorems: Any) -> list[Any]:
-    """ValueError where one theorem, or its name, stands in place of several."""
+    """Raise ValueError where one theorem, or its name, stands in place of several."""
     if isinstance(theorems, Theorem | str | bytes) or not isinstance(theorems, Iterable):
         raise ValueError(f"theorems must be a list of theorems or of their names, got {shown(theorems)}; use brackets.")
     return list(theorems)
@@ -128,7 +128,7 @@ def gap_bounds(run: Run, optimum: OptimumInterval) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        As check().
+        For the optimum of another problem, or of the same problem from another x0.
     """
     import pandas as pd
 

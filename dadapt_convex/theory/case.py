@@ -221,7 +221,7 @@ READ_OF_CASE = frozenset(name for name in dir(Case) if name[0] != "_") | {
 
 
 def D_inf_interval(run: Run, optimum: OptimumInterval) -> tuple[float, float]:
-    """What is known of D_inf: the optimum's interval where it has one, and D / sqrt(p) <= D_inf <= D."""
+    """The interval of D_inf: the optimum's where it has one, and D / sqrt(p) <= D_inf <= D."""
     lo = max(getattr(optimum, "D_inf_lo", 0.0), optimum.D_lo / math.sqrt(run.x0.size))
     return lo, min(getattr(optimum, "D_inf_hi", math.inf), optimum.D_hi)
 

@@ -30,7 +30,7 @@ def claims(method: Method, extra: Iterable[Theorem | str] = ()) -> list[Theorem]
 
 
 def check_claims(method: Method) -> None:
-    """ValueError for a claim that names no theorem, or one that needs what the method does not have."""
+    """Raise ValueError for a claim that names no theorem, or one that needs what the method does not have."""
     if _in_order.get(id(method)) is method:
         return
     if hidden := sorted(set(method.scalars) & READ_OF_CASE):
@@ -49,7 +49,7 @@ def check_claims(method: Method) -> None:
 
 
 def refuse_unreadable(extra: Theorem | str, method: Method) -> None:
-    """ValueError for a theorem given to check() that reads what runs of the method do not have."""
+    """Raise ValueError for a theorem given to check() that reads what runs of the method do not have."""
     theorem = _theorem(extra, "check() was given")
     for error in absent(theorem, method):
         raise unreadable(theorem, error, method)

@@ -39,7 +39,7 @@ class Columns:
         self.errors = {name: np.array([errors[name] for errors in run.errors]) for name in recorded}
 
     def error(self, name: str) -> Vector:
-        """A bound for a column; "f_star": on what rounding does to the mean of the gaps.
+        """A bound on the rounding of a column; "f_star": of the mean of the gaps.
 
         For columns of the driver as it recorded them. A method's own number comes from a dot product, or is a sum over
         k: p and k roundings of the largest it has been.
@@ -59,7 +59,7 @@ class Columns:
 
     @functools.cached_property
     def of_estimates(self) -> Vector | None:
-        """What the rounding of iterates may do to an estimate of D, sum w_i <g_i, x_i - x0>/||s|| up to a factor."""
+        """The error that rounded iterates cause in an estimate of D, sum w_i <g_i, x_i - x0>/||s|| up to a factor."""
         if not ("moved" in self.errors and set(ESTIMATES) & set(self.columns)):
             return None
         length = self.columns["sum_w_g"]
@@ -67,7 +67,7 @@ class Columns:
             return 2 * np.where(length > 0, self.errors["moved"] / length, 0.0)
 
     def _gap(self) -> Vector:
-        """Of stochastic runs, where the driver does not add up magnitudes."""
+        """The bound for the gap of a stochastic run, where the driver does not add up magnitudes."""
         x_size = self.x0_norm + np.maximum.accumulate(self.columns["x_dist"])
         size = np.abs(self.columns["f_mean"]) + self.columns["g_max"] * x_size
         return EPS * (self.p + 1000 + self.columns["k"]) * size

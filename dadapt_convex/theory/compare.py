@@ -25,7 +25,7 @@ OWN_ROUNDING = 8 * EPS
 
 
 class Compared(NamedTuple):
-    """Where a statement holds, fails, or has equal sides, and the ratio of its sides, at each row."""
+    """The result at each row: whether a statement holds, fails or has equal sides, and the ratio of its sides."""
 
     holds: Any
     fails: Any
@@ -34,7 +34,7 @@ class Compared(NamedTuple):
 
 
 def compare(relation: str, lhs: Rounded, rhs: Rounded, unbounded: bool = False) -> Compared:
-    """Row by row; unbounded: D has no upper end here, and a right side without one is no accident."""
+    """Compare two sides row by row; unbounded: D_hi is infinite, and so may be the right side."""
     with np.errstate(all="ignore"):
         a = lhs.error + rhs.error + OWN_ROUNDING * (np.abs(lhs.value) + np.abs(rhs.value))
         left, right = lhs.value, rhs.value

@@ -1,4 +1,4 @@
-"""The diagnostic of a stochastic run: how often, and how far, it exceeded a statement about deterministic ones.
+"""The diagnostic of a stochastic run: how often, and how far, it exceeded a statement about deterministic runs.
 
 There is no verdict, as the analyses need the deterministic oracle. The statement is held against the favourable corner
 of the intervals of f* and D alone.
@@ -19,7 +19,7 @@ from dadapt_convex.theory.verdict import NOT_APPLICABLE, Found
 
 
 def diagnostic(theorem: Theorem, run: Run, ends: OptimumInterval) -> Found:
-    """How often, and by what factor, a stochastic run exceeded a statement about deterministic ones."""
+    """The diagnostic: how often, and by what factor, a stochastic run exceeded a deterministic statement."""
 
     def said(note: str, ratio: float = math.nan, k: int = 0) -> Found:
         return Found(NOT_APPLICABLE, ratio, k, f"stochastic gradients, a diagnostic: {note}")

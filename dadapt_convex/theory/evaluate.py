@@ -1,4 +1,4 @@
-"""The functions of a theorem, called: what they return is checked, and what they raise becomes a sentence."""
+"""Calls of a theorem's functions: results are checked, and exceptions become sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NotKept(ValueError):
 
 
 class _said_of:
-    """What a theorem's own code raises becomes a sentence that names it, with file and line."""
+    """Turn an exception of a theorem's own code into a sentence with the theorem, the file and the line."""
 
     def __init__(self, theorem: Theorem, what: str) -> None:
         self.theorem, self.what = theorem, what
@@ -57,7 +57,7 @@ def _not_there(theorem: Theorem, error: Missing, run: Run) -> ValueError:
 
 
 def sides_of(theorem: Theorem, case: Case) -> tuple[Rounded, Rounded]:
-    """Both sides at every row of the trace; ValueError in a sentence where they are no such thing."""
+    """Both sides at every row of the trace; raise ValueError where the function returns something else."""
     assert theorem.sides is not None
     try:
         with np.errstate(all="ignore"), _said_of(theorem, "sides"):

@@ -1,4 +1,4 @@
-"""Which names a theorem reads that a method does not have, found by trying the theorem before the first run.
+"""The names that a theorem reads and a method lacks, found by trying the theorem before the first run.
 
 The functions of the theorem are called on a made-up run of the method: three checkpoints where every column is 1, and
 three iterations where every number is 1. Each option of the method is tried, so that both branches of
@@ -52,7 +52,7 @@ class _Row(_Asked):
 
 
 def absent(theorem: Theorem, method: Method) -> list[Missing]:
-    """What a theorem reads, or declares to need, and a method does not have: an error for each name, none raised."""
+    """The names that a theorem reads, or declares to need, and a method lacks: an error for each, none raised."""
     there = {*method.scalars, *method.vectors, *method.parameters, *COLUMNS}
     found = {name: Missing("the state", name, there) for name in theorem.needs if name not in there}
     if not theorem.about:  # a theorem about methods that it names itself reads what all have
@@ -90,7 +90,7 @@ def _absent_with(theorem: Theorem, method: Method, values: dict[str, Any]) -> di
 
 
 def _calls(theorem: Theorem, run: Run) -> Iterator[Callable[[], Any]]:
-    """Everything that a theorem reads a run with."""
+    """The calls of a theorem that read a run."""
     case = Case(run, 1.0, 1.0, _Ones(), 1.0, exact=True)
     for assumption in theorem.assumptions:
         yield functools.partial(assumption, run, _Ones())
@@ -103,7 +103,7 @@ def _calls(theorem: Theorem, run: Run) -> Iterator[Callable[[], Any]]:
 
 
 def _missing(call: Callable[[], Any]) -> Missing | None:
-    """What a call asks for in vain."""
+    """The error of a call that asks for a name in vain; None where it finds all."""
     try:
         with np.errstate(all="ignore"):
             call()

@@ -1,4 +1,4 @@
-"""Numbers with a bound on their rounding error: what both sides of a theorem are computed in.
+"""Numbers with a bound on their rounding error; both sides of a theorem are computed in them.
 
 A `Rounded` is an array of values and an array of bounds: the number meant lies within `error` of `value`. It answers
 the operators, and the NumPy functions listed below; each adds what it rounds itself. A function that is not listed is a
@@ -53,17 +53,14 @@ class Rounded(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
         return self.value.shape
 
     @property
     def size(self) -> int:
-        """As of an array."""
         return int(self.value.size)
 
     @property
     def ndim(self) -> int:
-        """As of an array."""
         return self.value.ndim
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Rounded:
@@ -105,7 +102,7 @@ class Rounded(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def rounded(x: Any) -> Rounded:
-    """A number or an array, exact where it is not one of these."""
+    """A number or an array as Rounded; exact unless it was Rounded already."""
     return x if isinstance(x, Rounded) else Rounded(x)
 
 
@@ -136,7 +133,7 @@ def _multiply(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
 
 
 def _lost(value: Vector, not_zero: Any) -> Vector:
-    """What a result below the normal numbers may have lost; an exact 0 has lost nothing."""
+    """A bound on the loss of a result below the normal numbers; an exact 0 has lost nothing."""
     return np.where((np.abs(value) < SMALLEST_NORMAL) & not_zero, TINIEST, 0.0)
 
 
@@ -172,7 +169,7 @@ def _power(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
 
 
 def _maximum(a: Rounded, b: Rounded) -> tuple[Vector, Vector]:
-    """Where one is larger beyond its error, the error of that one alone."""
+    """The maximum; where one side is larger beyond both errors, its error alone."""
     value = np.maximum(a.value, b.value)
     error = np.maximum(a.error, b.error)
     error = np.where(a.value - a.error > b.value + b.error, a.error, error)
@@ -270,5 +267,5 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def known() -> list[str]:
-    """The names of what works on these numbers."""
+    """The names of the functions that work on these numbers."""
     return sorted({f.__name__ for f in [*RULES["__call__"], *ON_VALUES, *FUNCTIONS]} | {"maximum.accumulate"})

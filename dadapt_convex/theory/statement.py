@@ -181,7 +181,7 @@ def theorem(statement: str, *, source: str, **more: Any) -> Callable[[Inequality
     Parameters
     ----------
     statement, source : str
-        As of Theorem.
+        See Theorem.
     **more
         The other attributes of a Theorem: kind, relation, iterate, assumptions, rows, schedule, uses_optimum, ...
 

@@ -84,7 +84,7 @@ def norm1(u: Any) -> Rounded:
 
 
 def rest(beta: Any) -> Rounded:
-    """1 - beta, as well as a compiler keeps it that may multiply it out."""
+    """1 - beta, with the error of a compiler that multiplies it out."""
     return Rounded(1 - beta, EPS)
 
 
@@ -106,12 +106,12 @@ Recursion = Callable[[Steps], Mapping[str, Any]]
 def definition(
     statement: str, *, source: str, schedule: str = "any", **start: Callable[[Values], Any]
 ) -> Callable[[Recursion], Theorem]:
-    """Make a definition of a recursion: what it returns by name is held against what the step left.
+    """Make a definition of a recursion: the values that it returns by name are held against those that the step left.
 
     Parameters
     ----------
     statement, source, schedule : str
-        As of Theorem; its name is the function's.
+        See Theorem; its name is the function's.
     **start
         By name, from the hyper-parameters: the state before k = 0, where it is not 0 (x0: where the run starts).
     """
@@ -141,12 +141,12 @@ def definition(
 
 
 def d0(h: Values) -> Any:
-    """Where d starts."""
+    """The start of d."""
     return h["d0"]
 
 
 def _left(seen: Steps, expected: Mapping[str, Any]) -> list[StepCheck]:
-    """What the step left, by name, against what the recursion makes of the state before."""
+    """Each name that the step left against its value from the recursion."""
     found: list[StepCheck] = []
     for name, value in expected.items():
         if name not in seen.after:

@@ -1,6 +1,6 @@
-"""Where tasks run. Here: processes that end with the program, at Ctrl-C at once, and when their parent is killed.
+"""The executor of this machine: processes that end with the program, at Ctrl-C, and when their parent is killed.
 
-joblib's loky runs them; what is added is who answers Ctrl-C, and that no process outlives its parent.
+joblib's loky runs them. This file adds that one process alone answers Ctrl-C, and that none outlives its parent.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def how_many(asked: int | None) -> int:
 
 
 class Processes(contextlib.AbstractContextManager["Processes"]):
-    """Processes of this machine: at most `jobs`, no more than there are tasks, and than the work is worth.
+    """Processes of this machine: at most `jobs`, no more than there are tasks, and no more than the work is worth.
 
     One task at a time runs in this process. The others stay for everything in the block and are killed when it is left
     by an exception, Ctrl-C included.
@@ -63,7 +63,7 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
         self._queue.append((task, out))
 
     def as_completed(self) -> Iterator[tuple[Task, Any]]:
-        """Each task with what perform() returned, as they end; Stopped where a process was killed."""
+        """Yield each task with the result of perform() as it ends; raise Stopped where a process was killed."""
         from joblib.externals.loky import BrokenProcessPool
 
         worth = int(sum(task.seconds for task, _ in self._queue) / WORTH_A_PROCESS)
@@ -85,7 +85,7 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
             raise Stopped("a process was killed, perhaps for want of memory; try fewer --jobs") from None
 
     def _grow(self, size: int) -> None:
-        """Start processes until there are so many, where that is more than one."""
+        """Start processes until there are `count`; none for a single one."""
         from joblib.externals.loky import ProcessPoolExecutor
         from joblib.externals.loky.backend import resource_tracker
 
@@ -108,7 +108,7 @@ def _perform(task: Task, out: Path, parent: int) -> Any:
 
 @functools.cache
 def _end_with(parent: int) -> None:
-    """End this process soon after its parent was killed: nobody waits for what it does."""
+    """End this process soon after its parent was killed: nobody waits for its result."""
 
     def watch() -> None:
         while os.getppid() == parent:

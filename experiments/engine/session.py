@@ -1,4 +1,4 @@
-"""One call of a suite on a results directory: what is there, what runs, the manifest, the exit code."""
+"""One call of a suite on a results directory: the stored results, the missing runs, the manifest, the exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Work:
 
     @property
     def data_dir(self) -> str | None:
-        """The folder of data, as other processes are told."""
+        """The folder of data as a text, for other processes."""
         return None if self.options.data_dir is None else str(self.options.data_dir)
 
     @property
@@ -60,7 +60,7 @@ class Work:
         raise NotImplementedError
 
     def kept(self) -> Sequence[Task]:
-        """Tasks whose files do not show by their names what they belong to."""
+        """Tasks whose files are named after something other than their identity."""
         return ()
 
     def open(self) -> contextlib.AbstractContextManager[store.Found]:
@@ -80,7 +80,7 @@ class Work:
         raise NotImplementedError
 
     def show(self, session: Session) -> bool:
-        """Show the outcome on the terminal; whether all is well but for what failed."""
+        """Show the outcome on the terminal; returns True where all is well, failed tasks apart."""
         return True
 
     @classmethod
@@ -129,7 +129,7 @@ class Session:
             self.seconds[what] = round(self.seconds.get(what, 0.0) + time.perf_counter() - begun, 3)
 
     def run(self, tasks: Sequence[Task], what: str) -> dict[str, Any]:
-        """Run the tasks that are missing and note those that failed; by label, what each returned."""
+        """Run the missing tasks and note the failed ones; returns the result of each, by label."""
         with self.timed(what):
             outcomes = run(tasks, self.out, self.executor, self.console, what)
         self.cells += sum(task.label in outcomes and task.file.startswith(f"{store.CELLS}/") for task in tasks)
@@ -137,7 +137,7 @@ class Session:
         return outcomes
 
     def complete(self) -> bool:
-        """Do the work: tasks, tables, figures, report; whether all is well."""
+        """Do the work: tasks, tables, figures, report; returns True where all is well."""
         work = self.work
         self.write_manifest("running")
         with Processes(work.jobs) as self.executor:
@@ -158,7 +158,7 @@ class Session:
         return fine and not self.failures
 
     def write_manifest(self, state: str) -> None:
-        """Write what is known by now, unless earlier results stay until the new ones are there."""
+        """Write the manifest as far as it is known, unless earlier results stay until the new ones are there."""
         work = self.work
         if state != "finished" and not work.suite.resumes:
             return
@@ -189,12 +189,12 @@ class Session:
 
 
 def run_suite(suite: Suite, options: Options) -> int:
-    """Check what is asked for, do what is missing and write all files; the exit code. BadInput where that cannot be."""
+    """Check the request, run what is missing and write all files; returns the exit code, or raises BadInput."""
     return run_work(suite.kind()(suite.quickened(options), options))
 
 
 def run_work(work: Work) -> int:
-    """Do what is missing and write all files; the exit code.
+    """Run what is missing and write all files; returns the exit code.
 
     BadInput where the directory holds other results or cannot be written; KeyboardInterrupt passes through.
     """
@@ -239,7 +239,7 @@ def redraw(out: Path) -> None:
 
 
 def kind_of(configuration: Mapping[str, Any]) -> type[Work]:
-    """The kind of the suite that wrote a directory; that of a grid where it is not known."""
+    """The kind of the suite that wrote a directory; a grid where the suite is not known."""
     suite = suites().get(configuration.get("suite", ""), Suite("", ""))
     return suite.kind()
 

@@ -1,4 +1,4 @@
-"""Tasks: calls, everything that their results depend on, and the files that keep these; where they run, and how."""
+"""Tasks: calls, the identities and files of their results, and the executors that run them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Task:
     seconds: float = UNKNOWN
 
     def is_stored(self, out: Path) -> bool:
-        """Whether the directory has the result; store.open_directory() has deleted damaged and foreign files."""
+        """True where the directory has the result; store.open_directory() has deleted damaged and foreign files."""
         return bool(self.file) and (out / self.file).is_file()
 
 
@@ -76,7 +76,7 @@ class Stopped(Exception):
 
 
 class Executor(Protocol):
-    """Where tasks run: this machine, or another one behind the same two calls.
+    """An executor runs tasks, on this machine or on another one.
 
     jobs : how many run at a time, at most.
     """
@@ -88,11 +88,11 @@ class Executor(Protocol):
         """Queue a task of this results directory."""
 
     def as_completed(self) -> Iterator[tuple[Task, Any]]:
-        """Each task, those submitted meanwhile too, with what perform() returned, as they end; Stopped."""
+        """Yield each task with the result of perform() as it ends, also tasks submitted meanwhile; raise Stopped."""
 
 
 def run(tasks: Sequence[Task], out: Path, executor: Executor, console: Console, what: str) -> dict[str, Any]:
-    """Run the tasks whose results are not stored yet: by label, what each returned, or its Failure.
+    """Run the tasks whose results are not stored yet; returns the result of each, or its Failure, by label.
 
     what : the word before the bar of progress.
 

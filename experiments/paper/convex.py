@@ -71,7 +71,7 @@ class Comparison(TrainingWork):
         return named
 
     def _is_complete(self, key: ProblemKey, groups: Complete) -> bool:
-        """Whether a problem has what its tables need, although something failed."""
+        """True where a problem has the runs that its tables need, although something failed."""
         return all(
             adaptive_group(each, key) in groups and search.tried(each, key, groups) for each in self.suite.searches
         )

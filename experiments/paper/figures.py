@@ -149,7 +149,7 @@ def _accuracy_limits(ax: Any, low: float, high: float, room: float) -> None:
 
 
 def _stages(ax: Any, stored: Stored) -> None:
-    """Where the rate is divided by 10."""
+    """The epochs at which the rate is divided by 10."""
     from dadapt_convex.schedules import Stagewise, as_schedule
 
     schedule = as_schedule(stored.configuration["schedule"])

@@ -48,7 +48,7 @@ TEXTS = {"suite", "problem", "title", "data", "storage", "source", "sha256", "da
 
 
 def write_table(out: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one of the tables of COLUMNS; what a row has besides is left out."""
+    """Write one of the tables of COLUMNS; further entries of a row are left out."""
     store.write_csv(out / name, rows, COLUMNS[name])
 
 
@@ -122,7 +122,7 @@ class Stored:
 
     @property
     def quick(self) -> bool:
-        """Whether this was a first look."""
+        """True for results of --quick."""
         return bool(self.manifest.get("quick"))
 
     @property

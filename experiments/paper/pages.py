@@ -107,7 +107,7 @@ def _versions(stored: Stored, titles: Mapping[str, str]) -> list[dict[str, Any]]
 
 
 def compares(stored: Stored) -> bool:
-    """Whether anything may be laid beside the paper's numbers."""
+    """True where a problem has a published number to compare with."""
     return not stored.quick and stored.configuration["epochs"] == PAPER_EPOCHS
 
 

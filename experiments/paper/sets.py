@@ -1,4 +1,4 @@
-"""The paper's twelve problems, their published accuracies, and which files stand for them on this machine."""
+"""The paper's twelve problems, their published accuracies, and the files that stand for them on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PaperSet:
     adam, dadapt_adam : float
         Published accuracy on the training set after 100 epochs, in %, mean over 10 seeds.
     stand_ins : tuple of (file, COMPLETE, REBUILT or PART)
-        What is taken where none of the files is present.
+        Further files, used where none of `files` is present.
     """
 
     title: str
@@ -66,7 +66,7 @@ class Choice:
 
     @property
     def title(self) -> str:
-        """For panels and tables: what is no copy of the paper's data says so."""
+        """The title for panels and tables; it says where the data are no copy of the paper's."""
         name = self.paper.title if self.paper else self.problem.removeprefix("multinomial:")
         return name if self.data in (COMPLETE, OWN) else f"{name} ({self.data})"
 

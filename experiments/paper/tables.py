@@ -57,7 +57,7 @@ def summary(curves: Curves) -> dict[str, Any]:
 
 
 def paired(adaptive: Curves, tuned: Curves) -> dict[str, Any]:
-    """Adaptive minus tuned, seed by seed: both saw the same mini-batches, so what they share cancels."""
+    """Adaptive minus tuned, seed by seed: both saw equal mini-batches, so their common part cancels."""
     differences = [a - b for a, b in zip(finals(adaptive), finals(tuned), strict=True)]
     names = (("accuracy", "accuracy_standard_error"), ("loss", "loss_standard_error"))
     found: dict[str, Any] = {"seeds": len(differences[0])}

@@ -1,4 +1,4 @@
-"""One method on one problem with several seeds; what worker processes do, and what they store.
+"""One method on one problem with several seeds: the work of worker processes, and its stored result.
 
 Runs start at random, as the paper's did: it trained a linear layer of PyTorch, whose weights and intercepts are drawn
 uniformly from [-1/sqrt(p), 1/sqrt(p)], p the number of features. On unscaled data this matters: D-Adapt Adam on
@@ -38,7 +38,7 @@ SECONDS_OF_WORK = 1e-8  # of a unit of it, roughly
 
 
 def same_code() -> dict[str, Any]:
-    """The part of a configuration that says by what the numbers were made."""
+    """The part of a configuration that names the code of the numbers."""
     return store.same_code(CODE)
 
 

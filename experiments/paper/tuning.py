@@ -79,7 +79,7 @@ def next_rates(grid: Grid, tried: Mapping[int, Score]) -> list[int]:
 
 
 def _as_accurate_inside(tried: Mapping[int, Score], winner: int) -> bool:
-    """Whether a rate that is not at an end is as accurate as the winner: going further cannot be hoped to help."""
+    """True where a rate inside the grid is as accurate as the winner: a larger grid would hardly help."""
     inside = [score.accuracy for q, score in tried.items() if min(tried) < q < max(tried)]
     return any(accuracy >= tried[winner].accuracy for accuracy in inside)
 

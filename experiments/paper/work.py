@@ -1,4 +1,4 @@
-"""Suites that train: groups of runs over the engine, and what neighbours have stored."""
+"""Suites that train: groups of runs over the engine, reused from neighbouring results directories."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class OneFigure(Work):
 
 
 class TrainingWork(OneFigure):
-    """A suite that trains; a subclass says which groups it wants, and makes the tables of them.
+    """A suite that trains; a subclass names the groups that it wants, and makes their tables.
 
     choices, keys, rows : the same problems in the same order: what they stand for, how they are told to other
         processes, and their rows of problems.csv.
@@ -131,7 +131,7 @@ class TrainingWork(OneFigure):
         raise NotImplementedError
 
     def write(self, groups: Complete) -> set[str]:
-        """Write the suite's own tables of the finished groups; the names of the problems that have what these need."""
+        """Write the suite's own tables of the finished groups; returns the names of the problems in them."""
         raise NotImplementedError
 
     # -- the work
@@ -149,7 +149,7 @@ class TrainingWork(OneFigure):
             session.say(f"skipped, their data are not here: {', '.join(absent)}")
 
     def compute(self, session: Session) -> None:
-        """Run what is missing of all that is wanted, wave by wave; then the tables."""
+        """Run the wanted groups that are missing, wave by wave; then write the tables."""
         finished: dict[Group, Curves | None] = {}
         while new := [group for group in dict.fromkeys(self.wanted(finished)) if group not in finished]:
             tasks = [task for group in new for task in self.tasks(group)]

@@ -23,12 +23,12 @@ class Target:
         return f"{self.relation} {self.bound:g}{'x' if self.of == 'ratio' else ''}"
 
     def met(self, number: float) -> bool:
-        """Whether the number keeps to it."""
+        """True where the number keeps to the bound."""
         return number >= self.bound if self.relation == ">=" else number <= self.bound
 
 
 def times(bound: float) -> Target:
-    """So many times faster than what it is compared with."""
+    """The target to be so many times faster than the reference."""
     return Target("ratio", ">=", bound)
 
 

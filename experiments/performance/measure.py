@@ -29,7 +29,7 @@ US, NS = 1e6, 1e9
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; what does not apply is None.
+    """One line of the table; None for entries that do not apply.
 
     ours, reference : medians over the rounds, in `unit`; reference_is says what was measured against.
     ratio, ratio_min, ratio_max : over the rounds. reference / ours for loops and blocks (how many times faster), ours

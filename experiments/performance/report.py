@@ -53,7 +53,7 @@ NOT_INSTALLED = (
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: the cases, and how many rounds of each; process_rounds = 0 starts no processes."""
+    """The extent of a measurement: the cases, and the rounds of each; process_rounds = 0 starts no processes."""
 
     cases: tuple[Case | MiniBatch, ...]
     rounds: int
@@ -162,12 +162,12 @@ def whole_processes(cold_rounds: int, rounds: int) -> list[Row]:
 
 
 def _compares(row: Row) -> bool:
-    """Whether the row says that two loops compute the same, and nothing of time."""
+    """True for a row that compares the results of two loops, not their times."""
     return row.what.startswith(SAME_ITERATES)
 
 
 def _left_out(rows: Sequence[Row]) -> bool:
-    """Whether mini-batches were measured without the released package."""
+    """True where mini-batches were measured without the released package."""
     found = {row.what for row in rows}
     return minibatch.PAPER_STEP in found and minibatch.RELEASED_STEP not in found
 

@@ -1,4 +1,4 @@
-"""The final accuracy of D-Adapt Adam against d_0, on the same problems."""
+"""The final accuracy of D-Adapt Adam against d_0, on the paper's twelve problems."""
 
 from experiments.paper.suite import TrainingSuite
 

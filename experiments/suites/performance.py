@@ -1,4 +1,4 @@
-"""How fast this is: against NumPy/SciPy and the released package, against the machine, and what compiling costs."""
+"""Time per iteration against NumPy/SciPy, the released package and the machine; the cost of compiling."""
 
 from experiments.suite import Suite
 

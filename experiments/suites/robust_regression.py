@@ -1,4 +1,4 @@
-"""Prodigy beside D-Adaptation on regression losses whose slope is bounded: outliers pull no harder than other rows."""
+"""Prodigy beside D-Adaptation on regression losses with bounded slopes: an outlier pulls no harder than another row."""
 
 from experiments.suite import Suite
 
