@@ -286,7 +286,7 @@ def _main_labels(runs: pd.DataFrame) -> list[str]:
     return chosen
 
 
-def _styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineStyle]:
+def line_styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineStyle]:
     """D-Adaptation in vermillion and on top; the others by their place in the suite."""
     styles, given = {}, 0
     taken = [ADAPTIVE_COLOURS[i % len(ADAPTIVE_COLOURS)] for i in range(len(adaptive))]
@@ -317,7 +317,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str], m
     labels = _main_labels(runs)
     adaptive = [label for label, rows in _labelled(runs) if "d" in rows and rows["d"].notna().any()]
     main_adaptive = [label for label in labels if label in adaptive]
-    styles = _styles([label for label in order if label in labels or label not in adaptive], main_adaptive)
+    styles = line_styles([label for label in order if label in labels or label not in adaptive], main_adaptive)
     with matplotlib.rc_context(STYLE):
         figure = new_figure(WIDTH, PANEL_HEIGHT)
         axes = figure.subplots(1, 3, sharey=True, sharex=True)
@@ -350,7 +350,7 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any, methods: Methods = UNKNOW
     import matplotlib
 
     labels = [label for label, _ in _labelled(runs)]
-    styles = _styles(labels, labels)
+    styles = line_styles(labels, labels)
     with matplotlib.rc_context(STYLE):
         figure = new_figure(WIDTH, PANEL_HEIGHT)
         left, right = figure.subplots(1, 2)

@@ -75,7 +75,7 @@ def progress(
         yield lambda work=0.0: None
         return
     pace = Pace(total, work)
-    display = _Bar(out, what, pace) if out.is_terminal else _Lines(out, what, pace)
+    display = _Bar(out, what, pace) if out.is_terminal else Lines(out, what, pace)
     with display, _Watch(lambda: display.wait(waiting())) as watch:
 
         def advance(work: float = 1.0) -> None:
@@ -167,14 +167,14 @@ class _Watch:
                 self.look()
 
 
-class _Lines:
+class Lines:
     """Progress in lines, where nothing can be redrawn."""
 
     def __init__(self, out: Console, what: str, pace: Pace) -> None:
         self.out, self.what, self.pace = out, what, pace
         self.said = -math.inf
 
-    def __enter__(self) -> _Lines:
+    def __enter__(self) -> Lines:
         return self
 
     def __exit__(self, *_: object) -> None: ...

@@ -597,7 +597,7 @@ def test_the_hidden_file_of_another_is_left_alone(server, cache):
     download = importlib.import_module("problems.data.download")
     part = cache / "raw" / ".a8a.part"
     part.parent.mkdir(parents=True)
-    with download._exclusive(part, "a8a") as file:
+    with download.exclusive(part, "a8a") as file:
         file.write(b"mine")
         part.rename(cache / "raw" / "a8a")
         part.write_bytes(b"another's")

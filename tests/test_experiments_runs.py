@@ -261,7 +261,7 @@ def test_a_method_without_weights_is_not_drawn_as_an_average() -> None:
 
 def test_methods_do_not_share_a_colour() -> None:
     adaptive = ["a", "b", "c"]
-    styles = analysis._styles([*adaptive, "p", "q", "r"], adaptive)
+    styles = analysis.line_styles([*adaptive, "p", "q", "r"], adaptive)
     assert len({style.colour for style in styles.values()}) == 6
 
 

@@ -126,7 +126,7 @@ def test_the_time_left_is_told_once_measured_and_leaves_out_the_first(monkeypatc
 def test_lines_tell_what_was_measured_and_what_is_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     pace = terminal.Pace(8)
-    lines = terminal._Lines(terminal.Console(file=io.StringIO(), width=terminal.UNLIMITED), "figures", pace)
+    lines = terminal.Lines(terminal.Console(file=io.StringIO(), width=terminal.UNLIMITED), "figures", pace)
     clock.now += 3
     lines.wait("a")
     for _ in range(7):

@@ -285,16 +285,7 @@ PRIVATE_PATH = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)*\.(_[A-Za-z]\w*)"
 PUBLIC = {"_fields", "_replace", "_asdict", "_make"}  # of named tuples
 # Private names that tests still use, to be emptied.
 LEFT = {
-    "test_data_download.py": {"_exclusive"},
-    "test_experiments_runs.py": {"_styles"},
-    "test_experiments_terminal.py": {"_Lines", "_Pace"},
-    "test_identity.py": {"_prove"},
-    "test_optimum_ball.py": {"_bounds"},
-    "test_optimum_certificates.py": {"_prove"},
-    "test_optimum_multinomial.py": {"_by_program", "_large", "_small"},
-    "test_optimum_rational.py": {"_implied"},
-    "test_performance_minibatch.py": {"_Pair"},
-    "test_theory.py": {"_compared"},
+    "test_optimum_multinomial.py": {"_large", "_small"},
 }
 
 

@@ -15,7 +15,7 @@ import dadapt_convex as dc
 import problems
 from experiments import store
 from experiments.engine.session import run_work
-from experiments.performance import limits, numpy_loop
+from experiments.performance import limits, numpy_loop, steps
 from experiments.performance.cases import Case, Target, build, dense, one_hot
 from experiments.performance.measure import Row, interleaved, judged, measure
 from experiments.performance.report import COLUMNS, CSV, MARKDOWN, Effort, Performance, cells, markdown
@@ -213,3 +213,10 @@ def test_the_suite_is_found_and_costs_nothing_to_list():
     code = "import sys; from experiments.suite import suites; suites(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+def test_a_step_with_names_computes_what_its_twin_with_numbers_computes():
+    """The bits are equal here; another compiler may sum in another order."""
+    rows = steps.measured(rounds=1)
+    assert [row.size for row in rows if row.what == "step"] == [f"p = {p}" for p in steps.SIZES]
+    assert all(row.ours <= 1e-13 for row in rows if row.what != "step")

@@ -134,7 +134,8 @@ def not_installed(monkeypatch):
 def test_without_the_released_package_its_rows_are_left_out_with_a_note(not_installed, tmp_path, capsys):
     code, rows, text = run_suite(tmp_path / "out")
     assert code == 0
-    assert set(rows) == {(what, size) for what in (PAPER_STEP, "same iterates, paper") for size in ("tiny", "large")}
+    batches = {key for key in rows if not key[1].endswith(("p = 1", "p = 30", "p = 1000"))}  # those are single steps
+    assert batches == {(what, size) for what in (PAPER_STEP, "same iterates, paper") for size in ("tiny", "large")}
     for size in ("tiny", "large"):
         row = rows[PAPER_STEP, size]
         assert row["unit"] == "us"
@@ -201,10 +202,10 @@ def test_an_error_of_the_loop_itself_is_not_taken_for_a_missing_package(not_inst
 
 def test_a_sample_that_ends_early_is_no_sample():
     yardstick = replace(minibatch.yardsticks()[0], start=lambda *data: lambda orders, steps: None)
-    pair = minibatch._Pair(TINY, build(TINY, None), yardstick)
+    pair = minibatch.Pair(TINY, build(TINY, None), yardstick)
     assert pair.ours() > 0
     for status, error in (("interrupted", KeyboardInterrupt), ("not_finite", RuntimeError)):
-        pair._solve = lambda steps, progress, status=status: types.SimpleNamespace(status=status, message="")
+        pair.solve = lambda steps, progress, status=status: types.SimpleNamespace(status=status, message="")
         with pytest.raises(error):
             pair.ours()
 

@@ -75,7 +75,7 @@ def yardsticks() -> list[Yardstick]:
 
 def measure(case: MiniBatch, problem: Any, rounds: int) -> list[Row]:
     """All rows of one case."""
-    pairs = {yardstick.convention: _Pair(case, problem, yardstick) for yardstick in yardsticks()}
+    pairs = {yardstick.convention: Pair(case, problem, yardstick) for yardstick in yardsticks()}
     parts: dict[str, Callable[[], float]] = {}
     for name, pair in pairs.items():
         parts |= {f"ours, {name}": pair.ours, f"theirs, {name}": pair.theirs}
@@ -88,7 +88,7 @@ class _Enough(Exception):
     """A sample has lasted long enough."""
 
 
-class _Pair:
+class Pair:
     """Seconds per step of solve()'s compiled loop and of a yardstick, and what both compute in case.steps steps."""
 
     def __init__(self, case: MiniBatch, problem: Any, yardstick: Yardstick) -> None:
@@ -96,11 +96,11 @@ class _Pair:
         model = problem.model
         self.data = model.A, model.b.astype(np.int64), model.classes, D0
         self.orders = orders(problem.m, case.steps)
-        self.run = self._solve(case.steps)  # compiles
+        self.run = self.solve(case.steps)  # compiles
         self.outcome: Any = None
         self.theirs()
 
-    def _solve(self, steps: int, progress: Callable[[int], None] | None = None) -> Any:
+    def solve(self, steps: int, progress: Callable[[int], None] | None = None) -> Any:
         import dadapt_convex as dc
 
         return dc.solve(
@@ -118,7 +118,7 @@ class _Pair:
                 raise _Enough
 
         try:
-            run = self._solve(FOREVER, progress)
+            run = self.solve(FOREVER, progress)
         except _Enough:
             (first, begun), (last, ended) = seen[0], seen[-1]
             return (ended - begun) / (last - first)

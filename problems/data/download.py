@@ -119,7 +119,7 @@ def fetch(
         if os.environ.get("DADAPT_OFFLINE", "") not in ("", "0"):
             raise _Failed("DADAPT_OFFLINE forbids downloads")
         folder.mkdir(parents=True, exist_ok=True)
-        with _exclusive(folder / f".{entry.name}.part", entry.name) as part:
+        with exclusive(folder / f".{entry.name}.part", entry.name) as part:
             found = first_file([folder], entry.name)  # another process may have been faster
             return found or _download(entry, part, folder, timeout, pauses)
     except _Failed as error:
@@ -309,7 +309,7 @@ def _failed(entry: Entry, data_dir: str | Path | None, reason: str) -> DownloadF
 
 
 @contextlib.contextmanager
-def _exclusive(path: Path, name: str) -> Iterator[BinaryIO]:
+def exclusive(path: Path, name: str) -> Iterator[BinaryIO]:
     """Make a new file that nobody else writes to; afterwards it is gone, unless renamed."""
     waiting = False
     while True:
