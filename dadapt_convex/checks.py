@@ -135,7 +135,7 @@ def returns_a_generator(function: Any) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-# What is read of an optimum: the ends of intervals, and what an optimum made by hand may leave out.
+# Attributes of an optimum: the ends of intervals, and the ones that an optimum made by hand may leave out.
 ENDS = (("f_lo", "f_hi"), ("D_lo", "D_hi"), ("D_inf_lo", "D_inf_hi"))
 LEFT_OUT = {"D_inf_lo": 0.0, "D_inf_hi": math.inf, "D_estimate": math.inf, "radius": math.inf}
 

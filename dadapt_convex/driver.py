@@ -20,7 +20,7 @@ from dadapt_convex.vector import add_exactly, add_scaled, copy, distance_and_pro
 class Totals(State):
     """The numbers of a run so far. Weights w_i are those of the average; a point of weight 0 has no part in any sum.
 
-    Sums that are read take two places each: the sum, and what rounding took from it.
+    A sum that is read takes two places: the sum, and its rounding.
     """
 
     f = Scalar("f(x_k)")
@@ -29,9 +29,9 @@ class Totals(State):
     g0_2 = Scalar("||g_0||^2")
     f_best = Scalar("min_{i<=k} f(x_i)")
     x_dist2 = Scalar("||x_k - x0||^2")
-    x_dist2_best = Scalar("the same where f was least")
-    x_dist2_max = Scalar("the largest")
-    x_dist2_weighed = Scalar("the largest of those with a weight")
+    x_dist2_best = Scalar("||x_i - x0||^2 where f was least")
+    x_dist2_max = Scalar("max_{i<=k} ||x_i - x0||^2")
+    x_dist2_weighed = Scalar("the largest ||x_i - x0||^2 of a point with a weight")
     w = Scalar("w_k")
     selected = Scalar("min_{i<=k} of the scalar that selects an averaged iterate")
     selected_at = Scalar("the k where it is attained: the paper's t")
@@ -41,15 +41,15 @@ class Totals(State):
     whole = Scalar("iterations kept whole so far")
 
     S = Scalar("sum ||g_i||^2")
-    S_lost = Scalar("what rounding took from it")
+    S_lost = Scalar("the rounding of S")
     weight = Scalar("sum w_i")
-    weight_lost = Scalar("what rounding took from it")
+    weight_lost = Scalar("the rounding of weight")
     w_f = Scalar("sum w_i f(x_i)")
-    w_f_lost = Scalar("what rounding took from it")
+    w_f_lost = Scalar("the rounding of w_f")
     w2_g2 = Scalar("sum w_i^2 ||g_i||^2")
-    w2_g2_lost = Scalar("what rounding took from it")
+    w2_g2_lost = Scalar("the rounding of w2_g2")
     w_gx = Scalar("sum w_i <g_i, x_i - x0>")
-    w_gx_lost = Scalar("what rounding took from it")
+    w_gx_lost = Scalar("the rounding of w_gx")
 
     # magnitudes, added up plainly
     w_f_size = Scalar("sum w_i |f(x_i)|")
@@ -58,7 +58,7 @@ class Totals(State):
     w_round = Scalar("sum w_i ||g_i|| (||x0|| + ||x_i - x0||)")
     s_size = Scalar("sum ||s_i||")
     s_x = Scalar("sum ||s_i|| (||x0|| + ||x_i - x0||)")
-    x_size = Scalar("sum (||x0|| + ||x_i - x0||) of those with a weight")
+    x_size = Scalar("sum (||x0|| + ||x_i - x0||) of points with a weight")
 
 
 class Books(NamedTuple):
@@ -102,7 +102,7 @@ class Points(NamedTuple):
     select: int
 
 
-# what the loop returns
+# the reasons why the loop returns
 GOES_ON, CONVERGED, NOT_FINITE, BAD_WEIGHT = 0, 1, 2, 3
 
 totals_of = NumbersView(Totals)

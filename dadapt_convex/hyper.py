@@ -25,7 +25,7 @@ from dadapt_convex.schedules import as_schedule
 
 # Where a value comes from that the caller does not give.
 KNOWN = ("D", "f_star", "G", "G_inf", "steps")
-# The arguments of solve() itself, and what a run of stochastic gradients records beside the hyper-parameters.
+# The arguments of solve() itself, and the entries that a stochastic run records beside the hyper-parameters.
 OF_SOLVE = frozenset(
     ("problem", "method", "steps", "epochs", "batch_size", "noise", "seed", "checkpoints", "optimum", "progress")
 )

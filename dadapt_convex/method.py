@@ -41,12 +41,12 @@ def no_init(vectors: Vector, scalars: Vector, hyper: Vector) -> None:
 
 # Norms of the distance from x0 to the minimisers.
 NORMS = ("euclidean", "maximum")
-# What the driver records for every method; see dadapt_convex.run.
+# Columns that the driver records for every method; see dadapt_convex.run.
 COLUMNS = frozenset(
     ("k", "f", "f_avg", "f_best", "f_mean", "g_norm", "g_max", "g0_norm", "x_dist", "x_next_dist", "S", "weight_sum")
     + ("sum_w2_g2", "sum_w_gx", "sum_w_g", "f_selected", "t", "selected_ratio", "seconds")
 )
-# With stochastic gradients too, and what definitions hold beside the state after a step.
+# Names that a state cannot have: columns of any run, and the results of every step.
 TAKEN = COLUMNS | {"epoch", "f_batch", "accuracy", "x_next", "weight"}
 
 
@@ -217,8 +217,8 @@ class Method(Portable):
         check_distinct(f"{self.name}: vectors and scalars", state)
         if taken := sorted(set(state) & TAKEN):
             raise ValueError(
-                f"{self.name}: {', '.join(taken)} of its state are columns of the trace already, or what every step "
-                f"leaves; rename them. A name that begins with _ stays out of the trace."
+                f"{self.name}: {', '.join(taken)} of its state are columns of the trace already, or results of every "
+                f"step; rename them. A name that begins with _ stays out of the trace."
             )
         if self.select is not None and self.select not in self.scalars:
             raise ValueError(f"{self.name}: select={shown(self.select)} is none of its scalars {self.scalars}.")

@@ -53,5 +53,5 @@ def silence() -> Iterator[None]:
 def say(text: str) -> None:
     """Say a line, also where there is silence."""
     if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # full, or closed: no reason to stop what takes so long
+        with contextlib.suppress(OSError, ValueError):  # full, or closed: no reason to stop the work
             print(text, file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
-# By what they are sent as: a value that comes back to its process is the value that was sent.
+# Values by the bytes they were sent as: a value that comes back to its process is the value that was sent.
 _sent: WeakValueDictionary[bytes, Any] = WeakValueDictionary()
 
 
@@ -70,7 +70,8 @@ def dumps(value: Any) -> bytes:
     except Exception as error:  # __reduce__ and the like are anybody's code
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise pickle.PicklingError(
-            f"a function cannot be sent to another process for what it refers to ({what}); let it make that itself."
+            f"a function cannot be sent to another process, as it refers to something that cannot ({what}); let the "
+            f"function make that itself."
         ) from error
 
 

@@ -25,7 +25,7 @@ from dadapt_convex.stochastic_recorder import Stochastic
 from dadapt_convex.theory import check_claims
 from dadapt_convex.user_step import compile_for, dry_run, found_in_step
 
-# A chunk is what runs compiled without a look at the clock, at Ctrl-C and at the progress bar.
+# A chunk runs compiled, without a look at the clock, at Ctrl-C and at the progress bar.
 CHUNK_SECONDS = 0.1
 # Seconds per number that a step reads or writes, for the length of the first chunk: more than it takes.
 COST = 4e-9

@@ -27,8 +27,8 @@ KEPT_NUMBERS, PART_NUMBERS = 1 << 21, 1 << 16
 NO_STEP = -1.0
 # Coordinates that replays may visit together, and how many there are: plain Python takes microseconds for each.
 REPLAYED_COORDINATES, REPLAYED = 4_000, 64
-# Inputs are changed at random by up to so many roundings, to see what rounding may do to the outputs, and outputs may
-# differ by so many times what these changes do.
+# Inputs are changed at random by up to so many roundings, which shows how rounding changes the outputs; the two outputs
+# may differ by so many times this change.
 NUDGE, NUDGES, SLACK = 4.0, 3, 64.0
 MOSTLY_ROUNDING = 1e-3
 # Squares and sums of squares are normal numbers, with room, between these.
@@ -123,7 +123,7 @@ def kept_steps(steps: int, numbers: int, seed: str) -> Vector:
 
 @helper
 def write(numbers: Any, row: Any, at: int) -> int:
-    """Numbers one after the other into a row; returns where it goes on."""
+    """Write numbers one after the other into a row; returns the place after them."""
     for i in range(numbers.size):
         row[at + i] = numbers[i]
     return at + int(numbers.size)
@@ -131,7 +131,7 @@ def write(numbers: Any, row: Any, at: int) -> int:
 
 @helper
 def write_before(row: Any, k: int, f: float, g2: float, g: Any, x: Any, vectors: Any, scalars: Any, hyper: Any) -> int:
-    """Write the inputs of a step; the weight is not known yet. Returns where the row goes on."""
+    """Write the inputs of a step; the weight is not known yet. Returns the place after them."""
     row[0], row[1], row[2] = k, f, g2
     at = write(hyper, row, write(g, row, write(x, row, 4)))
     at = write(scalars, row, at)
@@ -222,7 +222,7 @@ def replay_error(step: Callable[..., float], t: Transition) -> float:
             off = np.abs(there - part)
             allowed = SLACK * (room + np.finfo(float).eps * np.maximum(np.abs(part), np.abs(there))) + 1e-300
             ratio = np.where((there == part) | (np.isnan(there) & np.isnan(part)), 0.0, off / allowed)
-            # where rounding decides the number, as in d_hat when s returns to 0, nothing is said of it
+            # a number that rounding decides, as d_hat when s returns to 0, is not compared
             ratio = np.where(room > MOSTLY_ROUNDING * np.maximum(np.abs(part), usual), 0.0, ratio)
         ratio = np.where(np.isnan(ratio), math.inf, ratio)
         worst = max(worst, float(ratio.max(initial=0.0)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERDICTS = ("VERIFIED", "TIGHT", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
-# The figures: from their names --fresh knows what to delete, and the report what to show.
+# The names of the figures, by which --fresh deletes them and the report finds them.
 FORMATS = ("png", "pdf")
 HEAT_MAP = "verdicts"
 KINDS = ("suboptimality", "dadaptation")
@@ -93,7 +93,7 @@ def summary_by_method(verdicts: pd.DataFrame, rates: Collection[str]) -> list[di
 
 
 def summary_by_problem(verdicts: pd.DataFrame, rates: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Counts and the worst ratio of every problem; "method" is the label of the worst."""
+    """Counts and the worst ratio of every problem; "method" is the label of the worst ratio."""
     return {str(problem): _summary(rows, rates) for problem, rows in verdicts.groupby("problem", sort=False)}
 
 
@@ -189,7 +189,7 @@ def save_figure(figure: Any, out: Path, name: str) -> None:
             figure.set_layout_engine("none")
         for form in FORMATS:
             with store.replacing(out / store.FIGURES / f"{name}.{form}") as path:
-                # no date, so that the same results give the same file
+                # no date, so that equal results give equal files
                 figure.savefig(path, format=form, dpi=DPI, metadata={"CreationDate": None} if form == "pdf" else None)
 
 
@@ -243,7 +243,7 @@ class LineStyle:
     dashes: Any
     width: float = 1.2
     order: float = 3.0
-    shift: float = 0.0  # of the markers along the curve, so that those of curves that coincide do not
+    shift: float = 0.0  # of the markers along the curve, so that markers differ where curves coincide
 
 
 def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:

@@ -82,7 +82,7 @@ class Cell:
 class CellResult:
     """The outcome of one cell: a trace (None where the method was not run), verdicts, and how it went.
 
-    status : the run's status, or "not run"; message: the same in a sentence.
+    status : the run's status, or "not run"; message: the status in a sentence.
     hyper, given : all hyper-parameters, and where those came from that the caller did not set.
     verdicts : rows with VERDICT_COLUMNS.
     seconds, compile_seconds : in iterations, and in compiling or loading compiled code.
@@ -170,7 +170,7 @@ def solve_and_check(cell: Cell, optimum: Optimum) -> CellResult:
         return CellResult(NOT_RUN, note, hyper=hyper, verdicts=verdicts)
 
     run = dc.solve(load(cell.problem.name, cell.problem.data_dir), method, steps=cell.steps, optimum=optimum, **hyper)
-    if run.status == INTERRUPTED:  # solve() returns what it has; a cell is whole or not there
+    if run.status == INTERRUPTED:  # solve() returns a part of the run; a cell is whole or absent
         raise KeyboardInterrupt
     table = dc.check(run, optimum)
     trace = None

@@ -77,7 +77,7 @@ class Tolerant:
         self._silent = True
         if not isinstance(error, BrokenPipeError):
             self.failure = error
-        # what the stream still holds goes nowhere, or Python would fail with it at its end
+        # drop the text that the stream still holds, or Python would fail at its end
         with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
 

@@ -15,12 +15,12 @@ from experiments.analysis import HEAT_MAP, KINDS, figure_name
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
-    "suboptimality": "Suboptimality of the weighted average, where the method has one, the best and the last iterate; "
-    "single points where it oscillates. With stochastic gradients the best is that at the checkpoints, and a "
-    "mini-batch counts as one subgradient. A line is the upper end of the gap, f - f_lo; it is shaded down to f - f_hi "
-    "where the two differ.",
-    "dadaptation": "The D-Adaptation methods: what each returns, under its bound where it has one, and the estimate "
-    "d_k of the distance D from x0 to the minimisers.",
+    "suboptimality": "Suboptimality of the weighted average, where the method has one, of the best and of the last "
+    "iterate; single points where it oscillates. With stochastic gradients the best iterate is the best checkpoint, "
+    "and a mini-batch counts as one subgradient. A line is the upper end of the gap, f - f_lo; it is shaded down to "
+    "f - f_hi where the two differ.",
+    "dadaptation": "The D-Adaptation methods. Left: the output of each, under its bound where it has one. Right: the "
+    "estimate d_k of the distance D from x0 to the minimisers.",
 }
 
 
@@ -88,7 +88,7 @@ def _method_table(label: str, rows: Any) -> dict[str, Any]:
 
 
 def _records(rows: Any) -> list[dict[str, Any]]:
-    """Rows as dictionaries, what is absent as None."""
+    """Rows as dictionaries, with None for absent entries."""
     filled = rows.astype(object).where(rows.notna(), None)
     return filled.to_dict("records")
 

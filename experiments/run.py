@@ -32,7 +32,7 @@ exit codes:
   0    everything ran and no bound is violated
   1    a cell failed (exception, not finite), a process was killed, a bound is VIOLATED, or a proof is refused
   2    bad input, an unusable output directory or a full disk (standard output's too), in one line on standard error
-  130  Ctrl-C; the same command goes on where it stopped
+  130  Ctrl-C; repeat the command to resume
 """
 
 
@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
-        raise BadInput(f"{message}; {self.prog} --help shows what can be given.")
+        raise BadInput(f"{message}; {self.prog} --help shows the arguments.")
 
 
 class Version(argparse.Action):
@@ -122,15 +122,15 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
         help="passes over the rows, in the suites of the paper (default 100)")  # fmt: skip
     usual = "the suite's" if suite is None else suite.seeds
     add("--seeds", type=positive(MOST_SEEDS), metavar="K",
-        help=f"seeds 0 .. K-1 for methods that use chance (default {usual})")  # fmt: skip
+        help=f"seeds 0 .. K-1 for methods with random choices (default {usual})")  # fmt: skip
     add("--data-dir", type=directory, metavar="DIR",
         help="where data files are looked for first; then $DADAPT_DATA, then the cache")  # fmt: skip
     add("--jobs", type=positive(), metavar="J",
         help="processes (default: one per core); the numbers do not depend on it")  # fmt: skip
     add("--out", type=directory, metavar="DIR",
-        help="where results go (default results/SUITE, with --quick results/SUITE_quick); a run of the same "
-             "configuration is continued")  # fmt: skip
-    add("--fresh", action="store_true", help="delete what this program wrote into that directory, and start anew")
+        help="the folder of results (default results/SUITE, with --quick results/SUITE_quick); an interrupted run "
+             "there is resumed")  # fmt: skip
+    add("--fresh", action="store_true", help="delete this program's files in the folder of results, and start anew")
 
 
 def build_parser() -> Parser:
@@ -193,10 +193,10 @@ def _sentences(argv: Sequence[str] | None) -> int:
         _complain(error)
         return BAD_INPUT
     except KeyboardInterrupt as stop:
-        if argv is None:  # what is told to stop twice, by a terminal and by what started it, stops once
+        if argv is None:  # a terminal and a parent process may both send the signal: stop once
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         suite = suites().get(arguments[0]) if arguments else None
-        kept = "every finished cell is kept; the same command goes on from there"
+        kept = "every finished cell is kept; repeat the command to resume"
         if suite is not None and not suite.resumes:
             kept = "nothing new was written"
         print(f"\ninterrupted: {str(stop) or kept}.", file=sys.stderr)
@@ -298,7 +298,7 @@ def _run(arguments: list[str]) -> int:
     from dadapt_convex.notice import silence
     from experiments.engine.session import run_suite
 
-    with silence():  # a suite shows in its own way what it waits for
+    with silence():  # a suite shows its progress in its own way
         return run_suite(suite, options)
 
 

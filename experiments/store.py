@@ -6,8 +6,8 @@ Every file is written beside its place and moved there (os.replace), so it is ei
     certificates/<problem>.npz         a certified optimum, with all that a check of it needs
     runs.parquet, problems.csv, verdicts.csv, manifest.json, report.html, figures/
 
-What is read back is checked: cells, certificates and the manifest carry their identity and a seal (problems/files.py),
-and the manifest holds the SHA-256 of every table. What is damaged, or belongs elsewhere, counts as absent.
+Every file is checked when it is read: cells, certificates and the manifest carry their identity and a seal
+(problems/files.py), and the manifest holds the SHA-256 of every table. A damaged or foreign file counts as absent.
 """
 
 from __future__ import annotations
@@ -497,11 +497,11 @@ def _prepare(
     if manifest:
         _refuse_other_configuration(out, manifest["configuration"], configuration)
     elif damaged or any((out / name).exists() for name in (*TABLES, REPORT)):
-        # by its folder of cells a directory is known for one of ours; the cells know what they belong to
+        # a folder of cells shows that a directory is ours; the cells carry their identity
         if not (out / CELLS).is_dir() or _is_older(out / MANIFEST):
             raise BadInput(
-                f"{out} holds files of other programs, or results of an earlier version; use --fresh to delete what a "
-                f"suite writes there, or another --out."
+                f"{out} holds files of other programs, or results of an earlier version; use --fresh to delete the "
+                f"files of a suite there, or another --out."
             )
         damaged = [MANIFEST]
     damaged += _discard_damaged(out, expected)
@@ -594,5 +594,5 @@ def delete_results(out: Path, files: Sequence[str]) -> None:
 def what_is_kept(out: Path) -> str:
     """The end of a sentence on a run that stopped."""
     if (out / CELLS).is_dir():
-        return "every finished cell is kept; the same command goes on from there"
-    return f"{out / CELLS} was removed meanwhile with all finished cells; the same command starts anew"
+        return "every finished cell is kept; repeat the command to resume"
+    return f"{out / CELLS} was removed meanwhile with all finished cells; repeat the command to start anew"

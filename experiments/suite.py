@@ -64,7 +64,7 @@ class Suite:
     options : tuple of str
         The options that it reads, as "--quick"; the command line refuses others.
     resumes : bool
-        Whether an interrupted run goes on where it stopped.
+        Whether an interrupted run is resumed.
     """
 
     name: str

@@ -29,7 +29,7 @@ VERDICTS = ("VERIFIED", "TIGHT", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
 HEADINGS = {"NOT_APPLICABLE": "n/a"}
 LEGEND = (
     "ratio: left side / right side at the worst checkpoint, at most 1 where a theorem holds; the largest among the "
-    "convergence rates, or among what is violated. n/a: an assumption is not met."
+    "convergence rates, or among violated theorems. n/a: an assumption is not met."
 )
 STYLES = {"VERIFIED": "green", "TIGHT": "cyan", "VIOLATED": "bold red", "UNDECIDED": "yellow", "NOT_APPLICABLE": "dim"}
 

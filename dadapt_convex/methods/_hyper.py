@@ -15,10 +15,10 @@ GROWTH_RATE = Real(
 )  # fmt: skip
 MOMENTUM = Real("momentum", "the momentum beta", default=0.9, low=0.0, high=1.0, closed=True)
 BETAS = Pair("betas", "the decays of the means of g and of g^2", default=(0.9, 0.999), low=0.0, high=1.0)
-EPS = Real("eps", "what is added to the root of the squares", default=1e-8, low=0.0)
+EPS = Real("eps", "the number added to the root of the squares", default=1e-8, low=0.0)
 WEIGHT_DECAY = Real("weight_decay", "the w of w x, added to the gradient", default=0.0, low=0.0, closed=True)
 DECOUPLE = Flag("decouple", "whether weight decay shrinks x (as in AdamW) instead of adding to the gradient")
 CONVENTION = Choice(
-    "convention", "the paper's algorithm, or what the authors' package computes", options=("paper", "released"),
+    "convention", "the paper's algorithm, or the one of the authors' package", options=("paper", "released"),
     default="paper",
 )  # fmt: skip

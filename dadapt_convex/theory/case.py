@@ -17,7 +17,7 @@ from dadapt_convex.schedules import as_schedule
 from dadapt_convex.theory.columns import columns_of
 from dadapt_convex.theory.rounded import EPS, Rounded, plain
 
-# Norms whose squares, and sums of these, are normal numbers with room for what they are multiplied by.
+# Norms whose squares, and sums of these, are normal numbers with room for their factors.
 SMALLEST, LARGEST = 1e-145, 1e145
 NORMS = ("d", "s_norm", "s_norm1", "g_max", "x_dist", "x_next_dist", "sum_w_g", "weight_sum")
 

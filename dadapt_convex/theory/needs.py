@@ -55,7 +55,7 @@ def absent(theorem: Theorem, method: Method) -> list[Missing]:
     """The names that a theorem reads, or declares to need, and a method lacks: an error for each, none raised."""
     there = {*method.scalars, *method.vectors, *method.parameters, *COLUMNS}
     found = {name: Missing("the state", name, there) for name in theorem.needs if name not in there}
-    if not theorem.about:  # a theorem about methods that it names itself reads what all have
+    if not theorem.about:  # a theorem about methods that it names itself reads names that they all have
         for values in itertools.islice(_settings(method), MOST_SETTINGS):
             found = {**_absent_with(theorem, method, values), **found}
     return list(found.values())

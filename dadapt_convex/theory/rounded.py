@@ -14,10 +14,10 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 
-EPS = float(np.finfo(np.float64).eps)  # twice what an operation rounds by, relatively
-LIBM = 4 * EPS  # the same for exp, log and powers
+EPS = float(np.finfo(np.float64).eps)  # twice the relative rounding of an operation
+LIBM = 4 * EPS  # the relative rounding of exp, log and powers
 SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
-TINIEST = 1e-320  # what a result below it may have lost
+TINIEST = 1e-320  # the loss of a result below the normal numbers
 
 
 class Rounded(np.lib.mixins.NDArrayOperatorsMixin):

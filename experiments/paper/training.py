@@ -166,7 +166,7 @@ def train(group: Group, training: Training, seed: int) -> Curves:
         problem, group.config.method, epochs=training.epochs, batch_size=training.batch_size,
         schedule=training.schedule, seed=seed, **dict(group.config.hyper),
     )  # fmt: skip
-    if run.status == INTERRUPTED:  # solve() returns what it has; a task is whole or not there
+    if run.status == INTERRUPTED:  # solve() returns a part of the run; a task is whole or absent
         raise KeyboardInterrupt
     columns = {name: np.full((1, training.epochs), np.nan) for name in MEASURED}
     for row in run.rows:

@@ -25,7 +25,7 @@ from experiments.provenance import version
 METHOD = "dadapt_adam"
 D0 = 1e-6
 SAMPLE_SECONDS = 0.05  # one sample of this project's loop lasts at least this long
-FOREVER = 10**9  # steps: what ends the loop is the sample
+FOREVER = 10**9  # steps: the end of the sample ends the loop
 PAPER_STEP, RELEASED_STEP = "mini-batch step, paper", "mini-batch step, released"
 PACKAGES = "torch", "dadaptation"
 INSTALL = "pip install torch==2.13.0 dadaptation==3.2"

@@ -120,11 +120,11 @@ class Performance(Work):
         store.write_text(self.out / MARKDOWN, markdown(self.rows, self.absent, about))
 
     def show(self, session: Session) -> bool:
-        """The rows with a target; whether all loops compute the same."""
+        """Show the rows with a target; returns True where all loops compute equal iterates."""
         session.console.print(terminal_table(self.rows))
         differences = [row for row in self.rows if _compares(row)]
         same = all(row.met == "yes" for row in differences)
-        said = "all loops compute the same iterates" if same else "two loops do NOT compute the same"
+        said = "all loops compute equal iterates" if same else "two loops do NOT compute equal iterates"
         worst = max((row.ours for row in differences), default=0.0)
         session.say(f"{said}: largest relative difference {worst:.1e}")
         judged = [row for row in self.rows if row.met and not _compares(row)]

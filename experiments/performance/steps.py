@@ -19,7 +19,7 @@ from experiments.performance.cases import SEED, Target
 from experiments.performance.measure import METHOD, NS, SAME, SAME_ITERATES, Row, interleaved, judged, repeated, spread
 
 SIZES = (1, 30, 1000)
-NAMES_COST = Target("ratio", ">=", 0.97)  # 3 % is what a name may cost
+NAMES_COST = Target("ratio", ">=", 0.97)  # names may cost 3 %
 TWIN = "the same step with numbers in place of names"
 STEPS_COMPARED = 100
 

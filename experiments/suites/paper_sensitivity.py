@@ -4,7 +4,7 @@ from experiments.paper.suite import TrainingSuite
 
 SUITE = TrainingSuite(
     name="paper_sensitivity",
-    summary="the final accuracy of D-Adapt Adam against d_0, on the same problems",
+    summary="the final accuracy of D-Adapt Adam against d_0, on the paper's twelve problems",
     work="experiments.paper.sensitivity:Sensitivity",
     methods=(
         *(f"dadapt_adam[d0={d0}]" for d0 in ("1e-16", "1e-14", "1e-12", "1e-10", "1e-08")),
