@@ -1,4 +1,4 @@
-"""Arrays and numbers as callers give them: real numbers of their own, or a sentence that says what is wrong."""
+"""Arrays and numbers from callers: copied as real numbers, or refused in a sentence that names the fault."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def real_csr(name: str, A: Any) -> Any:
 
 
 def freeze_csr(matrix: Any, given: Any = None) -> Any:
-    """The same matrix with read-only arrays, copied where they are those of `given`."""
+    """The matrix with read-only arrays, copied where they belong to `given`."""
     theirs = [getattr(given, part, None) for part in ("data", "indices", "indptr")]
     for part in ("data", "indices", "indptr"):
         array = getattr(matrix, part)
@@ -125,7 +125,7 @@ def largest(A: Any) -> float:
 
 
 def largest_of_columns(A: Any) -> Vector:
-    """The same of each column."""
+    """The largest absolute entry of each column."""
     if not hasattr(A, "tocsr"):
         return np.maximum(A.max(axis=0), -A.min(axis=0))
     found = np.zeros(A.shape[1])

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and in which every changed bit shows.
+"""Files that are written whole or not at all, with seals that show every changed bit.
 
 A writer fills a temporary file beside the place, which then takes the name in one step. A seal is a SHA-256 that a
 file carries itself, as text in its metadata: `sha256:` with 64 digits. A writer puts UNSEALED there, and seal() fills
@@ -94,7 +94,7 @@ def seal_end(path: Path) -> None:
 
 
 def is_sealed(content: bytes | mmap.mmap) -> bool:
-    """Whether the content is what seal() returned, to the last bit."""
+    """True where every bit of the content is as seal() returned it."""
     begin = _digits(content)
     found = hashlib.sha256()
     view = memoryview(content)
@@ -104,5 +104,5 @@ def is_sealed(content: bytes | mmap.mmap) -> bool:
 
 
 def _digits(content: bytes | mmap.mmap) -> int:
-    """Where the digits begin."""
+    """The position where the digits begin."""
     return content.rfind(PREFIX.encode()) + len(PREFIX)

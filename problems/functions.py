@@ -31,7 +31,7 @@ class Given:
     x0: Vector
 
     def __call__(self, problem: Problem, radius: float) -> Optimum:
-        """The optimum; ValueError for another starting point, to which D does not belong."""
+        """The optimum; raise ValueError for another starting point, for which D is unknown."""
         if not np.array_equal(problem.x0, self.x0):
             raise ValueError(
                 f"the optimum of {problem.name} was given for another x0, and D is the distance from there; make the "

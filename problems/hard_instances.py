@@ -146,7 +146,7 @@ def max_abs(p: int = 20) -> Problem:
 
 @oracle
 def drori_teboulle_oracle(x: Any, g: Any, z: Any, data: Any) -> float:
-    """max{G max_i x_i, G ||x|| - D G (1 + 1/sqrt(m))}; the smallest maximising index, the first branch on a tie."""
+    """max{G max_i x_i, G ||x|| - D G (1 + 1/sqrt(m))}; on a tie the smallest index and the first branch."""
     D, G = data.params[0], data.params[1]
     m = x.size
     at = 0

@@ -20,7 +20,7 @@ LARGEST_DENSE = 10**9  # entries, 8 GB
 
 
 def names(data_dir: Any = None) -> list[str]:
-    """The problems that can be had here without a download: hard instances, and each loss on the sets that fit it."""
+    """The names of problems that need no download: hard instances, and each loss on the data sets that fit it."""
     from problems import data
 
     found = [f"hard:{instance}" for instance in HARD]

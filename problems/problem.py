@@ -1,4 +1,4 @@
-"""Problem and Optimum: what the library hands out."""
+"""Problem and Optimum: a convex function with a starting point, and its certified minimum."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ HASHED_AT_ONCE = 1 << 22  # entries of a dense matrix
 
 
 class Kind(Protocol):
-    """A certificate, of which no more than the word for it is needed here."""
+    """A certificate; only the word for its kind is read here."""
 
     @property
     def kind(self) -> str:
-        """As in tables."""
+        """The word for the certificate in tables."""
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """What is known, with proof, about the minimum.
+    """A minimum with proof: intervals for f* and for the distance D to the minimisers.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class LinearModel:
 
     @functools.cached_property
     def identity(self) -> str:
-        """A hash of the function: dense and CSR storage of the same numbers have the same."""
+        """A hash of the function, equal for dense and CSR storage of equal numbers."""
         own = sorted(self.parameters.items())
         return digest(self.loss, float(self.l2), own, self.classes, _hash_of_matrix(self.A), self.b + 0.0)
 
@@ -136,7 +136,7 @@ class LinearModel:
 
 
 def _hash_of_matrix(A: Any) -> str:
-    """Of the shape, and the places and values of the entries that are not 0, row by row."""
+    """A hash of the shape, and of the places and values of the entries that are not 0, row by row."""
     counts, columns, values = (hashlib.sha256() for _ in range(3))
 
     def update(row_counts: Any, where: Any, entries: Any) -> None:
@@ -156,7 +156,7 @@ def _hash_of_matrix(A: Any) -> str:
 
 
 def _read_only(array: Any) -> Any:
-    """The same numbers, which cannot be written to: pickle and deepcopy forget that."""
+    """The numbers in read-only arrays: pickle and deepcopy forget that they were read-only."""
     if hasattr(array, "tocsr"):
         matrix = copy.copy(array)
         matrix.data, matrix.indices, matrix.indptr = map(_read_only, (array.data, array.indices, array.indptr))
@@ -213,7 +213,7 @@ class Problem:
         return f"<Problem {self.name}: m = {self.m}, p = {self.p}, G = {self.G:.4g}>"
 
     def __post_init__(self) -> None:
-        """Own the starting point: what is done to the array that was passed in changes nothing here."""
+        """Copy the starting point: later changes of the caller's array change nothing here."""
         object.__setattr__(self, "x0", owned("x0", self.x0))
 
     @property
@@ -311,7 +311,7 @@ class Problem:
         return optimum if optimum.seconds else replace(optimum, seconds=time.perf_counter() - begun)
 
     def renamed(self, name: str, **facts: Any) -> Problem:
-        """The same problem under another name, with more facts recorded."""
+        """The problem under another name, with more facts recorded."""
         return replace(self, name=name, facts={**self.facts, **facts})
 
 

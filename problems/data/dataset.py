@@ -1,4 +1,4 @@
-"""What a data set is, and how its labels become -1 and +1."""
+"""Dataset: rows, targets and their source; binary labels become -1 and +1."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class DownloadFailed(DataNotFound):
 
 
 class _Failed(Exception):
-    """The file cannot be had; why."""
+    """The file cannot be downloaded; the text says why."""
 
 
 class _Broken(Exception):
@@ -75,7 +75,7 @@ class _Bounded:
         self.flush = file.flush
 
     def write(self, chunk: bytes) -> int:
-        """Write; _Failed where that would be too much."""
+        """Write; raise _Failed beyond the limit."""
         self._left -= len(chunk)
         if self._left < 0:
             raise _Failed(f"{self._url} sends more than the {self._limit} bytes that the file can have")
@@ -130,7 +130,7 @@ def fetch(
 
 
 def verify(name: str, path: Path, sha256_text: str, published: str | None) -> str:
-    """Compare a file that is here with what is known of it.
+    """Compare a file that is here with its known hash.
 
     Parameters
     ----------
@@ -185,14 +185,14 @@ def _download(entry: Entry, part: BinaryIO, folder: Path, timeout: float, pauses
 
 
 def _urls(entry: Entry) -> list[str]:
-    """Where the file is, and where it would be had the site compressed it otherwise since."""
+    """The URL of the file, and those it would have under another compression."""
     base = (os.environ.get("DADAPT_DATA_URL") or SITE).rstrip("/")
     stem = entry.path.removesuffix(entry.compression)
     return [f"{base}/{path}" for path in dict.fromkeys([entry.path, *(stem + s for s in ("", *COMPRESSED[:2]))])]
 
 
 def _transfer(url: str, entry: Entry, part: BinaryIO, folder: Path, timeout: float) -> None:
-    """Write what the URL sends into `part`, from its beginning."""
+    """Write the content of the URL into `part`, from its beginning."""
     import pooch
     from requests.exceptions import HTTPError, RequestException
 
@@ -233,7 +233,7 @@ def _transfer(url: str, entry: Entry, part: BinaryIO, folder: Path, timeout: flo
 
 
 def _byte_limit(url: str, entry: Entry) -> int:
-    """How many bytes the file at this URL can have."""
+    """The largest number of bytes that the file at this URL can have."""
     if entry.bytes is None or not url.endswith(f"/{entry.path}"):
         return LARGEST
     return GROWTH * entry.bytes + SPARE
@@ -268,7 +268,7 @@ def _interrupted(url: str, error: Exception, timeout: float) -> _Broken | _Faile
 
 
 def _place(url: str, entry: Entry, part: BinaryIO, folder: Path) -> Path:
-    """Check what was transferred, note its hash, and give the file its name."""
+    """Check the transferred file, note its hash, and give it its name."""
     hidden = Path(part.name)
     part.seek(0)
     limit = TEXT_SPARE + EXPANSION * os.fstat(part.fileno()).st_size
@@ -331,7 +331,7 @@ def exclusive(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def _wait_for_end(path: Path, name: str, said: bool) -> bool:
-    """Wait while somebody writes to the file, then remove it if it was left behind; whether that was said."""
+    """Wait while another process writes to the file, then remove it if left behind; True where a line was said."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -404,7 +404,7 @@ def _say(line: str) -> None:
 
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Any]:
-    """Something to show progress with, or False for pooch to show none."""
+    """The progress bar for pooch, or False for none."""
     if not sys.stderr.isatty():
         yield False
         return

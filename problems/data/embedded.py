@@ -98,7 +98,7 @@ EMBEDDED: tuple[str, ...] = tuple(_SETS)
 
 
 def embedded_serves(name: str, task: Task) -> bool:
-    """Whether there is an embedded set of this name that can be used for `task`."""
+    """True for the name of an embedded set that can be used for `task`."""
     return name in _SETS and (_SETS[name].task == "regression") == (task == "regression")
 
 
@@ -147,7 +147,7 @@ def embedded(name: str, task: Task | None = None) -> Dataset:
 
 
 def refusal(name: str) -> str:
-    """What the embedded set of this name is for, as a clause for messages; empty where there is none."""
+    """The task of the embedded set of this name, as a clause for messages; empty where there is none."""
     if name not in _SETS:
         return ""
     if _SETS[name].task == "regression":

@@ -39,7 +39,7 @@ _BLANK = b" \t"
 
 
 class Piece(NamedTuple):
-    """What some lines hold: m rows with nnz nonzero values, indices as the file counts them."""
+    """The content of some lines: m rows with nnz nonzero values, indices as the file counts them."""
 
     target: NDArray[np.float64]  # (m,)
     ends: NDArray[np.int64]  # (m,), nonzeros up to and with each row
@@ -108,7 +108,7 @@ def first_fault(text: bytes) -> tuple[int, str] | None:
 
 
 def explain(row: bytes) -> str | None:
-    """Say which rule a line (without line end and comment) breaks; None where it breaks none."""
+    """The rule that a line (without line end and comment) breaks, in words; None where it breaks none."""
     if not row.strip(_BLANK):
         return None
     label, *tokens = _SEPARATOR.split(row.strip(_BLANK))
@@ -149,7 +149,7 @@ def _pairs_fault(tokens: Sequence[bytes]) -> str | None:
 
 
 def is_number(token: bytes) -> bool:
-    """Whether a token is a number of the grammar, finite or not."""
+    """True for a token that is a number of the grammar, finite or not."""
     return _IS_NUMBER.fullmatch(token) is not None
 
 

@@ -1,4 +1,4 @@
-"""Where data files are looked for, and which names can be seen."""
+"""The folders of data files, and the names that they offer."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def raw_folder() -> Path:
 
 
 def places(data_dir: str | Path | None = None) -> dict[str, Path]:
-    """Where each file that can be used without a path is: its name -> the first folder that holds it."""
+    """The place of each file that needs no path: its name -> the first folder that holds it."""
     found: dict[str, Path] = {}
     for folder in [*data_folders(data_dir), Path()]:
         for name in _names_in([folder]):

@@ -97,7 +97,7 @@ def parse_text(path: str | Path, text: TextPieces, reader: Callable[[TextPieces]
 
 
 def cached_table(path: Path, text_limit: int = TEXT_LIMIT) -> Table:
-    """Parse a file, or map what these same bytes gave before.
+    """Parse a file, or map the cached table of a file of equal bytes.
 
     The cache's file is named after the SHA-256 of the source. Raises as `parse_libsvm`.
     """
@@ -121,7 +121,7 @@ def cached_table(path: Path, text_limit: int = TEXT_LIMIT) -> Table:
 
 
 def placed(A: Matrix, shift: int, p: int) -> Matrix:
-    """The same columns, `shift` further to the right, in a matrix of p columns; A itself where that is the same."""
+    """The columns of A, `shift` further to the right, in a matrix of p columns; A itself where nothing moves."""
     m, width = A.shape
     if (shift, width) == (0, p):
         return A

@@ -1,4 +1,4 @@
-"""From the name in a problem's name to its data: embedded, found on this machine, or downloaded."""
+"""The data set of a problem's name: embedded, found on this machine, or downloaded."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def load_libsvm(
 
 
 def fits(name: str, task: Task, data_dir: str | Path | None = None) -> bool:
-    """Whether `name` is worth offering for a loss of this task; for lists of names, files are not parsed.
+    """True where `name` is worth offering for a loss of this task; for lists of names, files are not parsed.
 
     An embedded set fits by its table. A file on this machine fits by the targets at its beginning: at most two
     distinct ones are "binary" and "multiclass", more are "regression" and, if all are integers, "multiclass". A
@@ -119,7 +119,7 @@ def fits(name: str, task: Task, data_dir: str | Path | None = None) -> bool:
 
 
 def serves(name: str, task: Task, data_dir: str | Path | None = None) -> bool:
-    """The same, also for what the LIBSVM site has: two classes are for losses of two and of many."""
+    """True where fits() is, and for files of the LIBSVM site: two classes serve losses of two and of many classes."""
     entry = lookup(name)
     return fits(name, task, data_dir) or (entry is not None and task in (entry.task, *MORE.get(entry.task, ())))
 

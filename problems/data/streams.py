@@ -86,13 +86,13 @@ class _Source:
         self._data, self._at, self._more = first, 0, more
 
     def begins_with(self, magic: bytes) -> bool:
-        """Whether these bytes come next."""
+        """True where these bytes come next."""
         while len(self._data) - self._at < len(magic) and (more := self._more()):
             self._data, self._at = self._data[self._at :] + more, 0
         return self._data.startswith(magic, self._at)
 
     def take(self, count: int) -> bytes:
-        """As many of the next bytes as are at hand; none at the end."""
+        """Take the next bytes, as many as are at hand; none at the end."""
         if self._at == len(self._data):
             self._data, self._at = self._more(), 0
         taken = self._data[self._at : self._at + count]
@@ -100,7 +100,7 @@ class _Source:
         return taken
 
     def give_back(self, count: int) -> None:
-        """The last of the bytes taken come again."""
+        """Give back the last of the bytes taken: they come again."""
         self._at -= count
 
 
@@ -164,12 +164,12 @@ class TextPieces:
 
     @property
     def sha256(self) -> str:
-        """Of the text handed out so far."""
+        """The SHA-256 of the text handed out so far."""
         return self._text_hash.hexdigest()
 
     @property
     def file_sha256(self) -> str:
-        """Of the bytes of the file read so far."""
+        """The SHA-256 of the bytes of the file read so far."""
         return (self._file_hash if self.compressed else self._text_hash).hexdigest()
 
     def _read(self) -> bytes:
@@ -228,7 +228,7 @@ class TextPieces:
         source.give_back(len(decoder.unused_data))
 
     def _gathered(self, texts: Iterable[bytes]) -> Iterator[bytes]:
-        """Short texts together, so that a file of many short streams costs what its bytes do."""
+        """Join short texts, so that a file of many short streams costs no more than its bytes."""
         held: list[bytes] = []
         size = 0
         for text in texts:
@@ -245,7 +245,7 @@ class TextPieces:
 
 
 def whole_lines(path: Any, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Cut anew, after a "\n"; only the last piece may end without.
+    r"""Cut the text anew, after a "\n"; only the last piece may end without.
 
     Raises DataError for a line longer than LINE_LIMIT.
     """

@@ -194,7 +194,7 @@ read_lines = Kernel(_read_lines, _signature, STRICT)
 
 
 def read_compiled(text: bytes) -> Piece | None:
-    """What `grammar.read_plainly` does, ten to twenty times as fast once Numba is loaded."""
+    """Read whole lines as `grammar.read_plainly` does, ten to twenty times as fast once Numba is loaded."""
     if not text.endswith(b"\n"):
         text += b"\n"
     m, nnz = text.count(b"\n"), text.count(b":")
