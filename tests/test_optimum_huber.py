@@ -17,6 +17,8 @@ from exhaustive import one_in
 import dadapt_convex as dc
 import problems
 from problems.optimum import certified_optimum, complaints
+from problems.optimum.dual import Minorant, kinked
+from problems.optimum.piecewise_linear.linear_program import interior_pair
 
 KINDS = ("real", "integer", "scaled", "duplicates", "low rank", "sparse", "one-hot")
 
@@ -267,6 +269,17 @@ def test_where_no_ball_is_found_what_holds_anyway_is_left(l2: float, kind: str, 
     assert optimum.attained is True
     assert complaints(p, optimum) == []
     assert overlap(optimum, exact)
+
+
+@pytest.mark.parametrize("options", ["", "[l2=1e-3]", "[delta=50]"])
+def test_interior_points_come_near_the_minimiser(options: str) -> None:
+    p = problems.get(f"huber{options}:diabetes")
+    optimum = p.optimum()
+    pair = interior_pair(kinked(p.model))
+    assert pair is not None
+    x, u = pair
+    assert p.value(x) == pytest.approx(optimum.f_hi, rel=1e-9)
+    assert Minorant(kinked(p.model), u).c.value == pytest.approx(optimum.f_hi + p.model.l2 / 2 * (x @ x), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["huber", "svr"])

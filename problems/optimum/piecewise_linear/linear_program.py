@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from problems.optimum.arithmetic.extended import Floats, dense, scaled_rows
-from problems.optimum.dual import box
+from problems.optimum.dual import box, kinked
 from problems.optimum.solvers import ROUGH, clarabel, highs
 from problems.problem import LinearModel
 
@@ -48,7 +48,8 @@ def vertex_pair(model: LinearModel) -> Pair | None:
 def interior_pair(model: LinearModel) -> Pair | None:
     """(x, u) by Clarabel: near the relative interior of both solution sets; with l2 > 0, the solution.
 
-    minimise (1/m) sum t_i + l2/2 ||x||^2 over (x, t), t_i >= lo_i r_i, t_i >= hi_i r_i; scaled by m.
+    minimise (1/m) sum t_i + l2/2 ||x||^2 over (x, t), t_i >= lo_i r_i, t_i >= hi_i r_i; scaled by m. Of soft kinks
+    w_i is taken from r_i, at the price w_i^2 / (2 soft).
     """
     import scipy.sparse
 
@@ -57,11 +58,18 @@ def interior_pair(model: LinearModel) -> Pair | None:
     b = model.b
     m, p = A.shape
     lo, hi = box(model)
+    soft = kinked(model).soft / s
     eye = scipy.sparse.eye_array(m)
-    G = scipy.sparse.vstack([scipy.sparse.hstack([A.multiply(side[:, None]), -eye]) for side in (lo, hi)], format="csc")
+    blocks = [[A.multiply(side[:, None]), -eye] for side in (lo, hi)]
+    P = [model.l2 * m * scipy.sparse.eye_array(p), scipy.sparse.csc_array((m, m))]
+    if soft:
+        blocks = [[*block, -scipy.sparse.diags_array(side)] for block, side in zip(blocks, (lo, hi), strict=True)]
+        P.append(eye / soft)
+    G = scipy.sparse.vstack([scipy.sparse.hstack(block) for block in blocks], format="csc")
     h = np.concatenate([lo * b, hi * b])
-    P = scipy.sparse.block_diag([model.l2 * m * scipy.sparse.eye_array(p), scipy.sparse.csc_array((m, m))])
-    found = clarabel(P, np.concatenate([np.zeros(p), np.ones(m)]), G, h, tolerance=ROUGH)
+    q = np.zeros(G.shape[1])
+    q[p : p + m] = 1.0
+    found = clarabel(scipy.sparse.block_diag(P), q, G, h, tolerance=ROUGH)
     if found is None:
         return None
     weights = found[1].reshape(2, m)
