@@ -21,9 +21,9 @@ from problems.optimum.arithmetic.metric import metric, weighted_gram
 from problems.optimum.certificate import parts
 from problems.optimum.dual import Minorant, box, objective
 from problems.optimum.matrices import with_one_index_type
-from problems.optimum.smooth.logistic_separable import QuasiSeparable
 from problems.optimum.smooth.logistic_split import split
-from problems.optimum.smooth.separability import proved_separation, separation
+from problems.optimum.smooth.separability import by_linear_program, separation, two_classes
+from problems.optimum.smooth.separable import QuasiSeparable
 from problems.optimum.smooth.smooth import enclose, psi, slopes
 from problems.problem import Optimum
 
@@ -150,13 +150,15 @@ def test_existence_of_a_minimiser_is_decided_as_constructed(seed: int, kind: str
     optimum = certified_optimum(p, cache=False)
     assert complaints(p, optimum) == []
     model = with_one_index_type(p).model
-    by_program = separation(model.A, model.b)
+    by_program = by_linear_program(two_classes(model.A, model.b))
     by_newton = split(model.A, model.b).separation
-    assert by_program.S.sum() == by_newton.S.sum() == rows
+    assert by_newton.S.sum() == rows
+    assert (0 if by_program is None else by_program.S.sum()) == rows
     if not rows:
         assert optimum.attained is True
         assert optimum.D_hi - optimum.D_lo <= 1e-9 * optimum.D_hi
         return
+    assert by_program is not None
     assert by_program.proved
     assert by_newton.proved
     assert (optimum.attained, optimum.D_lo, optimum.D_hi) == (False, math.inf, math.inf)
@@ -176,7 +178,8 @@ def test_a_direction_is_not_called_proved_where_rounding_could_turn_it() -> None
     a = np.array([math.pi, math.e])
     A = np.vstack([a, -2 * a, a * np.sqrt(2), rng.normal(size=(1, 2))])
     b = np.array([1.0, 1.0, -1.0, 1.0])
-    found = separation(A, b)
+    found = by_linear_program(two_classes(A, b))
+    assert found is not None
     assert found.S.tolist() == [False, False, False, True]
     assert not found.proved
 
@@ -284,12 +287,12 @@ def test_a_wrong_direction_is_not_called_proved() -> None:
     A, b, _ = labelled("complete", np.random.default_rng(0))
     w = np.array([1.0, 0.0, 0.0])
     everything = np.ones(40, dtype=bool)
-    assert proved_separation(A, b, everything, w).proved
-    assert not proved_separation(A, b, everything, -w).proved
-    assert not proved_separation(A, b, everything, np.array([0.0, 1.0, 0.0])).proved
+    assert separation(two_classes(A, b), everything, w).proved
+    assert not separation(two_classes(A, b), everything, -w).proved
+    assert not separation(two_classes(A, b), everything, np.array([0.0, 1.0, 0.0])).proved
     # one margin of 1e-25 beside terms of size 1: not to be told from zero
     A[0] = b[0] * np.array([1.0, 1.0, -1.0])
-    assert not proved_separation(A, b, everything, np.array([1.0, 1.0, 2.0])).proved
+    assert not separation(two_classes(A, b), everything, np.array([1.0, 1.0, 2.0])).proved
 
 
 def test_a_direction_is_not_called_proved_where_its_partial_sums_round() -> None:
@@ -308,7 +311,7 @@ def test_a_direction_is_not_called_proved_where_its_partial_sums_round() -> None
         for sign in (1, -1):
             A = np.vstack([a, a, sign * a])
             b = np.array([1.0, -1.0, 1.0])
-            assert not proved_separation(A, b, third, w).proved
+            assert not separation(two_classes(A, b), third, w).proved
             claimed = Optimum(
                 f_lo=0.0,
                 f_hi=problems.logistic(A, b, intercept=False).value(np.zeros(3)),

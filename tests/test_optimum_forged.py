@@ -15,8 +15,8 @@ from problems.optimum import certified_optimum, complaints
 from problems.optimum.ball.ball import Ball
 from problems.optimum.distances import Flattest
 from problems.optimum.dual import Minorant
-from problems.optimum.smooth.logistic_separable import QuasiSeparable, Separable
 from problems.optimum.smooth.overlap import SelfConcordance
+from problems.optimum.smooth.separable import QuasiSeparable, Separable
 from problems.problem import Optimum
 
 

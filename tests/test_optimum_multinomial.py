@@ -23,7 +23,7 @@ from problems.optimum.arithmetic.rational import Rational
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, invariant_directions
 from problems.optimum.smooth.multinomial_separability import by_program, coordinates, split
-from problems.optimum.smooth.multinomial_separable import MultinomialQuasiSeparable, MultinomialSeparable
+from problems.optimum.smooth.separable import QuasiSeparable, Separable
 from problems.optimum.smooth.softmax import (
     Rows,
     all_rows,
@@ -528,7 +528,7 @@ def tampered(optimum: Any) -> list[tuple[str, Any]]:
         ]
     certificate: Any = optimum.certificate
     moves = {"low": lambda v: v + 1e-3 * np.cos(np.arange(v.size)), "w": lambda v: v + np.cos(np.arange(v.size))}
-    moves |= {"rest": moves["low"], "S": lambda v: v[::-1] ^ 255}
+    moves |= {"rest": moves["low"], "S": lambda v: v[1:]}
     changed += [
         (k, replace(optimum, certificate=replace(certificate, **{k: move(getattr(certificate, k))})))
         for k, move in moves.items()
@@ -541,8 +541,8 @@ def tampered(optimum: Any) -> list[tuple[str, Any]]:
     ]
     x = optimum.x
     others = {
-        "separable": MultinomialSeparable(x=x),
-        "quasi-separable": MultinomialQuasiSeparable(x=x, w=x, S=np.packbits(x > 0), rest=x, low=0 * x),
+        "separable": Separable(x=x, w=x),
+        "quasi-separable": QuasiSeparable(x=x, w=x, S=np.array([0]), rest=x, low=0 * x),
         "self-concordance": MultinomialSelfConcordance(x=x, low=0 * x),
         "none": Nothing(x=x),
         "strong convexity": StrongConvexity(x=x),

@@ -37,7 +37,7 @@ PRIME_BITS, TERMS = 22, 512
 
 
 class Forms(NamedTuple):
-    """Form k is <a_i, w_plus> - <a_i, w_minus> with i = row[k]; minus[k] = -1: without the second term."""
+    """Form k is <a_i, w_plus> - <a_i, w_minus> with i = row[k]; without the term whose class is -1."""
 
     A: Any
     row: Indices
@@ -52,17 +52,26 @@ class Forms(NamedTuple):
         rows: Any = scipy.sparse.csr_array(self.A[self.row])
         again = np.repeat(np.arange(self.row.size), np.diff(rows.indptr))
         first = rows.indices.astype(np.int64) * self.C
-        second = self.minus[again] >= 0
-        place = np.concatenate([again, again[second]])
-        column = np.concatenate([first + self.plus[again], (first + self.minus[again])[second]])
-        values = np.concatenate([rows.data, -rows.data[second]])
+        plus, minus = self.plus[again] >= 0, self.minus[again] >= 0
+        place = np.concatenate([again[plus], again[minus]])
+        column = np.concatenate([(first + self.plus[again])[plus], (first + self.minus[again])[minus]])
+        values = np.concatenate([rows.data[plus], -rows.data[minus]])
         shape = (self.row.size, self.A.shape[1] * self.C)
         return scipy.sparse.csr_array((values, (place, column)), shape=shape)
 
     def values(self, product: Any) -> Any:
         """The forms' values from A W."""
-        second = np.where(self.minus < 0, 0, product[self.row, self.minus])
-        return product[self.row, self.plus] - second
+        plus, minus = self.terms(product)
+        return plus - minus
+
+    def terms(self, product: Any) -> tuple[Any, Any]:
+        """The first and the second term of each form from A W."""
+        plus, minus = (np.where(of < 0, 0, product[self.row, of]) for of in (self.plus, self.minus))
+        return plus, minus
+
+    def at(self, which: Mask) -> Forms:
+        """These forms alone."""
+        return self._replace(row=self.row[which], plus=self.plus[which], minus=self.minus[which])
 
 
 def row_forms(A: Any) -> Forms:
@@ -253,16 +262,13 @@ def _primes(bits: int) -> list[int]:
     return found[::-1][:needed].tolist()
 
 
-def positive(forms: Forms, v: Rational) -> Mask:
+def positive(forms: Forms, v: Rational | Floats) -> Mask:
     """Which forms are proved to be positive at v."""
-    long = v.long()
-    V = long.reshape(-1, forms.C)
+    V = (v.long() if isinstance(v, Rational) else v).reshape(-1, forms.C)
     columns = [margins(forms.A, w) for w in V.T]
     value = np.stack([z.value for z in columns], axis=1)
-    # the margins' own error, and that of rounding v
     error = np.stack([z.error for z in columns], axis=1)
-    error += EPS * OUTWARD * np.asarray(abs(forms.A) @ np.abs(V).astype(np.float64))
-    i = forms.row
-    both = error[i, forms.plus] + np.where(forms.minus < 0, 0.0, error[i, forms.minus])
-    z = forms.values(value)
-    return (z * (1 - 4 * EPS)).astype(np.float64) > both * OUTWARD
+    if isinstance(v, Rational):  # which was rounded
+        error += EPS * OUTWARD * np.asarray(abs(forms.A) @ np.abs(V).astype(np.float64))
+    plus, minus = forms.terms(error)
+    return (forms.values(value) * (1 - 4 * EPS)).astype(np.float64) > (plus + minus) * OUTWARD

@@ -12,7 +12,7 @@ from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.newton import MAX_NEWTON
 from problems.optimum.smooth.opposed import opposed_rows, orthogonal_part
 from problems.optimum.smooth.reaching import reaching_columns, spread
-from problems.optimum.smooth.separability import Mask, Separation, proved_separation, separation
+from problems.optimum.smooth.separability import Separation, by_linear_program, separation, two_classes
 from problems.optimum.smooth.smooth import newton
 
 # Newton steps by conjugate gradients, each of a second or so, before the search for a direction is given up.
@@ -39,32 +39,31 @@ def split(A: Any, b: Floats) -> Split:
     """Find S among the rows that Newton's steps keep moving away; where that gives no proof, by linear program."""
     m, p = A.shape
     columns = reaching_columns(A)
-    nothing = Separation(np.zeros(m, dtype=bool), np.zeros(p), False)
+    forms, nothing = two_classes(A, b), Separation(np.zeros(m, dtype=bool), np.zeros(p), False)
     if p > DENSE:
         parts = _split_wide(A, b)
         if parts is not None:
             return parts
     A_J = A[:, columns.J]
-    everything = np.ones(m, dtype=bool)
     start = np.zeros(columns.J.size)
     wide = columns.J.size > DENSE
     for _ in range(1 if wide else 3):
         stop = newton(A_J, b, 0.0, start, WIDE_STEPS if wide else MAX_NEWTON)
         if stop.converged:
             return Split(nothing, np.arange(m), columns, spread(stop.x, columns.J, p), True)
-        if np.all(b * (A_J @ stop.x) > 0):
-            found = separates(A, b, everything, spread(stop.x, columns.J, p))
-        else:
-            found = separates(A, b, b * (A_J @ stop.step) > DRIFTS, spread(stop.step, columns.J, p))
+        S, w = b * (A_J @ stop.x) > 0, stop.x
+        if not S.all():
+            S, w = b * (A_J @ stop.step) > DRIFTS, stop.step
+        found = separation(forms, S, spread(w, columns.J, p))
         if found.proved:
             parts = rest(A, b, found)
             if parts.converged:
                 return parts
         start = stop.x + stop.step
     # with many columns the linear program would take hours
-    found = nothing if wide else by_linear_program(A, b)
-    if found.S.any():
-        return rest(A, b, found)
+    largest = None if wide else by_linear_program(forms)
+    if largest is not None:
+        return rest(A, b, largest)
     return Split(nothing, np.arange(m), columns, spread(stop.x, columns.J, p), False)
 
 
@@ -82,52 +81,12 @@ def _split_wide(A: Any, b: Floats) -> Split | None:
         return None
     A_S, onto = part
     stop = newton(A_S, b[S], 0.0, np.zeros(A.shape[1]))
-    found = separates(A, b, ~R, onto(stop.x))
+    found = separation(two_classes(A, b), ~R, onto(stop.x))
     return rest(A, b, found) if found.proved else None
 
 
-def separates(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
-    """proved_separation in columns scaled by powers of two to a largest entry in [1, 2), which is exact."""
-    exponents = _sizes(A, 0)
-    scaled = _scaled(A, 1, -exponents) if exponents.any() else A
-    with np.errstate(over="ignore", invalid="ignore"):  # a w that float64 cannot hold is refused
-        found = proved_separation(scaled, b, S, np.ldexp(w, exponents))
-        direction = np.ldexp(found.w, -exponents)
-    if not np.all(np.isfinite(direction)):
-        return Separation(S, w, False)
-    return found._replace(w=direction)
-
-
-def by_linear_program(A: Any, b: Floats) -> Separation:
-    """The same for the largest S, found by a linear program in rows and columns of one size."""
-    scaled, exponents = A, np.zeros(A.shape[1], dtype=np.int64)
-    for _ in range(3):
-        scaled = _scaled(scaled, 0, -_sizes(scaled, 1))
-        sizes = _sizes(scaled, 0)
-        scaled, exponents = _scaled(scaled, 1, -sizes), exponents + sizes
-    found = separation(scaled, b)
-    w = np.ldexp(found.w, -exponents)
-    return separates(A, b, found.S, w) if found.S.any() else found._replace(w=w)
-
-
-def _sizes(A: Any, axis: int) -> Any:
-    """Exponents e of the largest entries of columns (axis 0) or rows (axis 1), in [2^e, 2^(e+1)); 0 where all are 0."""
-    largest = abs(A).max(axis=axis)
-    largest = np.asarray(largest.toarray() if hasattr(largest, "toarray") else largest).ravel()
-    return np.where(largest > 0, np.frexp(largest)[1] - 1, 0)
-
-
-def _scaled(A: Any, axis: int, exponents: Any) -> Any:
-    """Rows (axis 0) or columns (axis 1) times 2^exponents."""
-    if hasattr(A, "tocsr"):
-        import scipy.sparse
-
-        every = exponents[A.indices] if axis == 1 else np.repeat(exponents, np.diff(A.indptr))
-        return scipy.sparse.csr_array((np.ldexp(A.data, every), A.indices, A.indptr), shape=A.shape)
-    return np.ldexp(A, exponents if axis == 1 else exponents[:, None])
-
-
 def rest(A: Any, b: Floats, found: Separation) -> Split:
+    """The split with S as found."""
     R = np.flatnonzero(~found.S)
     A_R = A[R]
     columns = reaching_columns(A_R)

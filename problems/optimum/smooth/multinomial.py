@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.certificate import Certificate
+from problems.optimum.certificate import Certificate, model_of
 from problems.optimum.newton import MAX_NEWTON
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, enclosed_at
-from problems.optimum.smooth.multinomial_separability import split
-from problems.optimum.smooth.multinomial_separable import far_along
-from problems.optimum.smooth.softmax import Rows, rows_of
+from problems.optimum.smooth.multinomial_separability import Split, split
+from problems.optimum.smooth.separable import QuasiSeparable, Separable, far_along
+from problems.optimum.smooth.softmax import Rows, pairs, restricted, rows_of
 from problems.optimum.smooth.softmax_enclosure import halves, polished
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, newton
 from problems.optimum.smooth.strong_convexity import StrongConvexity
@@ -40,11 +40,23 @@ def certify_multinomial(problem: Problem, model: LinearModel) -> Optimum:
 def _certificate(problem: Problem, rows: Rows) -> Certificate:
     parts = split(rows)
     if parts.S.any() and (parts.proved or parts.converged):
-        return far_along(rows, parts)
+        return _separable(problem, rows, parts)
     if parts.at is None or not parts.converged:
         return Nothing(x=parts.W.ravel())
     W = np.asarray(polished(rows, parts.at, parts.W), dtype=np.longdouble)
     return enclosed_at(rows, W, problem.x0)
+
+
+def _separable(problem: Problem, rows: Rows, parts: Split) -> Separable:
+    """The certificate with pairs S that go to infinity."""
+    S, w, W = parts.S[pairs(rows)], parts.V.ravel(), parts.W
+    x = far_along(model_of(problem), S, W.ravel(), w)
+    if S.all() and parts.proved:
+        return Separable(x=x, w=w)
+    if parts.at is not None and parts.converged:
+        W = polished(restricted(rows, rows.keep & ~parts.S), parts.at, W)
+    rest, low = halves(W)
+    return QuasiSeparable(x=x, w=w, S=np.flatnonzero(S), rest=rest, low=low)
 
 
 def _strongly_convex(rows: Rows, l2: float) -> StrongConvexity:

@@ -8,28 +8,27 @@ enclosure of a minimiser (softmax_enclosure.py).
 Newton's method finds S: the margins of its pairs grow by about 1 with each step for ever, those of others converge.
 Then a matrix is sought that vanishes on the pairs outside S and is positive on S. S is found layer by layer: V_1 for
 S_1, then V_2 for S_2 in the rest, and so on; c V_1 + V_2 separates S_1 and S_2 for c large, and what is proved in the
-end is that a matrix near this one separates exactly S. Where Newton finds nothing that can be proved, the linear
-program does
-
-    maximise sum t,   0 <= t <= 1,   t_ic <= <a_i, V_y - V_c>.
+end is that a matrix near this one separates exactly S (separability.py). Where Newton finds nothing that can be proved,
+the linear program does.
 
 Data too wide for a Hessian are separable as a rule, but for rows with several labels: multinomial_repeated.py.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from problems.optimum.arithmetic.columns import independent_columns
-from problems.optimum.arithmetic.extended import EPS64, Floats
-from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, spanning_columns
+from problems.optimum.arithmetic.extended import Floats, down
+from problems.optimum.arithmetic.null_space import Forms, spanning_columns
 from problems.optimum.newton import Stop
 from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
-from problems.optimum.smooth.softmax import Indices, Mask, Rows, differences, pairs, restricted
+from problems.optimum.smooth.separability import by_linear_program, separation
+from problems.optimum.smooth.softmax import Indices, Mask, Rows, mean_loss, pairs, restricted
+from problems.optimum.smooth.softmax_enclosure import enclose_rows
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
-from problems.optimum.solvers import positive_rows
 
 # Newton's method is resumed so often where it stopped before S was clear.
 RESUMES = 12
@@ -63,37 +62,42 @@ class Split(NamedTuple):
     converged: bool
 
 
-def forms_of(rows: Rows, which: Mask) -> Forms:
-    """<a_i, V_y - V_c> for these pairs."""
-    i, c = np.nonzero(which)
+def forms_of(rows: Rows) -> Forms:
+    """<a_i, V_y - V_c> for all pairs."""
+    i, c = pairs(rows)
     return Forms(rows.A, i, rows.y[i], c, rows.C)
 
 
+def of_pairs(rows: Rows, which: Mask) -> Mask:
+    """(m, C), True at these of the pairs."""
+    found = np.zeros(rows.keep.shape, dtype=bool)
+    found[pairs(rows)] = which
+    return found
+
+
 def proved_separation(rows: Rows, S: Mask, V: Floats) -> Floats | None:
-    """A matrix near a multiple of V that separates exactly S, rounded to float64; None where there is no proof.
-
-    Where S holds all pairs it is V itself, otherwise an exact null vector of the forms outside S.
-    """
-    i, c = pairs(rows)
-    outside = np.zeros_like(S)
-    outside[i, c] = ~S[i, c]
-    if not outside.any():
-        return V if strictly_separates(rows, V) else None
-    if V.size > DENSE_UNKNOWNS:
+    """A matrix near a multiple of V that separates exactly S, rounded to float64; None where there is no proof."""
+    in_S = S[pairs(rows)]
+    if V.size > DENSE_UNKNOWNS and not in_S.all():
         found = repeated(rows)
-        return proved_direction(rows, found, V) if np.array_equal(outside, found.tied(rows)) else None
-    v = null_vector(forms_of(rows, outside), V.ravel())
-    if v is None or not positive(forms_of(rows, S), v).all():
-        return None
-    long = v.long()
-    return np.asarray(long / np.abs(long).max(), dtype=np.float64).reshape(V.shape)
+        tied = np.array_equal(of_pairs(rows, ~in_S), found.tied(rows))
+        return proved_direction(rows, found, V) if tied else None
+    separated = separation(forms_of(rows), in_S, V.ravel())
+    return separated.w.reshape(V.shape) if separated.proved else None
 
 
-def strictly_separates(rows: Rows, V: Floats) -> bool:
-    """Whether <a_i, V_y - V_c> > 0 for all pairs, proved."""
-    d = differences(rows, V)
-    i, c = pairs(rows)
-    return bool(np.all(-d.value[i, c].astype(np.float64) * (1 - EPS64) > d.error[i, c]))
+def others_above(rows: Rows, S: Mask, W: Any) -> float:
+    """A lower bound on f_K, K being without the pairs in S: enclosed near W, or 0."""
+    left = restricted(rows, rows.keep & ~S)
+    if left.A.shape[1] * left.C > DENSE_UNKNOWNS:
+        return 0.0
+    center = W.reshape(-1, left.C)
+    at = coordinates(left)
+    ball = None if at is None or not left.y.size else enclose_rows(left, at, center)
+    if ball is None:
+        return 0.0
+    f = mean_loss(left, center)
+    return max(0.0, down(f.value - f.error - np.longdouble(ball.drop)))
 
 
 def coordinates(rows: Rows) -> Indices | None:
@@ -104,10 +108,8 @@ def coordinates(rows: Rows) -> Indices | None:
     if rows.keep.all():
         J = independent_columns(rows.A).J
         return (J[:, None] * rows.C + np.arange(rows.C - 1)).ravel()
-    i, c = pairs(rows)
-    if not i.size:
-        return np.zeros(0, dtype=np.intp)
-    return spanning_columns(Forms(rows.A, i, rows.y[i], c, rows.C))
+    forms = forms_of(rows)
+    return spanning_columns(forms) if forms.row.size else forms.row
 
 
 def split(rows: Rows) -> Split:
@@ -166,17 +168,17 @@ def _separating(rows: Rows, keep: Mask, still: Mask) -> Floats | None:
     """V that is 0 on the still pairs, up to rounding, and positive on the others in `keep`."""
     i = np.arange(rows.y.size)
     at_rest, others = still & keep, keep & ~still
-    at_rest[i, rows.y], others[i, rows.y] = False, True
+    others[i, rows.y] = True
     part = restricted(rows, others)
     if not part.y.size:
         return None
     size = np.sqrt(np.asarray((abs(rows.A) ** 2).sum(axis=0)).ravel())
     scale = np.repeat(1 / np.where(size > 0, size, 1.0), rows.C)
-    values, vectors = np.linalg.eigh(_gram(forms_of(rows, at_rest), scale))
+    forms, among = forms_of(rows), pairs(rows)
+    values, vectors = np.linalg.eigh(_gram(forms.at(at_rest[among]), scale))
     basis = vectors[:, values <= NULL * max(values[-1], 1e-300)]
     # what changes no form at all would make the Hessian singular
-    others[i, rows.y] = False
-    values, vectors = np.linalg.eigh(basis.T @ _gram(forms_of(rows, others), scale) @ basis)
+    values, vectors = np.linalg.eigh(basis.T @ _gram(forms.at(others[among]), scale) @ basis)
     basis = scale[:, None] * (basis @ vectors[:, values > NULL * max(values[-1:].max(initial=0.0), 1e-300)])
     stop = newton(part, 0.0, np.zeros((rows.A.shape[1], rows.C)), basis, SEPARATING, MARGIN)
     return stop.x if separates(part, part.A @ stop.x) else None
@@ -200,23 +202,17 @@ def _combined(rows: Rows, S: Mask, V: Floats, direction: Floats) -> Floats:
 
 def by_program(rows: Rows) -> Split | None:
     """S by linear programming (HiGHS); None where that is too large, fails, or finds no pair."""
-    i, c = pairs(rows)
-    p, C = rows.A.shape[1], rows.C
-    M = Forms(rows.A, i, rows.y[i], c, C).matrix()
-    if M.nnz > PROGRAM:
+    forms, nothing = forms_of(rows), np.zeros((rows.A.shape[1], rows.C))
+    found = None if forms.matrix().nnz > PROGRAM else by_linear_program(forms, time_limit=PROGRAM_SECONDS)
+    if found is None:
         return None
-    largest = positive_rows(M, presolve=False, time_limit=PROGRAM_SECONDS)
-    if largest is None or not largest[0].any():
-        return None
-    S, V = np.zeros(rows.keep.shape, dtype=bool), largest[1].reshape(p, C)
-    S[i, c] = largest[0]
-    found = proved_separation(rows, S, V)
+    S = of_pairs(rows, found.S)
     left = restricted(rows, rows.keep & ~S)
     at = coordinates(left)
-    stop = Stop(np.zeros((p, C)), np.zeros((p, C)), True)
+    stop = Stop(nothing, nothing, True)
     if at is not None and left.y.size:
-        stop = newton(left, 0.0, np.zeros((p, C)), at)
-    return Split(S, V if found is None else found, found is not None, at, stop.x, stop.converged)
+        stop = newton(left, 0.0, nothing, at)
+    return Split(S, found.w.reshape(nothing.shape), found.proved, at, stop.x, stop.converged)
 
 
 def _wide(rows: Rows) -> Split:
@@ -235,8 +231,5 @@ def _wide(rows: Rows) -> Split:
             return Split(S, exact, True, None, entropy_point(rows, found), False)
     everything = np.arange(p * C)
     stop = newton(rows, 0.0, np.zeros((p, C)), everything, patience=WIDE_STEPS)
-    S = np.zeros(rows.keep.shape, dtype=bool)
-    i, c = pairs(rows)
-    gap = growth(rows, rows.A @ stop.x)
-    S[i, c] = gap[i, c] > 0
-    return Split(S, stop.x, bool(S[i, c].all()) and strictly_separates(rows, stop.x), None, stop.x, False)
+    S = growth(rows, rows.A @ stop.x) > 0
+    return Split(S, stop.x, proved_separation(rows, S, stop.x) is not None, None, stop.x, False)

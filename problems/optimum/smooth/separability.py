@@ -1,10 +1,11 @@
-"""Which rows can be put strictly on the right side by one direction w, no row being put on the wrong side.
+"""Directions that put rows strictly on the right side of classes, and no row on a wrong one.
 
-Let S be the rows with b_i <a_i, w> > 0, R the rest, all with b_i <a_i, w> >= 0. All rows in S: completely
-separable; some: quasi-completely; none, for every w: overlapping, and then the logistic loss has a minimiser.
-The largest S there is comes from the linear program [1]
+A pair is a row with the class y and another class c; its form is <a_i, W_y - W_c>. Of two classes one has weight 0, and
+the form of row i is b_i <a_i, w>. Let S be the pairs whose form a direction makes positive, R the rest, on which it is
+0. All pairs in S: completely separable; some: quasi-completely; none, for every direction: overlapping, and then the
+loss has a minimiser. The largest S there is comes from the linear program [1]
 
-    maximise sum t,   0 <= t <= 1,   t_i <= b_i <a_i, w>,   w free
+    maximise sum t,   0 <= t <= 1,   t_k <= form k,   W free
 
 (directions add, and may be scaled, so at the optimum t is 0 or 1).
 
@@ -19,51 +20,67 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import EPS64, Floats, margins, scaled_rows
-from problems.optimum.arithmetic.null_space import null_vector, positive, row_forms
+from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.null_space import Forms, Mask, null_vector, positive
 from problems.optimum.solvers import positive_rows
 
-Mask = NDArray[np.bool_]
+# Rows and columns of the linear program are scaled so often, in turn.
+SCALINGS = 3
 
 
 class Separation(NamedTuple):
-    """S as a mask, the direction w, and whether b_i <a_i, w'> > 0 on S, = 0 elsewhere, is proved for a w' near w."""
+    """S as a mask, the direction w, and whether a direction near w is proved to be positive on S and 0 elsewhere."""
 
     S: Mask
     w: Floats
     proved: bool
 
 
-def separation(A: Any, b: Floats) -> Separation:
-    """Find the largest S by linear programming (HiGHS), and prove what can be proved of it."""
-    m, p = A.shape
-    # presolve costs more than it saves on one-hot data
-    found = positive_rows(scaled_rows(A, b), presolve=False)
-    if found is None or not found[0].any():
-        return Separation(np.zeros(m, dtype=bool), np.zeros(p), False)
-    return proved_separation(A, b, *found)
+def two_classes(A: Any, b: Floats) -> Forms:
+    """b_i <a_i, w> for every row."""
+    zero = np.full(b.size, -1)
+    return Forms(A, np.arange(b.size), np.where(b > 0, 0, zero), np.where(b > 0, zero, 0), 1)
 
 
-def proved_separation(A: Any, b: Floats, S: Mask, w: Floats) -> Separation:
-    """Move w so that it is exactly zero on the rows outside S (null_space.py), and prove it if possible."""
-    if not S.any():
-        return Separation(S, w, False)
-    R = ~S
-    if not R.any():
-        return Separation(S, w, _strict(A, b, w))
-    v = null_vector(row_forms(A[np.flatnonzero(R)]), w)
-    at_S = np.flatnonzero(S)
+def separation(forms: Forms, S: Mask, w: Floats) -> Separation:
+    """Move w so that it is exactly zero on the forms outside S (null_space.py), and prove it if possible."""
     try:
-        if v is None or not positive(row_forms(scaled_rows(A[at_S], b[at_S])), v).all():
-            return Separation(S, w, False)
-        long = v.long()
-    except OverflowError:  # beyond extended precision
-        return Separation(S, w, False)
+        moved = _moved(forms, S, w)
+    except ArithmeticError:  # beyond extended precision
+        moved = None
+    return Separation(S, w if moved is None else moved, moved is not None)
+
+
+def _moved(forms: Forms, S: Mask, w: Floats) -> Floats | None:
+    if not S.any():
+        return None
+    if S.all():
+        return w if positive(forms, w).all() else None
+    v = null_vector(forms.at(~S), w)
+    if v is None or not positive(forms.at(S), v).all():
+        return None
+    long = v.long()
     with np.errstate(under="ignore"):
-        return Separation(S, np.asarray(long / np.abs(long).max(), dtype=np.float64), True)
+        return np.asarray(long / np.abs(long).max(), dtype=np.float64)
 
 
-def _strict(A: Any, b: Floats, w: Floats) -> bool:
-    """Whether b_i <a_i, w> > 0 for all rows."""
-    z = margins(A, w)
-    return bool(np.all((b * z.value).astype(np.float64) * (1 - EPS64) > z.error))
+def by_linear_program(forms: Forms, **options: Any) -> Separation | None:
+    """The largest S, by HiGHS in rows and columns of one size; None where that fails, or S is empty."""
+    M = forms.matrix()
+    columns = np.zeros(M.shape[1], dtype=np.int64)
+    for _ in range(SCALINGS):
+        M.data = np.ldexp(M.data, -_exponents(M, 1)[np.repeat(np.arange(M.shape[0]), np.diff(M.indptr))])
+        sizes = _exponents(M, 0)
+        M.data = np.ldexp(M.data, -sizes[M.indices])
+        columns += sizes
+    # presolve costs more than it saves on one-hot data
+    found = positive_rows(M, presolve=False, **options)
+    if found is None or not found[0].any():
+        return None
+    return separation(forms, found[0], np.ldexp(found[1], -columns))
+
+
+def _exponents(M: Any, axis: int) -> NDArray[np.int64]:
+    """e of the largest entries of columns (axis 0) or rows (axis 1), in [2^e, 2^(e+1)); 0 where all are 0."""
+    largest = abs(M).max(axis=axis).toarray().ravel()
+    return np.where(largest > 0, np.frexp(largest)[1] - 1, 0).astype(np.int64)
