@@ -34,7 +34,7 @@ from problems.optimum.smooth.softmax import (
     restricted,
     softmax,
 )
-from problems.optimum.smooth.softmax_enclosure import _large, _small, enclose_rows, polished, smallest_eigenvalue
+from problems.optimum.smooth.softmax_enclosure import by_blocks, by_squares, enclose_rows, polished, smallest_eigenvalue
 from problems.optimum.smooth.softmax_newton import hessian, newton, probabilities, value
 from problems.optimum.smooth.strong_convexity import StrongConvexity
 
@@ -466,10 +466,10 @@ def test_both_ways_to_the_metric_bound_the_curvature_from_below() -> None:
     W = polished(rows, at, newton(rows, 0.0, np.zeros((4, 4)), at).x)
     s = softmax(rows, differences(rows, W))
     H = hessian(rows, s.pi.astype(np.float64), 0.0, at)
-    for chart, least in ((_small(rows, s, at, 0.0), 0.5), (_large(rows, s, at, 0.0), 0.3)):
+    for chart, least in ((by_squares(rows, s, at, 0.0), 0.5), (by_blocks(rows, s, at, 0.0), 0.3)):
         assert chart is not None
         eigenvalues = np.linalg.eigvalsh(chart.T.T @ H @ chart.T)
-        # the large way is within a factor 2; the small way drops squares, and the metric is made without them
+        # by blocks it is within a factor 2; by squares some are dropped, and the metric is made without them
         assert least * eigenvalues[0] * 0.5 <= chart.eigenvalue <= eigenvalues[0] * (1 + 1e-12)
         # the norm of every difference of two classes is bounded
         T = np.zeros((4, 4, at.size))

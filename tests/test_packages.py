@@ -283,10 +283,6 @@ TESTS = sorted((ROOT / "tests").glob("*.py"))
 PRIVATE = re.compile(r"_[A-Za-z]\w*")
 PRIVATE_PATH = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)*\.(_[A-Za-z]\w*)")
 PUBLIC = {"_fields", "_replace", "_asdict", "_make"}  # of named tuples
-# Private names that tests still use, to be emptied.
-LEFT = {
-    "test_optimum_multinomial.py": {"_large", "_small"},
-}
 
 
 def private_names(source: str) -> set[str]:
@@ -332,7 +328,7 @@ def edited_source(source: str) -> list[int]:
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_a_test_uses_no_private_name_and_edits_no_source(path):
     source = path.read_text("utf-8")
-    assert private_names(source) <= LEFT.get(path.name, set())
+    assert private_names(source) == set()
     assert edited_source(source) == []
 
 

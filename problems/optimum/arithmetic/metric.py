@@ -37,21 +37,39 @@ class Metric(NamedTuple):
         return float(np.linalg.norm(self.T)) * OUTWARD
 
 
-def metric(A_J: Any, weights: Floats, weight_error: float = 0.0) -> Metric | None:
+def small(A: Any) -> bool:
+    """Whether QR factors and products in long double cost little."""
+    m, q = A.shape
+    return q > 0 and m * q * q <= CAREFUL
+
+
+def metric(A_J: Any, weights: Floats, weight_error: float = 0.0, l2: float = 0.0) -> Metric | None:
     """Choose T and bound the eigenvalue; None where the weighted Gram matrix is singular to working precision,
     or too large to form.
 
-    weight_error: relative error of the weights.
+    weight_error: relative error of the weights. l2: of a penalty, which enters as so many rows of that weight as there
+    are columns.
     """
+    if l2 > 0:
+        A_J, weights = _with_identity(A_J), np.append(weights, np.full(A_J.shape[1], l2))
     m, q = A_J.shape
     if q > LARGEST or (q > DENSE and m * q > ENTRIES):
         return None
     if q == 0:
         return Metric(np.zeros((0, 0)), np.zeros((m, 0)), np.zeros(m), 1.0)
     T = _by_gram(A_J, weights)
-    if T is None and m * q * q <= CAREFUL:
+    if T is None and small(A_J):
         T = by_qr(A_J, weights)
     return None if T is None else _proved(A_J, T, weights, weight_error)
+
+
+def _with_identity(A: Any) -> Any:
+    """The rows of A and those of the identity."""
+    if not hasattr(A, "tocsr"):
+        return np.vstack([A, np.eye(A.shape[1])])
+    import scipy.sparse
+
+    return scipy.sparse.vstack([A, scipy.sparse.eye_array(A.shape[1])], format="csr")
 
 
 def _proved(A_J: Any, T: Floats, weights: Floats, weight_error: float) -> Metric | None:

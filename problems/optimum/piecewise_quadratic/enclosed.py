@@ -35,7 +35,7 @@ from problems.optimum.certificate import Point, Proof
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import Kinked, is_soft, objective
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.smooth.smooth import combined, with_identity
+from problems.optimum.smooth.smooth import from_slopes
 from problems.problem import LinearModel, Problem
 
 # Rows that might leave their boxes are left out of S, and the ball is looked for again.
@@ -68,21 +68,17 @@ class Enclosed(OfKinks):
 
 def _ball(model: Kinked, x: Floats) -> tuple[float, float] | None:
     """(radius, drop): all minimisers are within radius of x, and f* is at least f(x) - drop."""
-    soft, (m, p) = np.longdouble(model.soft), model.A.shape
+    soft, m = np.longdouble(model.soft), model.b.size
     r = difference(margins(model.A, x), model.b)
     u = np.clip(r.value / soft, model.lo, model.hi)
     slopes = Bounded(u, OUTWARD * (r.error / model.soft + EPS * np.abs(u).astype(np.float64)))
-    mean, penalty = combined(model.A, slopes), np.longdouble(model.l2) * x.astype(np.longdouble)
-    rounding = 2 * EPS * (np.abs(mean.value) + 2 * np.abs(penalty)).astype(np.float64)
-    g = Bounded(mean.value + penalty, OUTWARD * (mean.error + rounding))
+    g = from_slopes(model.A, slopes, model.l2, x)
     room = np.minimum(soft * model.hi - r.value, r.value - soft * model.lo).astype(np.float64)
     size = np.abs(r.value).astype(np.float64) + model.soft * np.maximum(model.hi, -model.lo)
     room = room - OUTWARD * (r.error + 4 * EPS * size + EPS64 * np.abs(room))
     inside = room > 0
-    A = with_identity(model.A) if model.l2 > 0 else model.A
     for _ in range(ROUNDS):
-        weights = inside / (model.soft * m)
-        chart = metric(A, np.concatenate([weights, np.full(p, model.l2)]) if model.l2 > 0 else weights, 1e-14)
+        chart = metric(model.A, inside / (model.soft * m), 1e-14, model.l2)
         if chart is None:
             return None
         slope = norm_up(transformed(chart.T, g))

@@ -10,7 +10,7 @@ from problems.optimum.smooth.logistic_split import Split, rest, split
 from problems.optimum.smooth.overlap import attained, open_question, overlap
 from problems.optimum.smooth.separability import by_linear_program, two_classes
 from problems.optimum.smooth.separable import QuasiSeparable, Separable, far_along
-from problems.optimum.smooth.smooth import newton, refined
+from problems.optimum.smooth.smooth import newton, polished
 from problems.optimum.smooth.strong_convexity import StrongConvexity
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -22,7 +22,7 @@ def certify_logistic(problem: Problem, model: LinearModel) -> Optimum:
     """l2 > 0: strong convexity. l2 = 0: separable, completely or not (no minimiser), or a minimiser exists."""
     A, b, l2 = model.A, model.b, model.l2
     if l2 > 0:
-        x = refined(A, b, l2, newton(A, b, l2, np.zeros(A.shape[1])).x)
+        x = polished(A, b, newton(A, b, l2, np.zeros(A.shape[1])).x, l2)
         certificate = StrongConvexity(x=x)
         return certificate.prove(problem).optimum(certificate, x)
     parts = split(A, b)

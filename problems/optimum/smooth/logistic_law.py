@@ -9,7 +9,7 @@ import numpy as np
 from problems.optimum.arithmetic.extended import Bounded, Floats, margins
 from problems.optimum.dual import Minorant, dual_value, objective
 from problems.optimum.law import Enclosure
-from problems.optimum.smooth.smooth import Logistic, enclose_l2, gradient, slopes
+from problems.optimum.smooth.smooth import Logistic, enclose, gradient, slopes
 from problems.problem import LinearModel
 
 
@@ -50,7 +50,8 @@ class LogisticLaw:
 
     def enclosure(self, x: Any) -> Enclosure | None:
         """By self-concordance at x."""
-        return enclose_l2(self.model.A, self.model.b, self.model.l2, x)
+        A, b, l2 = self.model.A, self.model.b, self.model.l2
+        return enclose(A, b, margins(A, x), l2, x)
 
     def tangent(self, x: Any, x0: Floats) -> tuple[Bounded, Any]:
         """The minorant of the slopes at x, rounded: the tangent up to the square of the rounding."""

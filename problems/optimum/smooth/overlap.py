@@ -18,15 +18,15 @@ from problems.optimum.arithmetic.extended import (
     total,
     up,
 )
-from problems.optimum.arithmetic.metric import LARGEST
+from problems.optimum.arithmetic.metric import LARGEST, small
 from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.law import Enclosure
 from problems.optimum.smooth.exact_slopes import dual_point, feasible
 from problems.optimum.smooth.reaching import reaching_columns, spread
-from problems.optimum.smooth.smooth import enclose, slopes
-from problems.optimum.smooth.tempered import polished, small, tempered_newton
+from problems.optimum.smooth.smooth import enclose, polished, slopes
+from problems.optimum.smooth.tempered import tempered_newton
 from problems.problem import LinearModel, Optimum, Problem
 
 # An interval so narrow, relative to max(1, f), needs no better.

@@ -39,13 +39,14 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     transformed,
 )
-from problems.optimum.arithmetic.metric import Metric, metric, weighted_gram
+from problems.optimum.arithmetic.metric import Metric, metric, small, weighted_gram
 from problems.optimum.law import Enclosure
 from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop
 
 # With conjugate gradients one more step costs much, and its decrement would be the square of this.
 CONVERGED_BY_CG = 1e-17
 CG_STEPS = 1000
+POLISH = 6
 FARTHEST = 1e100  # a step so long comes from a Hessian without digits, and its square would overflow
 EXP_LIMIT = float(np.log(np.finfo(np.longdouble).max)) - 1.0  # the weight of a row beyond is 0 in any case
 
@@ -181,15 +182,10 @@ def _long_sigmoid(t: Any) -> Any:
 
 def gradient(A: Any, b: Floats, l2: float, x: Any) -> Bounded:
     """The gradient at x with error bounds."""
-    return _gradient(A, slopes(b, margins(A, x))[0], l2, x)
+    return from_slopes(A, slopes(b, margins(A, x))[0], l2, x)
 
 
-def combined(A: Any, u: Bounded) -> Bounded:
-    """A^T u / m."""
-    return _gradient(A, u, 0.0, np.zeros(A.shape[1]))
-
-
-def _gradient(A: Any, u: Bounded, l2: float, x: Any) -> Bounded:
+def from_slopes(A: Any, u: Bounded, l2: float = 0.0, x: Any = 0.0) -> Bounded:
     """A^T u / m + l2 x, for slopes u and an exact x."""
     g = combination(A, u.value)
     m = A.shape[0]
@@ -199,49 +195,36 @@ def _gradient(A: Any, u: Bounded, l2: float, x: Any) -> Bounded:
     return Bounded(value, error + 2 * EPS * np.abs(value).astype(np.float64))
 
 
-def enclose(A_J: Any, b: Floats, z: Bounded) -> Enclosure | None:
-    """Prove that the mean logistic loss has a minimiser in the columns A_J near margins z; None where it fails."""
-    u, weights = slopes(b, z)
-    chart = metric(A_J, weights / b.size, _weight_error(z))
-    return None if chart is None else enclose_in(chart, combined(A_J, u), b.size)
+def enclose(A: Any, b: Floats, z: Bounded, l2: float = 0.0, x: Any = 0.0) -> Enclosure | None:
+    """Prove that f has a minimiser near the point x with margins z; None where it fails.
 
-
-def enclose_l2(A: Any, b: Floats, l2: float, x: Any) -> Enclosure | None:
-    """The same for l2 > 0 at a point x; the penalty enters the metric as p rows of weight l2."""
-    m, p = A.shape
-    if p > DENSE:
+    For l2 = 0 A holds columns that are independent, and the minimiser differs from x in these; x need not be given.
+    """
+    if l2 > 0 and A.shape[1] > DENSE:
         return None
-    z = margins(A, x)
     u, weights = slopes(b, z)
-    chart = metric(with_identity(A), np.concatenate([weights / m, np.full(p, l2)]), _weight_error(z))
-    return None if chart is None else enclose_in(chart, _gradient(A, u, l2, x), m)
+    chart = metric(A, weights / b.size, _weight_error(z), l2)
+    return None if chart is None else enclose_in(chart, from_slopes(A, u, l2, x), b.size)
 
 
-def refined(A: Any, b: Floats, l2: float, x: Floats) -> Floats:
-    """x after Newton steps (l2 > 0) with the gradient in extended precision, as long as they lower it."""
-    if A.shape[1] > DENSE:
-        return x
-    weights = slopes(b, margins(A, x))[1] / b.size
-    chart = metric(with_identity(A), np.concatenate([weights, np.full(x.size, l2)]))
-    if chart is None:
-        return x
-    slope = transformed(chart.T, gradient(A, b, l2, x)).value.astype(np.float64)
-    for _ in range(3):
-        y = x - chart.T @ slope
-        slope_y = transformed(chart.T, gradient(A, b, l2, y)).value.astype(np.float64)
-        if not np.linalg.norm(slope_y) < np.linalg.norm(slope):
+def polished(A: Any, b: Floats, x: Floats, l2: float = 0.0) -> Floats:
+    """x after Newton steps with the gradient in extended precision, as long as they lower it.
+
+    The metric is made anew for each step where that costs little.
+    """
+    best, size, chart = x, np.inf, None
+    for _ in range(POLISH if A.shape[1] <= DENSE else 0):
+        u, weights = slopes(b, margins(A, x))
+        if chart is None or small(A):
+            chart = metric(A, weights / b.size, l2=l2)
+        if chart is None:
             break
-        x, slope = y, slope_y
-    return x
-
-
-def with_identity(A: Any) -> Any:
-    """The rows of A and those of the identity."""
-    if not hasattr(A, "tocsr"):
-        return np.vstack([A, np.eye(A.shape[1])])
-    import scipy.sparse
-
-    return scipy.sparse.vstack([A, scipy.sparse.eye_array(A.shape[1])], format="csr")
+        slope = transformed(chart.T, from_slopes(A, u, l2, x)).value.astype(np.float64)
+        if not np.linalg.norm(slope) < size:
+            break
+        best, size = x, float(np.linalg.norm(slope))
+        x = x - chart.T @ slope
+    return best
 
 
 def _weight_error(z: Bounded) -> float:

@@ -14,14 +14,14 @@ these forms in s at most r_i for one class d = t of each row, and all c, R <= 2 
 The Hessian is a sum of squares: the variance of v is sum_{c < d} pi_c pi_d (v_c - v_d)^2. Hence probabilities that are
 known up to a factor 1 + e give it up to a factor (1 + e)^2, and leaving out squares gives a lower bound. Two ways:
 
-small: only the squares with d = the likeliest class t, which are at least pi_t >= 1/C times all; they enter metric.py
-as rows a_i (e_c - e_t)^T of exact numbers, which tolerates ill-conditioned data.
+by_squares: only those with d = the likeliest class t, which are at least pi_t >= 1/C times all; they enter metric.py as
+rows a_i (e_c - e_t)^T of exact numbers, which tolerates ill-conditioned data.
 
-large: the Hessian in blocks A^T diag(w_cd) A / m. A sum of n products, blocked, is off by g = (block + n / block + ...)
-units times the sum of the absolute products, and that is at most sqrt(H_jj H_kk), by the Cauchy-Schwarz inequality and
-w_cd^2 <= w_cc w_dd. So H, scaled by powers of two T = diag(1 / d_j), is off by at most g trace in norm. If its Cholesky
-factorisation, less s I, succeeds in floating point then its smallest eigenvalue is at least s less (q + 2) units of the
-trace [2]. There ||V -> <a_i, V_c - V_d>|| = sqrt(||a_i / d_c||^2 + ||a_i / d_d||^2).
+by_blocks: the Hessian in blocks A^T diag(w_cd) A / m. A sum of n products, blocked, is off by g units times the sum of
+the absolute products, g = block + n / block + ..., and that sum is at most sqrt(H_jj H_kk), by the Cauchy-Schwarz
+inequality and w_cd^2 <= w_cc w_dd. So H, scaled by powers of two T = diag(1 / d_j), is off by at most g trace in norm.
+If its Cholesky factorisation, less s I, succeeds in floating point then its smallest eigenvalue is at least s less
+(q + 2) units of the trace [2]. There ||V -> <a_i, V_c - V_d>|| = sqrt(||a_i / d_c||^2 + ||a_i / d_d||^2).
 
 [1] F. Bach. Self-concordant analysis for logistic regression. Electronic J. of Statistics 4, 2010.
     https://doi.org/10.1214/09-EJS521
@@ -44,7 +44,7 @@ from problems.optimum.smooth.smooth import enclose_in, solve_spd
 from problems.optimum.smooth.softmax import Indices, Rows, Softmax, differences, gradient, residual, softmax
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, hessian
 
-# Numbers in the rows of the small way: six times as many are held at once.
+# Numbers in the squares: six times as many are held at once.
 SMALL = 12_000_000
 # Rows summed before the sums are, in the Hessian that counts.
 BLOCK = 64
@@ -63,12 +63,12 @@ def enclose_rows(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Enclosure 
         return None
     s = softmax(rows, differences(rows, W))
     g = gradient(rows, residual(rows, s), l2, W)
-    chart = _small(rows, s, at, l2) if _is_small(rows, at) else _large(rows, s, at, l2)
+    chart = by_squares(rows, s, at, l2) if _few(rows, at) else by_blocks(rows, s, at, l2)
     g_at = Bounded(g.value.ravel()[at], g.error.ravel()[at])
     return None if chart is None else enclose_in(chart, g_at, chart.B.shape[0] - (at.size if l2 > 0 else 0))
 
 
-def _is_small(rows: Rows, at: Indices) -> bool:
+def _few(rows: Rows, at: Indices) -> bool:
     return at.size <= DENSE and int(rows.keep.sum() - rows.y.size) * at.size <= SMALL
 
 
@@ -80,20 +80,17 @@ def _certain(s: Softmax) -> tuple[Floats, float]:
     return np.where(certain, s.pi, 0).astype(np.float64), 2 * worst * OUTWARD
 
 
-def _small(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
+def by_squares(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
     """The metric of the squares with the likeliest class; norms of the rows of B, doubled, bound those of all pairs."""
     i, c = np.nonzero(rows.keep & (np.arange(rows.C) != s.top[:, None]))
     pi, error = _certain(s)
     weights = pi[i, c] * pi[i, s.top[i]] / rows.m
     squares = Forms(rows.A, i, c, s.top[i], rows.C).matrix()[:, at].toarray()
-    if l2 > 0:
-        squares = np.vstack([squares, np.eye(at.size)])
-        weights = np.concatenate([weights, np.full(at.size, l2)])
-    chart = metric(squares, weights, error + 1e-14)  # products rounded
+    chart = metric(squares, weights, error + 1e-14, l2)  # products rounded
     return None if chart is None else chart._replace(B=2 * chart.B, row_errors=2 * chart.row_errors)
 
 
-def _large(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
+def by_blocks(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
     """T = diag(1/d); B holds one column, the largest norm of the forms of each row."""
     pi, error = _certain(s)
     H = hessian(rows, pi, l2, at, BLOCK)

@@ -15,20 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats, margins, row_norms, transformed
-from problems.optimum.arithmetic.metric import CAREFUL, by_qr, metric, product
+from problems.optimum.arithmetic.extended import Floats, row_norms
+from problems.optimum.arithmetic.metric import by_qr, product
 from problems.optimum.newton import ROUNDING, Newton, Stop
-from problems.optimum.smooth.smooth import Logistic, combined, slopes
+from problems.optimum.smooth.smooth import Logistic, polished
 
 GROWTH = 8.0  # of tau; a few Newton steps then suffice each time
 STAGE, LAST = (30, 1e-6), (60, 1e-28)  # steps, and the decrement relative to f at which they stop
-POLISH = 6
-
-
-def small(A: Any) -> bool:
-    """Whether the QR factors and long doubles used here cost little."""
-    m, p = A.shape
-    return p > 0 and m * p * p <= CAREFUL
 
 
 def tempered_newton(A_J: Any, b: Floats) -> Floats | None:
@@ -101,19 +94,3 @@ def _newton_step(B: Floats, weights: Floats, g: Floats) -> Floats:
         half = scipy.linalg.solve_triangular(R, -g[pivots[:rank]], trans=1, check_finite=False)
         step[pivots[:rank]] = scipy.linalg.solve_triangular(R, half, check_finite=False)
     return step
-
-
-def polished(A_J: Any, b: Floats, x: Floats) -> Floats:
-    """x after Newton steps with the gradient in extended precision, as long as they lower it."""
-    best, size = x, np.inf
-    for _ in range(POLISH):
-        u, weights = slopes(b, margins(A_J, x))
-        chart = metric(A_J, weights / b.size)
-        if chart is None:
-            break
-        slope = transformed(chart.T, combined(A_J, u)).value.astype(np.float64)
-        if not np.linalg.norm(slope) < size:
-            break
-        best, size = x, float(np.linalg.norm(slope))
-        x = x - chart.T @ slope
-    return best
