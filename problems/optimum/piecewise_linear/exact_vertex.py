@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.arithmetic.rational import independent, integers, mask
 from problems.optimum.certificate import Indices, Point, Proof, Shape
-from problems.optimum.distances import Both, closest, distances_up, exactly_at
+from problems.optimum.distances import closest, exactly_at
 from problems.optimum.dual import box, is_piecewise_linear, snapped
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.linear_program import interior_pair, vertex_pair
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.piecewise_linear.polyhedron import (
-    NORMS,
-    Nearest,
-    checked_point,
-    distances_below,
-    nearest,
-)
+from problems.optimum.piecewise_linear.polyhedron import NORMS, Polyhedron, Projection
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, dense, optimal_vertex
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -32,34 +24,6 @@ LARGEST = 2e8
 MANY = 1000
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
-
-Rows = Annotated[Indices, Shape("r", below="m")]
-Columns = Annotated[Indices, Shape("r", below="p")]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Projection:
-    """An exact point of X* near x0, from a basis, and multipliers y that are 0 but at some rows (polyhedron.py)."""
-
-    rows: Rows
-    columns: Columns
-    given: Point
-    multipliers_at: Annotated[Indices, Shape("y", below="m")]
-    multipliers: Annotated[Floats, Shape("y")]
-
-    @classmethod
-    def of(cls, near: Nearest) -> Projection:
-        """From the solvers'."""
-        at, point = np.flatnonzero(near.y), near.point
-        return cls(rows=point.rows, columns=point.columns, given=point.given, multipliers_at=at, multipliers=near.y[at])
-
-    def distances(self, model: LinearModel, vertex: Vertex, x0: Floats) -> tuple[Both, Both]:
-        """Bounds from below and from above; the point and y each bound both distances."""
-        y = np.zeros(model.b.size)
-        y[self.multipliers_at] = self.multipliers
-        x = checked_point(model, vertex.side, self.rows, self.columns, self.given)
-        above = (math.inf, math.inf) if x is None else distances_up(x, x0)
-        return distances_below(model, vertex.side, y, x0), above
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,8 +35,8 @@ class ExactVertex(OfKinks):
 
     kind = "exact vertex"
     arithmetic = "rational"
-    rows: Rows
-    columns: Columns
+    rows: Annotated[Indices, Shape("r", below="m")]
+    columns: Annotated[Indices, Shape("r", below="p")]
     given: Point
     high: Annotated[Indices, Shape("h", below="m")]
     euclidean: Projection | None = None
@@ -92,7 +56,8 @@ class ExactVertex(OfKinks):
             raise ValueError("rows and columns are no optimal basis")
         if _unique(model, vertex):
             return exactly_at(vertex.x, vertex.value, x0)
-        near = [part.distances(model, vertex, x0) for part in (self.euclidean, self.maximum) if part is not None]
+        X = Polyhedron.of(model, vertex)
+        near = [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
         return closest(vertex.value, near)
 
 
@@ -116,9 +81,10 @@ def _exactly(problem: Problem, model: LinearModel, vertex: Vertex) -> Optimum:
     if not _unique(model, vertex):
         notes.append("X* is more than a point")
         # the linear program of the maximum norm takes minutes where there are many columns
-        found = {norm: nearest(model, vertex, problem.x0, norm) for norm in NORMS[: 2 if problem.p <= MANY else 1]}
-        point = found["euclidean"].point.x
-        near = {norm: Projection.of(part) for norm, part in found.items()}
+        X = Polyhedron.of(model, vertex)
+        near = {norm: Projection.of(X, problem.x0, norm) for norm in NORMS[: 2 if problem.p <= MANY else 1]}
+        known = near["euclidean"]
+        point = X.completed(known.rows, known.columns, known.given) or vertex.x
     high = np.flatnonzero(vertex.upper & (vertex.signs == 0))
     certificate = ExactVertex(rows=vertex.rows, columns=vertex.columns, given=vertex.given, high=high, **near)
     proof = certificate.prove(problem)

@@ -2,7 +2,9 @@
 
 A dual solution u in rational arithmetic (vertex.py) describes all minimisers:
 
-    X* = {x : r_i = 0 where side_i = 0, side_i r_i >= 0 elsewhere},   r_i = <a_i, x> - b_i.
+    X* = {x : r_i = 0 where side_i = 0, side_i r_i >= 0 elsewhere},   r_i = <a_i, x> - b_i,
+
+and so do the boxes of soft kinks (piecewise_quadratic/exact.py), with other targets in place of b.
 
 From above: an exact point of X*. A solver suggests x; its entries on as many columns as there are independent rows
 among those with r_i = 0 are solved for again, and the signs of all r_i are decided exactly.
@@ -16,7 +18,11 @@ and ||x - x0||_inf >= rho / ||A^T y||_1. At the projection x - x0 = A^T y, and b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -34,7 +40,8 @@ from problems.optimum.arithmetic.extended import (
     total,
 )
 from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers
-from problems.optimum.distances import distances_up
+from problems.optimum.certificate import Point, Shape
+from problems.optimum.distances import Both, distances_up
 from problems.optimum.piecewise_linear.linear_program import least_distance, project
 from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, residual_signs, solved_point
 from problems.optimum.solvers import positive_rows
@@ -56,7 +63,57 @@ DROPS = 20
 ROUNDS = 4
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True)
+class Polyhedron:
+    """X*, with targets known to within rounding.
+
+    start: a point of it; exact: from the rows to have r_i = 0 and a point near X* to a point of X*, or None; completed:
+    a point of X* from its parts, or None; interior: the rows with r_i = 0 on all of X*, as far as can be told.
+    """
+
+    model: LinearModel
+    side: Signs
+    target: Bounded
+    start: ExactPoint
+    exact: Callable[[Mask, Floats], ExactPoint | None]
+    completed: Callable[[Indices, Indices, Floats], Rational | None]
+    interior: Callable[[], Mask]
+
+    @classmethod
+    def of(cls, model: LinearModel, vertex: Vertex) -> Polyhedron:
+        """X* of a piecewise-linear loss, from a minimiser that is a vertex."""
+        start = ExactPoint(vertex.rows, vertex.columns, vertex.given, vertex.x)
+        target = Bounded(model.b, np.zeros(model.b.size))
+        exact, completed = partial(_exact, model, vertex.side), partial(checked_point, model, vertex.side)
+        return cls(model, vertex.side, target, start, exact, completed, partial(implied, model, vertex))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """Parts of a point of X* near x0, and multipliers y that are 0 but at some rows."""
+
+    rows: Annotated[Indices, Shape("r", below="m")]
+    columns: Annotated[Indices, Shape("r", below="p")]
+    given: Point
+    multipliers_at: Annotated[Indices, Shape("y", below="m")]
+    multipliers: Annotated[Floats, Shape("y")]
+
+    @classmethod
+    def of(cls, X: Polyhedron, x0: Floats, norm: str) -> Projection:
+        """Of x0 on X* in this norm, as far as solvers can tell."""
+        point, y = nearest(X, x0, norm)
+        at = np.flatnonzero(y)
+        return cls(rows=point.rows, columns=point.columns, given=point.given, multipliers_at=at, multipliers=y[at])
+
+    def distances(self, X: Polyhedron, x0: Floats) -> tuple[Both, Both]:
+        """Bounds from below and from above; the point and y each bound both distances."""
+        x, y = X.completed(self.rows, self.columns, self.given), np.zeros(X.side.size)
+        y[self.multipliers_at] = self.multipliers
+        above = (math.inf, math.inf) if x is None else distances_up(x, x0)
+        return distances_below(X.model, X.side, y, x0, X.target), above
+
+
+class ExactPoint(NamedTuple):
     """An exact point of X*: <a_i, x> = b_i on the rows; given: its entries outside the columns, 0 on them."""
 
     rows: Indices
@@ -65,7 +122,7 @@ class Point(NamedTuple):
     x: Rational
 
 
-def feasible_point(model: LinearModel, side: Signs, active: Indices, x: Floats) -> Point | Indices | None:
+def feasible_point(model: LinearModel, side: Signs, active: Indices, x: Floats) -> ExactPoint | Indices | None:
     """The exact point of X* near x with r_i = 0 on these rows; where it is outside X*, the rows it violates."""
     rows, columns = independent(integers(dense(model.A[active])).rows)
     return _point(model, side, active[rows], columns, x)
@@ -76,10 +133,10 @@ def checked_point(model: LinearModel, side: Signs, rows: Indices, columns: Indic
     if np.any(given[columns]):
         return None
     point = _point(model, side, rows, columns, given)
-    return point.x if isinstance(point, Point) else None
+    return point.x if isinstance(point, ExactPoint) else None
 
 
-def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: Floats) -> Point | Indices | None:
+def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: Floats) -> ExactPoint | Indices | None:
     given = np.array(x, dtype=np.float64)
     given[columns] = 0.0
     exact = solved_point(integers(np.column_stack([dense(model.A[rows]), model.b[rows]])), columns, given)
@@ -87,7 +144,7 @@ def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: 
         return None
     signs = residual_signs(model, exact)[1]
     violated = np.where(side == 0, signs != 0, side * signs < 0)
-    return np.flatnonzero(violated) if violated.any() else Point(rows, columns, given, exact)
+    return np.flatnonzero(violated) if violated.any() else ExactPoint(rows, columns, given, exact)
 
 
 def distances_below(
@@ -117,28 +174,20 @@ def distances_below(
     return down(rise / np.longdouble(norm)), down(rise / (absolute.value + absolute.error))
 
 
-class Nearest(NamedTuple):
-    """A point of X* and multipliers: the nearest to x0 as far as solvers can tell."""
-
-    point: Point
-    y: Floats
-
-
-def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclidean") -> Nearest:
-    """Project x0 on X* in this norm, "euclidean" or "maximum"; where that fails, the vertex."""
+def nearest(X: Polyhedron, x0: Floats, norm: str) -> tuple[ExactPoint, Floats]:
+    """(point, multipliers) of x0 projected on X*; where that fails, the point that is known and zeros."""
     which = NORMS.index(norm)
-    side = vertex.side
-    point = Point(vertex.rows, vertex.columns, vertex.given, vertex.x)
-    best = Nearest(point, np.zeros(model.b.size))
-    high, low = distances_up(point.x, x0)[which], 0.0
+    model, side, boundary = X.model, X.side, X.target.value.astype(np.float64)
+    best, best_y = X.start, np.zeros(model.b.size)
+    high, low = distances_up(X.start.x, x0)[which], 0.0
     attempts = [(0.0, project), (0.0, least_distance), (MARGIN, project)]
     for margin, solver in attempts:
         if solver is least_distance and (norm != "euclidean" or model.b.size * model.A.shape[1] > SMALL):
             continue
         # what is r_i = 0 on all of X* cannot hold strictly
-        equal = implied(model, vertex) if margin else side == 0
+        equal = X.interior() if margin else side == 0
         sense = np.where(equal, 0.0, side)
-        target = model.b + margin * (1 + np.abs(model.b)) * sense
+        target = boundary + margin * (1 + np.abs(boundary)) * sense
         pair = solver(model.A, target, sense, x0, norm)
         if pair is None:
             continue
@@ -148,15 +197,15 @@ def nearest(model: LinearModel, vertex: Vertex, x0: Floats, norm: str = "euclide
         if norm == "euclidean":
             sharper, supporting = sharpened(model, target, sense, supporting, x, x0)
             multipliers.append(sharper)
-        found = _exact(model, side, equal if margin else supporting, polished(model, target, supporting, x))
+        found = X.exact(equal if margin else supporting, polished(model, target, supporting, x))
         if found is not None and (above := distances_up(found.x, x0)[which]) < high:
-            best, high = Nearest(found, best.y), above
+            best, high = found, above
         for y in multipliers:
-            if (below := distances_below(model, side, y, x0)[which]) > low:
-                best, low = Nearest(best.point, y), below
+            if (below := distances_below(model, side, y, x0, X.target)[which]) > low:
+                best_y, low = y, below
         if high <= low * (1 + SHARP):
             break
-    return best
+    return best, best_y
 
 
 def implied(model: LinearModel, vertex: Vertex) -> Mask:
@@ -192,7 +241,7 @@ def sharpened(
     return y, supporting
 
 
-def _exact(model: LinearModel, side: Signs, active: Mask, x: Floats) -> Point | None:
+def _exact(model: LinearModel, side: Signs, active: Mask, x: Floats) -> ExactPoint | None:
     """An exact point of X* near x with r_i = 0 on the active rows, those it violates joining them."""
     equal = side == 0
     active = active & ~equal
@@ -200,7 +249,7 @@ def _exact(model: LinearModel, side: Signs, active: Mask, x: Floats) -> Point | 
         # where rows depend on each other those with r_i = 0 on all of X* count first
         order = np.concatenate([np.flatnonzero(equal), np.flatnonzero(active)])
         found = feasible_point(model, side, order, x)
-        if found is None or isinstance(found, Point):
+        if found is None or isinstance(found, ExactPoint):
             return found
         if (active | equal)[found].all():
             return None

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS, Bounded, Floats, rounded_margins
+from problems.optimum.arithmetic.rational import Rational
 from problems.optimum.certificate import Indices, Point, Proof, Shape
-from problems.optimum.distances import Both, closest, distances_up, exactly_at
+from problems.optimum.distances import closest, distances_up, exactly_at
 from problems.optimum.dual import Kinked, is_soft
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.dual_ball import DualBall
-from problems.optimum.piecewise_linear.linear_program import interior_pair, project
+from problems.optimum.piecewise_linear.linear_program import interior_pair
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.polyhedron import (
-    MARGIN,
-    MULTIPLIER,
     NORMS,
-    distances_below,
+    ExactPoint,
+    Polyhedron,
+    Projection,
     polished,
-    sharpened,
 )
+from problems.optimum.piecewise_linear.vertex import Mask
 from problems.optimum.piecewise_quadratic.enclosed import Enclosed
 from problems.optimum.piecewise_quadratic.exact import Minimiser, checked, feasible, minimiser, with_sides
 from problems.optimum.piecewise_quadratic.points import newton_point
@@ -35,23 +35,6 @@ from problems.problem import LinearModel, Optimum, Problem
 NEWTON, ENTRIES = 1e11, 2e7
 # A wider interval for D than this, relatively, gets a note.
 LOOSE = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Projection:
-    """Entries of a point of X* near x0, and multipliers y that are 0 but at some rows."""
-
-    given: Point
-    multipliers_at: Annotated[Indices, Shape("y", below="m")]
-    multipliers: Annotated[Floats, Shape("y")]
-
-    def distances(self, model: Kinked, found: Minimiser, x0: Floats) -> tuple[Both, Both]:
-        """Bounds from below and from above; the point and y each bound both distances."""
-        y = np.zeros(model.b.size)
-        y[self.multipliers_at] = self.multipliers
-        point = with_sides(model, found.side, self.given)
-        above = (math.inf, math.inf) if point is None else distances_up(point.x, x0)
-        return distances_below(model, found.side, y, x0, target(model, found)), above
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +65,8 @@ class ExactStationary(OfKinks):
             raise ValueError("inner and high are not those of a minimiser")
         if found.unique:
             return exactly_at(found.x, found.value, x0)
-        near = [part.distances(model, found, x0) for part in (self.euclidean, self.maximum) if part is not None]
+        X = polyhedron(model, found)
+        near = [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
         return closest(found.value, [((0.0, 0.0), distances_up(found.x, x0)), *near])
 
 
@@ -121,7 +105,8 @@ def _exactly(problem: Problem, model: Kinked, found: Minimiser) -> Optimum:
     point, notes, near = found, [], {}
     if not found.unique:
         notes.append("X* is more than a point")
-        near = {norm: _projected(model, found, problem.x0, norm) for norm in NORMS}
+        X = polyhedron(model, found)
+        near = {norm: Projection.of(X, problem.x0, norm) for norm in NORMS}
         point = with_sides(model, found.side, near["euclidean"].given) or found
     side, given = found.solved.side, found.solved.given
     certificate = ExactStationary(inner=np.flatnonzero(side == 0), high=np.flatnonzero(side > 0), given=given, **near)
@@ -140,31 +125,19 @@ def target(model: Kinked, found: Minimiser) -> Bounded:
     return Bounded(np.where(inner, z.value, model.b + end), np.where(inner, z.error, rounding))
 
 
-def _projected(model: Kinked, found: Minimiser, x0: Floats, norm: str) -> Projection:
-    """The point of X* nearest to x0 in this norm, as far as solvers can tell.
+def polyhedron(model: Kinked, found: Minimiser) -> Polyhedron:
+    """X*, from one of the minimisers."""
+    none, boundary = np.zeros(0, dtype=np.intp), target(model, found)
+    aim = boundary.value.astype(np.float64)
+    start = ExactPoint(none, none, found.solved.given, found.x)
 
-    First on X* itself; where an inequality then fails by a rounding, on X* shrunk by MARGIN.
-    """
-    which, boundary = NORMS.index(norm), target(model, found)
-    side = found.side.astype(np.float64)
-    best, y = found.x.long().astype(np.float64), np.zeros(model.b.size)
-    high, low = distances_up(found.x, x0)[which], 0.0
-    for margin in (0.0, MARGIN):
-        aim = boundary.value.astype(np.float64)
-        aim = aim + margin * (1 + np.abs(aim)) * side
-        pair = project(model.A, aim, side, x0, norm)
-        if pair is None:
-            continue
-        x, multipliers = pair[0], [pair[1]]
-        if norm == "euclidean":
-            supporting = (side == 0) | (side * pair[1] > MULTIPLIER * max(np.abs(pair[1]).max(), 1e-300))
-            multipliers.append(sharpened(model, aim, side, supporting, x, x0)[0])
-        given = polished(model, aim, side == 0, x)
+    def completed(_: Indices, __: Indices, given: Floats) -> Rational | None:
         point = with_sides(model, found.side, given)
-        if point is not None and (above := distances_up(point.x, x0)[which]) < high:
-            best, high = given, above
-        for z in multipliers:
-            if (below := distances_below(model, found.side, z, x0, boundary)[which]) > low:
-                y, low = z, below
-    at = np.flatnonzero(y)
-    return Projection(given=best, multipliers_at=at, multipliers=y[at])
+        return None if point is None else point.x
+
+    def exact(_: Mask, x: Floats) -> ExactPoint | None:
+        given = polished(model, aim, found.side == 0, x)
+        point = completed(none, none, given)
+        return None if point is None else ExactPoint(none, none, given, point)
+
+    return Polyhedron(model, found.side, boundary, start, exact, completed, lambda: found.side == 0)
