@@ -1,14 +1,14 @@
 """Eight float64 numbers that stay in registers, for compiled functions over short rows.
 
-Numba leaves vectorising to LLVM, which asks for every short inner loop anew whether its arrays overlap, and deals with
-what a length leaves over one by one: of 16 rows and 3 classes little is left to gain by then. Here a kernel says itself
-what is added to what. It is then also added in the same order everywhere.
+Numba leaves vectorising to LLVM, which tests for every short inner loop anew whether its arrays overlap, and treats the
+rest of a length one by one: with 16 rows and 3 classes this costs nearly all of the gain. Here a kernel itself says
+which lanes are added. The order of additions is then equal on every machine.
 
     u = load(a, at)                 a[at : at + 8], of the entries one after another whatever the shape of a
-    u = load_first(a, at, n)        the same of n <= 8 entries; the other lanes are 0, and a is not read there
+    u = load_first(a, at, n)        n <= 8 entries; the other lanes are 0, and a is not read there
     store(a, at, u)                 a[at : at + 8] <- u
     store_first(a, at, n, u)        the first n
-    u = splat(s)                    s in all lanes; a number among lanes becomes that by itself
+    u = splat(s)                    s in all lanes; a number among lanes is splatted by itself
     u + v, u - v, u * v, u / v      u + v * w is one instruction
     where_greater(u, v, a, b)       a where u > v, b elsewhere: also where u or v is NaN
     where_equal(u, v, a, b)         a where u = v, b elsewhere
@@ -17,8 +17,8 @@ what is added to what. It is then also added in the same order everywhere.
     exponent(u)                     floor(log2 u) for normal u > 0
     t0, ..., t7 = transposed(u0, ..., u7)
 
-Nothing is checked: an index beyond the array reads or overwrites what is there. In Python lanes are arrays of 8; what
-LLVM makes of them stands in lanes_llvm.py.
+Nothing is checked: an index beyond the array reads or overwrites other memory. In Python lanes are arrays of 8; their
+LLVM code stands in lanes_llvm.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LANES = 8
 
 
 def instruction(function: Callable[..., Any]) -> Instruction:
-    """Decorate the Python equivalent of what lanes_llvm.py has under the same name."""
+    """Decorate the Python equivalent of an instruction; lanes_llvm.py has its code, under its name."""
     return Instruction(function, "dadapt_convex.lanes_llvm")
 
 

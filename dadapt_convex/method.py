@@ -57,7 +57,7 @@ class Method(Portable):
     Attributes
     ----------
     name : str
-        The published name; also the file's.
+        The published name; the file bears it too.
     step : Step, or Kernel
         One iteration: a function decorated with dc.step(State, Hyper), see dadapt_convex.state. It must stay finite for
         g_k = 0 once some g_i was not zero. It returns the weight w_k of x_k: finite, and not negative.
@@ -67,25 +67,24 @@ class Method(Portable):
         From the step's State: the names of the rows of a matrix, (len(vectors), p) float64. x0 is filled by the driver.
     scalars : tuple of str
         From the step's State: the names of the entries of a vector. Each is a column of the trace, except those that
-        begin with "_". The columns that the driver records by itself (COLUMNS) are no names for a method to give:
-        theorems check one by the other.
+        begin with "_". Names of columns that the driver records (COLUMNS) are refused: theorems check one by the other.
     init : callable (vectors, scalars, hyper) -> None
         Writes the initial state in place, where everything but x0 is zero; by default what the State declares. With a
         step of nine arguments hyper, vectors and scalars are given here, and everything starts at zero by default.
     claims : tuple of str or Theorem
         The theorems that `check` applies to its runs: names from dadapt_convex.theory, or one's own.
     select : str or None
-        A scalar; the averaged iterate at the k that minimises it is kept too (the non-asymptotic theorems
-        speak of that iterate): trace columns f_selected, t, selected_ratio.
+        A scalar of the state. The averaged iterate at the k that minimises it is kept too, for the non-asymptotic
+        theorems: trace columns f_selected, t, selected_ratio.
     averages : bool
-        Whether the output is the weighted average; where not, it is the last iterate, and the weights serve the sums
-        of the basic inequalities alone (f_mean, sum_w2_g2, ...).
+        True: the output is the weighted average. False: the output is the last iterate, and the weights serve only
+        the sums of the basic inequalities (f_mean, sum_w2_g2, ...).
     title : str
         The name in figures and tables; left out, the published name with blanks for underscores.
     distance_norm : "euclidean" or "maximum"
         The norm of the distance D that the method's theory speaks of, and that d estimates.
     d_limit : float or None
-        What a theorem says of d at the end of a long run: at least this share of D.
+        The share of D that d reaches at least in the limit, by a theorem.
     """
 
     name: str

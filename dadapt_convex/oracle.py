@@ -1,8 +1,8 @@
 """The one contract between methods and problems.
 
 A problem hands a method an :class:`Oracle`; a method hands the driver a step. All of them are module-level
-functions with one explicit signature each, compiled once and passed as first-class functions, so that the
-cost of compiling is (methods + problems), never their product, and the disk cache always hits:
+functions with one explicit signature each, compiled once and passed as first-class functions. The cost of compiling
+is then (methods + problems), never their product, and the disk cache always hits:
 
     oracle(x, g, z, data) -> f              f(x); writes a subgradient to g and the margins A x to z
     value(z, x, data) -> f                  f from the margins z (and x, for what is not a function of A x)
@@ -135,8 +135,7 @@ class Oracle:
     kernel, value, batch: compiled functions of the signatures above; data: what they read; margins: the length of z;
     work: the number of rows -> how many numbers of scratch, aligned to 64 bytes, a batch of them needs.
     function: x -> (f, g) in plain Python, used when kernel is None; then margins is 0.
-    classes: what the labels are, None for targets, 0 for signs, or the number of classes: margins then say what is
-    predicted.
+    classes: None for targets, 0 for labels that are signs, or the number of classes. Margins predict labels alone.
     """
 
     kernel: Kernel | None = None

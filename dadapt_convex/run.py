@@ -48,7 +48,7 @@ class Kept(dict[str, Any]):
     """A dict that cannot be changed, as verdicts rest on it; dict(it) is a copy that can."""
 
     def _refuse(self, *given: Any, **named: Any) -> Any:
-        raise TypeError("what a run recorded cannot be changed; dict(...) makes a copy that can.")
+        raise TypeError("the record of a run cannot be changed; dict(...) makes a copy that can.")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
@@ -69,7 +69,7 @@ class Run:
     hyper : dict
         Every hyper-parameter's value.
     given : dict
-        For those that were known and not set by the caller: where the value came from.
+        For each hyper-parameter that the caller did not set and that was known: the source of its value.
     steps : int
         The number of subgradients asked for (n + 1 in the papers).
     k : int
@@ -80,19 +80,25 @@ class Run:
         The rows of `trace`.
     errors : sequence of mappings
         For each row of a deterministic run: bounds on what rounding did to its columns, from magnitudes that the driver
-        adds up; "f_star" is what it may do to a gap, "moved" to sum w_i <g_i, x_i - x*>.
+        adds up; "f_star" is the bound for a gap, "moved" the bound for sum w_i <g_i, x_i - x*>.
     trace : pandas.DataFrame
-        A row per checkpoint; made from `rows` when first asked for. Row k describes the state once the k
-        subgradients g_0 .. g_{k-1} have been used, n = k - 1: `f`, `g_norm`, `x_dist` = ||x_n - x0|| belong to the
-        current iterate x_n, `x_next_dist` to x_{n+1}; `f_avg` to the weighted average of x_0 .. x_n; `f_best` to the
-        best of them; `f_mean` is sum w_i f(x_i) / sum w_i, never below f_avg; `S`, `weight_sum`, `g_max`, `g0_norm`
-        as their names say, over weighted points `sum_w2_g2` = sum w_i^2 ||g_i||^2, `sum_w_gx` = sum w_i <g_i, x_i - x0>
-        and `sum_w_g` = ||sum w_i g_i||; the method's own scalars (`d`, `d_hat`, `gamma`, `s_norm`, ...) carry the
-        papers' index n + 1. `seconds` is the time spent in iterations so far, without compilation and without
-        evaluating f at the average. With stochastic gradients row k describes x_k, after k steps: `f`, `f_avg` and
-        `accuracy` (the share of rows whose label is predicted) count all rows, `f_best` is the least f at a checkpoint,
-        `f_batch` the mean f of
-        the mini-batches since the row before, `g_norm` that of the last mini-batch, `epoch` = k / per_epoch.
+        A row per checkpoint, made from `rows` when first asked for. Row k describes the run after the k subgradients
+        g_0 .. g_{k-1}; n = k - 1.
+
+        f, g_norm, x_dist : f(x_n), ||g_n||, ||x_n - x0||; x_next_dist : ||x_{n+1} - x0||.
+        f_avg, f_best : f at the weighted average, and at the best, of x_0 .. x_n.
+        f_mean : sum w_i f(x_i) / sum w_i, never below f_avg.
+        S, weight_sum, g_max, g0_norm : sum ||g_i||^2, sum w_i, max ||g_i||, ||g_0||.
+        sum_w2_g2, sum_w_gx, sum_w_g : sum w_i^2 ||g_i||^2, sum w_i <g_i, x_i - x0>, ||sum w_i g_i||.
+        d, d_hat, gamma, s_norm, ... : the method's own scalars, with the papers' index n + 1.
+        seconds : time in iterations so far, without compilation and without evaluating f at the average.
+
+        With stochastic gradients row k describes x_k, after k steps:
+
+        f, f_avg, accuracy : over all rows of the data; accuracy is the share of rows whose label is predicted.
+        f_best : the least f at a checkpoint.
+        f_batch, g_norm : the mean f of the mini-batches since the row before, the norm of the last subgradient.
+        epoch : k / per_epoch.
     x0, x, x_next : (p,) float64
         The starting point; x_n, the last point where a subgradient was taken (with stochastic gradients: x_{n+1}),
         and x_{n+1}.

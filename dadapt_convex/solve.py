@@ -51,43 +51,44 @@ def solve(
     Parameters
     ----------
     problem : Objective
-        What problems.get() and its like return: has name, oracle, x0, G.
+        A problem, as problems.get() returns: it has name, oracle, x0 and G.
     method : str or Method
         A name from methods(), or a method of one's own.
     steps : int >= 1
         The number of subgradients, n + 1 in the papers' notation.
     epochs : int >= 1
-        In place of steps: passes over the rows, of ceil(m / batch_size) steps each (of one without mini-batches).
+        In place of steps: passes over the rows. A pass has ceil(m / batch_size) steps, or 1 without mini-batches.
     batch_size : int in 1..m, optional
-        Mini-batches of the rows without replacement, the last of an epoch smaller; see dadapt_convex.stochastic.
+        Rows in a mini-batch, drawn without replacement; the last one of an epoch may be smaller. See
+        dadapt_convex.stochastic.
     noise : str or Noise, optional
         "gaussian(sigma)", "sign(sigma)" or "skewed(sigma)": noise added to every subgradient.
     seed : int >= 0
-        Of mini-batches or noise; not used otherwise.
+        The seed of mini-batches or noise; not used otherwise.
     checkpoints : "log", "epochs", "all" or integers in 1..steps
-        Where the trace gets a row: about 40 per decade, after each epoch, everywhere, or there. The last step always
-        has one. Default: "epochs" with mini-batches, else "log".
+        The steps with a row in the trace: about 40 per decade, the last step of each epoch, all, or the given ones.
+        The last step always has a row. Default: "epochs" with mini-batches, else "log".
     optimum : Optimum, optional
-        Where D and f_star come from for methods that need them and were not given them; default
-        problem.optimum(), asked only then.
+        The source of D and f_star for methods that need them and were not given them; by default problem.optimum(),
+        called only then.
     progress : callable (k) -> None, optional
         Called about ten times a second; may raise KeyboardInterrupt.
     **hyper
-        The method's hyper-parameters; see get_method(name).hyper. Among them `schedule`: see dadapt_convex.schedules.
+        The method's hyper-parameters, see get_method(name).hyper, and `schedule`, see dadapt_convex.schedules.
 
     Returns
     -------
     Run
-        Also after Ctrl-C, when f, g or x stop being finite, after an exception in the step, or where an objective in
-        Python or a schedule returns something else than numbers: see its status.
+        A run is returned also after Ctrl-C, when f, g or x stop being finite, after an exception in the step, and
+        where an objective in Python or a schedule returns something other than numbers: see its status.
 
     Raises
     ------
     ValueError
         Before any work: an unknown method or hyper-parameter, a value out of range, a problem without what
         the method needs, a claim that names no theorem or needs what the method does not have, the optimum of another
-        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile. What an
-        objective in Python raises reaches the caller, with a note that says at which step.
+        problem, a step that raises in its first iterations, writes to x, g or hyper, or does not compile. Exceptions
+        of an objective in Python reach the caller, with a note that names the step.
     """
     check_objective(problem)
     if progress is not None:

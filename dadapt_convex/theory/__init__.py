@@ -1,8 +1,8 @@
 """Theorems as objects; check(run, optimum) -> verdicts.
 
 The theorems stand in `library/`, a file for each family, read beside the papers. A theorem of one's own is passed to
-`check`, or stands among the claims of a method of one's own. How a theorem is made: statement.py; what it reads of a
-run: case.py; how it is judged: judge.py and compare.py.
+`check`, or stands among the claims of a method of one's own. A theorem is made in statement.py, reads a run through
+case.py, and is judged in judge.py and compare.py.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterabl
     -------
     pandas.DataFrame
         theorem; kind ("rate", "lemma" or "definition"); verdict; worst_ratio (lhs/rhs at the worst checkpoint and
-        corner of the intervals of f* and D; at the corner where it fails least, where VIOLATED); k (that checkpoint);
+        corner of the intervals of f* and D; if VIOLATED, at the corner where it fails least); k (the worst checkpoint);
         arithmetic; note (how many checkpoints were looked at, why nothing is decided, how the run ended if it was not
         completed). VERIFIED: it holds at every checkpoint it speaks of and at all four corners, rounding counted
         against it. TIGHT: the two sides are equal to within rounding somewhere, nowhere worse. VIOLATED: it fails
