@@ -298,7 +298,7 @@ def absent(name: str, names: Iterable[str]) -> str:
 
 def unwritten(name: str) -> str:
     """The sentence for a hyper-parameter that a step writes."""
-    return f"a step reads hyper.{name} and never writes it; what changes belongs to the state."
+    return f"a step reads hyper.{name} and never writes it; a number that changes belongs to the state."
 
 
 class Hyper:

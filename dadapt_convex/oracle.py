@@ -155,7 +155,7 @@ class Oracle:
         if self.kernel is None:
             check_callable("the function of an Oracle without a kernel", self.function, "x -> (f, g)")
         if self.data is not None and not isinstance(self.data, Data):
-            raise ValueError(f"data of an Oracle must be what dc.pack returns, got {shown(self.data)}.")
+            raise ValueError(f"data of an Oracle must be the result of dc.pack, got {shown(self.data)}.")
         margins = as_int(self.margins)
         if margins is None or margins < 0 or (self.kernel is None and margins):
             raise ValueError(

@@ -209,7 +209,7 @@ SLIPS = {
     asks_without_an_option: "a step asks hyper.option_is_I or hyper.option_is_II, true or false; there is no "
     "hyper.option.",
     assigns_a_vector: "the vector s of the state is written entry by entry, or as state.s[:].",
-    writes_hyper: "a step reads hyper.h and never writes it; what changes belongs to the state.",
+    writes_hyper: "a step reads hyper.h and never writes it; a number that changes belongs to the state.",
 }
 # Line after the def line, from 1, of the slip; compiling knows those of names that are read or unknown.
 LINES = {step: 2 if step in (reads_state, reads_hyper) else 3 for step in SLIPS}

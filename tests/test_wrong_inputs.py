@@ -162,9 +162,9 @@ def test_an_optimum_is_checked_when_it_is_made(wrong, word):
 
 @pytest.mark.parametrize("run", each(5, None, "run", dc.Run))
 def test_what_is_no_run_is_refused(run):
-    with refused("run must be what dc.solve returns"):
+    with refused("run must be a Run, the result of dc.solve"):
         dc.check(run, PROBLEM.optimum())
-    with refused("run must be what dc.solve returns"):
+    with refused("run must be a Run, the result of dc.solve"):
         dc.gap_bounds(run, PROBLEM.optimum())
 
 

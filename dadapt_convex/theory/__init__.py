@@ -70,7 +70,7 @@ def _given(theorems: Any) -> list[Any]:
 
 def _check_run(run: Any) -> None:
     if not isinstance(run, Run):
-        raise ValueError(f"run must be what dc.solve returns, got {shown(run)}.")
+        raise ValueError(f"run must be a Run, the result of dc.solve, got {shown(run)}.")
 
 
 def check(run: Run, optimum: OptimumInterval | None = None, *, theorems: Iterable[Theorem | str] = ()) -> pd.DataFrame:

@@ -48,9 +48,9 @@ class Case:
     """A run seen by a theorem, with f* and D set to one corner of their intervals.
 
     Columns of the trace are attributes (case.d is d_{n+1} at every checkpoint), with bounds on their rounding unless
-    `exact`; n = k - 1; G is the largest ||g_k|| seen up to each checkpoint, which is all that the analyses need of the
-    Lipschitz constant. D_inf is the distance to the minimisers in the maximum norm. Rows of a stochastic run describe
-    x_{n+1} alone, and know no mean of f: f at the average stands for it.
+    `exact`; n = k - 1. G is the largest ||g_k|| up to each checkpoint: the analyses need no more of the Lipschitz
+    constant. D_inf is the distance to the minimisers in the maximum norm. Rows of a stochastic run describe x_{n+1}
+    alone and have no mean of f: f at the average takes its place.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Case:
         self.comparator = False
 
     def _length(self, D: float, exact: bool) -> Any:
-        """A distance to the minimisers; its error is what rounding of the iterates may do to an estimate of it."""
+        """A distance to the minimisers; its error is the one that rounded iterates cause in an estimate of it."""
         value = np.float64(D)  # a square of it may overflow, and says so by being infinite
         error = None if exact else self.numbers.of_estimates
         return value if error is None else Rounded(np.full(error.shape, value), error)
@@ -96,7 +96,7 @@ class Case:
         return other
 
     def at_comparator(self) -> Case:
-        """A copy held against u, the best iterate of the run, in place of a minimiser: no optimum is read."""
+        """A copy with u, the best iterate of the run, in place of a minimiser: no optimum is read."""
         other = copy.copy(self)
         other.comparator = True
         other._D, other._D_inf = self.comparator_distance, self.comparator_distance_inf
@@ -135,7 +135,7 @@ class Case:
 
     @property
     def f_star(self) -> Any:
-        """f*; its error is what rounding may do to the mean of the gaps that it is subtracted in."""
+        """f*; its error is the bound on the rounding of the mean of the gaps."""
         if self.comparator:
             return self.f_comparator + Rounded(np.zeros(self.k.shape), self._of_recursion)
         self._of_optimum("f_star", None)
@@ -144,7 +144,7 @@ class Case:
 
     @property
     def _of_recursion(self) -> Vector:
-        """A bound on what rounding of iterates and steps does to the mean of the gaps; part of it grows with D."""
+        """A bound on the error of the mean of the gaps from rounded iterates and steps; part of it grows with D."""
         fixed, D = self.numbers.error("f_star"), plain(self._D)
         by_D: Any = self.numbers.errors.get("f_star_by_D", 0.0)
         return fixed + np.where(np.isfinite(D), D, 0.0) * by_D
@@ -153,7 +153,7 @@ class Case:
     def f_average(self) -> Any:
         """sum w_k f(x_k) / sum w_k, by convexity no smaller than f at the averaged iterate.
 
-        Where f at the averaged iterate is larger by more than rounding, it is taken: then the average is no average.
+        Where f at the averaged iterate is larger by more than rounding, the result is that f: the average is none.
         """
         if not self.run.method.averages:
             return self.f_mean

@@ -4,13 +4,14 @@ f* and D are known as intervals, f* in [f_lo, f_hi] and D in [D_lo, D_hi]: the s
 so lower bounds are claims like any other, and at each checkpoint with rounding counted against it (compare.py).
 
 VERIFIED: it holds at every checkpoint and corner. VIOLATED: it fails at some checkpoint at all corners. TIGHT: the two
-sides are equal to within rounding somewhere, and it holds elsewhere. UNDECIDED: else. Nothing else is added, no gap is
-clipped. Rows whose squares leave the range of float64, SMALLEST to LARGEST of case.py, say nothing: there sums of
-squares are no longer within rounding.
+sides are equal to within rounding somewhere, and it holds elsewhere. UNDECIDED: otherwise. There is no further
+tolerance, and no gap is clipped. Rows whose squares leave the range of float64, SMALLEST to LARGEST of case.py, do not
+count: there sums of squares are no longer within rounding.
 
-An equality is VERIFIED where its sides are equal to within rounding, as that is what it says, and VIOLATED where it
-fails to the same side at all corners: else its sides may meet between them. A checkpoint where rounding is more than
-TIGHT_WITHIN of both sides, as where a sum returns to 0, says nothing of it; half of them leave it UNDECIDED.
+An equality is VERIFIED where its sides are equal to within rounding, and VIOLATED where the left side is larger at all
+corners, or smaller at all corners: otherwise the sides may meet between the corners. A checkpoint where rounding is
+more than TIGHT_WITHIN of both sides, as where a sum returns to 0, does not count; if half of the checkpoints do not
+count, the equality is UNDECIDED.
 
 A definition speaks of single iterations, which every run keeps at some k whatever its checkpoints are
 (kept_iterations.py). With stochastic gradients there is no verdict, and a diagnostic in its place (diagnostic.py).

@@ -2,7 +2,7 @@
 
 The functions of the theorem are called on a made-up run of the method: three checkpoints where every column is 1, and
 three iterations where every number is 1. Each option of the method is tried, so that both branches of
-`if c.hyper["option"] == "I"` are seen. Nothing of the values matters, only which names are asked for.
+`if c.hyper["option"] == "I"` are seen. Only the names that the theorem reads matter, not the values.
 """
 
 from __future__ import annotations

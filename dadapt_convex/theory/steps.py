@@ -94,7 +94,7 @@ def larger(d: Any, d_hat: Any, growth_rate: float = np.inf) -> Any:
 
 
 def unless_zero(length: Any, estimate: Any, before: Any) -> Any:
-    """The estimate where s is not 0; else it is 0/0, and the last one stays. Nothing is known where s is rounding."""
+    """The estimate, or the one before where s = 0 and it is 0/0. Nothing is known where s is mere rounding."""
     found = np.where(length.value > 0, estimate, before)
     unknown = (length.error > 0) & (length.value <= ROUNDING_ALONE * length.error)
     return Rounded(found.value, np.where(unknown, np.inf, found.error))
