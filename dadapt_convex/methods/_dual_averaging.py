@@ -35,6 +35,6 @@ def add_gradient(state: Any, lam: float, gamma: float, g2: float, g: Any) -> flo
 
 @helper
 def set_gamma(state: Any, gamma: float, gamma_next: float, s_norm2: float) -> None:
-    """gamma_{k+1}, and the sum that needs it."""
+    """gamma_{k+1}, and the sum of (gamma_{i+1} - gamma_i) ||s_{i+1}||^2 up to k."""
     state.sum_dgamma_s2 += (gamma_next - gamma) * s_norm2
     state.gamma = gamma_next

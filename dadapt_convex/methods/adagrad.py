@@ -8,8 +8,8 @@
 
 The learning rate is tuned by hand; best near the distance to the minimiser in the maximum norm.
 
-Guarantee for the deterministic oracle, w = 0 and a constant rate: theorem adagrad_rate, with
-the largest ||x_k - x_0||_inf that was seen, as the iterates are not kept in a box.
+Guarantee for the deterministic oracle, w = 0 and a constant rate: theorem adagrad_rate. Its bound has the largest
+||x_k - x_0||_inf seen, as the iterates are not kept in a box.
 
 J. Duchi, E. Hazan, Y. Singer. Adaptive subgradient methods for online learning and stochastic optimization. JMLR 12,
 2011.

@@ -9,7 +9,7 @@
                   (1 - lr gamma_k w) x_k - ...                        with decoupled weight decay
     Output x_{n+1}
 
-The learning rate is tuned by hand. No theorem bounds the gap; that of a single step is bounded, see theorem adam_step.
+The learning rate is tuned by hand. No theorem bounds the gap; theorem adam_step bounds the length of a step.
 
 [1] D. P. Kingma, J. Ba. Adam: a method for stochastic optimization. ICLR 2015, arXiv:1412.6980, Algorithm 1.
 [2] I. Loshchilov, F. Hutter. Decoupled weight decay regularization. ICLR 2019, arXiv:1711.05101.
@@ -49,8 +49,8 @@ def adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State,
     rate = hyper.lr * hyper.schedule
     added, kept = (0.0, 1.0 - rate * hyper.weight_decay) if hyper.decouple else (hyper.weight_decay, 1.0)
     t = k + 1.0
-    along = rate / (1.0 - beta1**t)
-    root = 1.0 / sqrt(1.0 - beta2**t)
+    along = rate / (1.0 - beta1**t)  # lr gamma_k m_hat = along m
+    root = 1.0 / sqrt(1.0 - beta2**t)  # sqrt(v_hat) = root sqrt(v)
     moved2 = 0.0
     for i in range(x.size):
         gi = g[i] + added * x[i]

@@ -7,21 +7,25 @@
         s_{k+1}     = s_k + lambda_k g_k
         a_{k+1}^2   = a_k^2 + g_k^2                                    by coordinate
         d_hat_{k+1} = (||s_{k+1}||^2_{A_{k+1}^-1} - sum_{i<=k} lambda_i^2 ||g_i||^2_{A_i^-1}) / (2 ||s_{k+1}||_1)
-        d_{k+1}     = max(d_k, d_hat_{k+1})
+        d_{k+1}     = max(d_k, min(d_hat_{k+1}, growth_rate d_k))      growth_rate infinite by default
         x_{k+1}     = x_0 - A_{k+1}^-1 s_{k+1}
     Output sum lambda_k x_k / sum lambda_k
 
-With weight decay w, g_k + w x_k stands for g_k; with momentum beta (0 by default), x_{k+1} = beta x_k + (1 - beta)
-(x_0 - A_{k+1}^-1 s_{k+1}).
+With weight decay w, g_k + w x_k stands for g_k. With momentum beta, 0 by default,
+
+        x_{k+1}     = beta x_k + (1 - beta) (x_0 - A_{k+1}^-1 s_{k+1})
 
 convention="released", the authors' package: a_0 = 1e-3 needs no G_inf, A = diag(a + eps), A_{i+1} in place of A_i in
-the sum, no 1/2 in d_hat, and the output is x_{n+1}. The missing 1/2 lets d grow much sooner (on |x| from d_0 = 1e-6, 50
+the sum, no 1/2 in d_hat, and the output is x_{n+1}. Without the 1/2, d grows much sooner (on |x| from d_0 = 1e-6, 50
 steps multiply d by 1340 in place of 21) and beyond D_inf; a_0 matters where G_inf is far above the gradients seen. The
 package's sums go wrong where s returns to zero; here they do not.
 
-Guarantee (paper, w = beta = 0): for every d_0 <= D_inf, the distance to X* in the maximum norm, and |g_k| <= G_inf,
-d_k <= D_inf and f(output) - f* <= (1 + sqrt 3) D_inf d_{n+1} ||a_{n+1}||_1 / sum lambda_k, the paper's
-O(p G_inf D_inf / sqrt(n + 1)); see theorem ada_D3_a_priori.
+Guarantee with the paper's convention, w = beta = 0, lr = 1, no schedule and growth_rate infinite: for every |g_k| <=
+G_inf and d_0 <= D_inf, the distance to X* in the maximum norm, d_k <= D_inf and
+
+    f(output) - f* <= (1 + sqrt 3) D_inf d_{n+1} ||a_{n+1}||_1 / sum lambda_k
+
+See theorem ada_D3_a_priori. The paper states O(p G_inf D_inf / sqrt(n + 1)).
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """
@@ -37,25 +41,25 @@ import dadapt_convex as dc
 from dadapt_convex.methods import _hyper
 from dadapt_convex.methods._dadaptation import grow
 
-A0_RELEASED = 1e-3
+A0_RELEASED = 1e-3  # the package starts a^2 at 1e-6
 
 
 class State(dc.State):
     x0 = dc.Vector("x_0")
     s = dc.Vector("sum_{i<=k} lambda_i g_i")
     a2 = dc.Vector("a_{k+1}^2", start=lambda h: (A0_RELEASED if h.convention_is_released else h.G_inf) ** 2)
-    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
-    d_hat = dc.Scalar("the estimate of D_inf")
+    d = dc.Scalar("d_{k+1}", start="d0")
+    d_hat = dc.Scalar("d_hat_{k+1}")
     sum_lambda2_g2 = dc.Scalar("sum_{i<=k} lambda_i^2 ||g_i||^2_{A_i^-1}")
     sum_lambda_gs = dc.Scalar("sum_{i<=k} lambda_i <g_i, A_i^-1 s_i>")
     sum_dA_s2 = dc.Scalar("sum_{i<=k} (||s_{i+1}||^2_{A_{i+1}^-1} - ||s_{i+1}||^2_{A_i^-1})")
     sum_g2 = dc.Scalar("sum_{i<=k} ||g_i||^2_{A_i^-1}")
     s_norm1 = dc.Scalar("||s_{k+1}||_1")
     s_norm2 = dc.Scalar("||s_{k+1}||^2_{A_{k+1}^-1}")
-    a_norm1 = dc.Scalar("||a_{k+1}||_1")
-    a_norm2 = dc.Scalar("||a_{k+1}||^2, without eps")
+    a_norm1 = dc.Scalar("||a_{k+1} + eps||_1, the trace of A_{k+1}")
+    a_norm2 = dc.Scalar("||a_{k+1}||^2")
     As_norm = dc.Scalar("||A_{k+1}^-1 s_{k+1}||")
-    g_inf = dc.Scalar("max_{i<=k} |g_i|, every entry")
+    g_inf = dc.Scalar("max_{i<=k} ||g_i||_inf")
 
 
 class Hyper(dc.Hyper):
@@ -65,7 +69,7 @@ class Hyper(dc.Hyper):
     weight_decay = _hyper.WEIGHT_DECAY
     growth_rate = _hyper.GROWTH_RATE
     convention = _hyper.CONVENTION
-    G_inf = dc.Real(meaning="a bound on |g_k|, every entry", low=0.0, known="G_inf", when=("convention", "paper"))
+    G_inf = dc.Real(meaning="a bound on every entry of |g_k|", low=0.0, known="G_inf", when=("convention", "paper"))
     eps = replace(_hyper.EPS, default=1e-6, when=("convention", "released"))
     schedule = dc.SCHEDULE
 
@@ -74,10 +78,11 @@ class Hyper(dc.Hyper):
 def dadapt_adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k of Algorithm 3, in one pass over the parameters; the weight of x_k is lambda_k."""
     x0, s, a2 = state.x0, state.s, state.a2
-    beta, w, eps, released = hyper.momentum, hyper.weight_decay, hyper.eps, hyper.convention_is_released
+    beta, w, released = hyper.momentum, hyper.weight_decay, hyper.convention_is_released
+    eps = hyper.eps  # 0 in the paper's convention
 
     lam = state.d * (hyper.lr * hyper.schedule)
-    g_norm2 = gs = s_norm2 = s_norm1 = dA = a_norm1 = a_norm2 = moved2 = 0.0
+    g_norm2 = gs = s_norm2 = s_norm1 = dA_s2 = a_norm1 = a_norm2 = As_norm2 = 0.0
     g_inf = state.g_inf
     for i in range(x.size):
         gi = g[i] + w * x[i]
@@ -91,13 +96,13 @@ def dadapt_adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, sta
         s[i] += lam * gi
         s_norm2 += s[i] * s[i] * inverse_next
         s_norm1 += abs(s[i])
-        dA += s[i] * s[i] * (inverse_next - inverse_k)
+        dA_s2 += s[i] * s[i] * (inverse_next - inverse_k)
         a_norm1 += a_next
         a_norm2 += a2[i]
         g_inf = max(g_inf, abs(gi))
-        move = s[i] * inverse_next
-        moved2 += move * move
-        x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - move)
+        As = s[i] * inverse_next
+        As_norm2 += As * As
+        x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - As)
 
     state.sum_lambda2_g2 += lam * lam * g_norm2
     if s_norm1 > 0.0:  # otherwise d_hat is 0/0, and s = 0 says nothing of D_inf
@@ -105,13 +110,13 @@ def dadapt_adagrad(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, sta
     state.d = grow(state.d, state.d_hat, hyper.growth_rate)
 
     state.sum_lambda_gs += lam * gs
-    state.sum_dA_s2 += dA
+    state.sum_dA_s2 += dA_s2
     state.sum_g2 += g_norm2
     state.s_norm1 = s_norm1
     state.s_norm2 = s_norm2
     state.a_norm1 = a_norm1
     state.a_norm2 = a_norm2
-    state.As_norm = sqrt(moved2)
+    state.As_norm = sqrt(As_norm2)
     state.g_inf = g_inf
     return 0.0 if released else lam
 

@@ -33,8 +33,8 @@ from dadapt_convex.vector import move_from
 
 class State(Sums):
     x0 = dc.Vector("x_0")
-    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
-    d_hat = dc.Scalar("the estimate of D of the option")
+    d = dc.Scalar("d_{k+1}", start="d0")
+    d_hat = dc.Scalar("d_hat_{k+1} of the option")
     gamma = dc.Scalar("gamma_{k+1}")
     s_norm = dc.Scalar("||s_{k+1}||")
     _S = dc.Scalar("sum_{i<=k} ||g_i||^2")

@@ -3,18 +3,22 @@
     Input x_0, d_0 > 0, G.   s_0 = 0
     for k = 0 .. n:
         g_k in the subdifferential of f at x_k
-        lambda_k    = d_k gamma_k / sqrt(G^2 + sum_{i<=k} ||g_i||^2)         gamma_k the schedule, 1 by default
+        lambda_k    = d_k / sqrt(G^2 + sum_{i<=k} ||g_i||^2)                     (times the schedule, 1 by default)
         s_{k+1}     = s_k + lambda_k g_k
         d_hat_{k+1} = (||s_{k+1}||^2 - sum_{i<=k} lambda_i^2 ||g_i||^2) / (2 ||s_{k+1}||)
-        d_{k+1}     = max(d_k, d_hat_{k+1})
+        d_{k+1}     = max(d_k, min(d_hat_{k+1}, growth_rate d_k))                growth_rate infinite by default
         x_{k+1}     = x_k - lambda_k g_k
     Output sum lambda_k x_k / sum lambda_k
 
-It is dual averaging with the step 1 (the column gamma of the trace): x_{k+1} = x_0 - s_{k+1}.
+It is dual averaging with gamma_k = 1: x_{k+1} = x_0 - s_{k+1}. The sums that it shares with dual averaging have this
+gamma, so that sum_{i<=k} gamma_i lambda_i^2 ||g_i||^2 is the sum in d_hat.
 
-Guarantee: for every d_0 <= D = dist(x_0, X*), d_k <= D and f(output) - f* <= D (d_{n+1} / sum lambda_k) times
-max(1 + sqrt(1 + L), (1 + L)/2), L = ln(n + 2): the paper's O(D G log(n + 2) / sqrt(n + 1)); see theorem
-gd_rate.
+Guarantee without a schedule and with growth_rate infinite: for every d_0 <= D = dist(x_0, X*) and ||g_k|| <= G,
+d_k <= D and
+
+    f(output) - f* <= D (d_{n+1} / sum lambda_k) max(1 + sqrt(1 + L), (1 + L)/2),    L = ln(n + 2)
+
+See theorem gd_rate. The paper states O(D G log(n + 2) / sqrt(n + 1)).
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """
@@ -33,12 +37,12 @@ from dadapt_convex.vector import move_from
 
 
 class State(Sums):
-    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
-    d_hat = dc.Scalar("the estimate of D")
-    gamma = dc.Scalar("the step of dual averaging", start=1.0)
+    d = dc.Scalar("d_{k+1}", start="d0")
+    d_hat = dc.Scalar("d_hat_{k+1}")
+    gamma = dc.Scalar("the gamma of dual averaging, 1", start=1.0)
     s_norm = dc.Scalar("||s_{k+1}||")
-    _S = dc.Scalar("S_k = sum_{i<=k} ||g_i||^2")
-    sum_g2_over = dc.Scalar("sum_{i<=k} ||g_i||^2 / (G^2 + S_i)")
+    _S = dc.Scalar("sum_{i<=k} ||g_i||^2")
+    sum_g2_over = dc.Scalar("sum_{i<=k} ||g_i||^2 / (G^2 + sum_{j<=i} ||g_j||^2)")
 
 
 class Hyper(dc.Hyper):

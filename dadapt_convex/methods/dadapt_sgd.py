@@ -2,20 +2,21 @@
 
     Input x_0, d_0 > 0, beta.   s_0 = 0,  z_0 = x_0,  G = ||g_0||
     for k = 0 .. n:
+        g_k a stochastic subgradient of f at x_k
         lambda_k    = d_k gamma_k / G                                  gamma_k the schedule (times lr), 1 by default
         s_{k+1}     = s_k + lambda_k g_k
         z_{k+1}     = z_k - lambda_k g_k                               = x_0 - s_{k+1}
         x_{k+1}     = beta x_k + (1 - beta) z_{k+1}
         d_hat_{k+1} = 2 sum_{i<=k} lambda_i <g_i, s_i> / ||s_{k+1}||
-        d_{k+1}     = max(d_k, d_hat_{k+1})
+        d_{k+1}     = max(d_k, min(d_hat_{k+1}, growth_rate d_k))      growth_rate infinite by default
     Output x_{n+1}
 
-With weight decay w, g_k + w x_k stands for g_k. G is the norm of the first gradient that is not zero.
-convention="released", the authors' package: G without the weight decay. The two are one recursion for w = 0; the
-package's default momentum is 0.
+With weight decay w, g_k + w x_k stands for g_k. Where g_0 = 0, G is the norm of the first gradient that is not zero.
+convention="released", the authors' package: G is the norm without the weight decay, so that both conventions are one
+recursion for w = 0. The package's default momentum is 0.
 
-The factor 2 breaks d_hat <= D: on |x| with momentum 0, d rises to 1.114 D. For momentum 0 d_hat <= 2 D stays true; with
-momentum 0.9 d comes to stand at up to 6 times D. See theorem sgd_d_hat.
+The factor 2 breaks d_hat <= D: on |x| d rises to 1.114 D with momentum 0, where d_hat <= 2 D stays true, and to 5.787 D
+with momentum 0.9. See theorem sgd_d_hat.
 
 [1] A. Defazio, K. Mishchenko. Learning-Rate-Free Learning by D-Adaptation. ICML 2023, arXiv:2301.07733.
 """
@@ -34,8 +35,8 @@ from dadapt_convex.methods._dadaptation import grow
 class State(dc.State):
     x0 = dc.Vector("x_0")
     s = dc.Vector("sum_{i<=k} lambda_i g_i")
-    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
-    d_hat = dc.Scalar("the estimate of D")
+    d = dc.Scalar("d_{k+1}", start="d0")
+    d_hat = dc.Scalar("d_hat_{k+1}")
     s_norm = dc.Scalar("||s_{k+1}||")
     sum_lambda_gs = dc.Scalar("sum_{i<=k} lambda_i <g_i, s_i>")
     sum_lambda2_g2 = dc.Scalar("sum_{i<=k} lambda_i^2 ||g_i||^2")
@@ -80,7 +81,8 @@ def dadapt_sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: 
         g2_decayed += gi * gi
         s[i] += lam * gi
         s_norm2 += s[i] * s[i]
-        x_next[i] = beta * x[i] + (1.0 - beta) * (x0[i] - s[i])
+        z = x0[i] - s[i]
+        x_next[i] = beta * x[i] + (1.0 - beta) * z
 
     state.sum_lambda_gs += lam * gs
     s_norm = sqrt(s_norm2)

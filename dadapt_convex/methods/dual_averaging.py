@@ -6,8 +6,8 @@
         x_{k+1} = x_0 - gamma_{k+1} s_{k+1}
     Output sum lambda_k x_k / sum lambda_k
 
-Guarantee with lambda = 1: (I3) with gamma_{n+1} = D / (G sqrt(2 (n + 2))) gives, at every n and for dist(x_0, X*) <= D,
-f(output) - f* <= D G sqrt(n + 2) sqrt(2) / (n + 1): sqrt(2) times the optimal rate, for all n at once.
+Guarantee with lambda = 1, for dist(x_0, X*) <= D: at every n, f(output) - f* <= sqrt(2 (n + 2)) D G / (n + 1), about
+sqrt(2) times the optimal rate; see theorem dual_averaging_rate.
 
 [1] Y. Nesterov. Primal-dual subgradient methods for convex problems. Math. Programming 120, 2009.
 """

@@ -5,8 +5,7 @@
     Output sum gamma_k x_k / sum gamma_k
 
 Guarantee with f_star = f* and gamma = 1: sum_k (f(x_k) - f*)^2 <= D^2 G^2, so f(output) - f* and the best f(x_k) - f*
-are at most D G / sqrt(n + 1); |x| attains the sum. See theorem polyak_sum_of_squares, also
-for another f_star.
+are at most D G / sqrt(n + 1); |x| attains the sum. See theorem polyak_sum_of_squares, also for another f_star.
 
 B. T. Polyak. Minimization of unsmooth functionals. USSR Comput. Math. Math. Phys. 9, 1969.
 """

@@ -35,8 +35,8 @@ from dadapt_convex.vector import move_from
 
 class State(Sums):
     x0 = dc.Vector("x_0")
-    d = dc.Scalar("max(d_0, d_hat_1, ..., d_hat_{k+1})", start="d0")
-    d_hat = dc.Scalar("the estimate of D")
+    d = dc.Scalar("d_{k+1}", start="d0")
+    d_hat = dc.Scalar("d_hat_{k+1}")
     gamma = dc.Scalar("gamma_{k+1}", start=lambda hyper: 1.0 / (hyper.d0 * hyper.G))
     s_norm = dc.Scalar("||s_{k+1}||")
     sum_d2_g2 = dc.Scalar("sum_{i<=k} d_i^2 ||g_i||^2")

@@ -8,9 +8,11 @@
 
 The learning rate is tuned by hand; momentum is 0 by default, where it is the subgradient method.
 
-Guarantee for the deterministic oracle and w = 0: with momentum 0, sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2
-||g_k||^2, h_k = lr gamma_k; with any momentum and a constant rate the bound of theorem
-sgd_momentum.
+Guarantee for the deterministic oracle and w = 0: with momentum 0 and h_k = lr gamma_k,
+
+    sum h_k (f(x_k) - f*) <= D^2/2 + 1/2 sum h_k^2 ||g_k||^2
+
+With any momentum and a constant rate: theorem sgd_momentum.
 
 B. T. Polyak. Some methods of speeding up the convergence of iteration methods. USSR Comput. Math. Math. Phys. 4, 1964.
 """
@@ -38,7 +40,7 @@ class Hyper(dc.Hyper):
 
 @dc.step(State, Hyper)
 def sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
-    """Iteration k, in one pass over the parameters; the weight of x_k is h_k."""
+    """Iteration k, in one pass over the parameters; the weight of x_k is h_k = lr gamma_k."""
     m = state.m
     beta, w = hyper.momentum, hyper.weight_decay
 

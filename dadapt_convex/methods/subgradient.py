@@ -6,9 +6,9 @@
         h_k = D / (G sqrt(k + 1))         schedule="inverse_sqrt"
     Output the average of x_0 .. x_n weighted by h_k
 
-Guarantee, for dist(x_0, X*) <= D: f(output) - f* <= D G / sqrt(n + 1) with the constant step, which no method
-can improve (tight); D G (1 + H_{n+1}) / (2 sum_{k<=n} 1 / sqrt(k + 1)) with the other, H the harmonic number;
-see theorems subgradient_rate and subgradient_inverse_sqrt_rate.
+Guarantee, for dist(x_0, X*) <= D: with the constant step f(output) - f* <= D G / sqrt(n + 1), a rate that no method
+improves; with schedule="inverse_sqrt" f(output) - f* <= D G (1 + H_{n+1}) / (2 sum_{k<=n} 1 / sqrt(k + 1)), H the
+harmonic number. See theorems subgradient_rate and subgradient_inverse_sqrt_rate.
 
 N. Z. Shor. Minimization Methods for Non-Differentiable Functions. Springer, 1985.
 """
@@ -41,6 +41,7 @@ class Hyper(dc.Hyper):
 def subgradient(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State, hyper: Hyper) -> float:
     """Iteration k; the weight of x_k is h_k."""
     D, G, N = hyper.D, hyper.G, hyper.N
+    # schedule="inverse_sqrt" has no N, here 0; its gamma_k is 1 / sqrt(k + 1)
     state.h = hyper.schedule * (D / (G * sqrt(N)) if N > 0.0 else D / G)
     move_from(x, state.h, g, x_next)
     return state.h
