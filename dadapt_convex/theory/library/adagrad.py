@@ -2,6 +2,8 @@
 
     a_{k+1}^2 = a_k^2 + g_k^2,    x_{k+1} = x_k - lr g_k/(a_{k+1} + eps) in each coordinate
 
+`D_inf` is the distance of `x_0` from the minimisers in the maximum norm, and `x*` the minimiser at that distance.
+
 Source: J. Duchi, E. Hazan, Y. Singer, Adaptive subgradient methods for online learning and stochastic optimization,
 JMLR 12, 2011.
 """
@@ -62,7 +64,9 @@ adagrad_rate_best = of_the_best(adagrad_rate)
     source=OWN, schedule="any", uses_optimum=False,
 )  # fmt: skip
 def adagrad_reach(c: Case) -> Sides:
-    """It holds of every vector of p coordinates; it holds the method to the reach that it records."""
+    """Every vector v of p coordinates has `||v|| <= sqrt(p) ||v||_inf`. The left-hand side is the driver's, the
+    right-hand side is the reach that the method records.
+    """
     return Sides(c.x_dist, math.sqrt(c.p) * c.x_reach)
 
 

@@ -6,7 +6,7 @@
     M = beta/(1 - beta) sum_{1<=k<=n} lambda_k (f(x_{k-1}) - f(x_k))
 
 The theorems hold for every `lambda_k >= 0`. The factor 2 in Algorithm 4's estimate, `2 C/||s_{n+1}||`, breaks
-`d_hat <= D`: on `|x|` without momentum it rises to 1.114 D. With momentum, M is what carries d beyond 2 D.
+`d_hat <= D`: on `|x|` without momentum it rises to 1.114 D. With momentum, M carries d beyond 2 D.
 
 Source: [DM23] A. Defazio, K. Mishchenko, Learning-rate-free learning by D-Adaptation, ICML 2023, arXiv:2301.07733,
 Algorithm 4. The paper proves nothing about it; the theorems are own.

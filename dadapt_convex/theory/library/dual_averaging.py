@@ -3,7 +3,7 @@
     s_{k+1} = s_k + lambda_k g_k,    x_{k+1} = x_0 - gamma_{k+1} s_{k+1},    gamma nonincreasing
 
 The method's weights are `w_k = lambda_k`. With gamma constant it is the subgradient method. R is the D that the method
-was given. `I1`, `I2` and `I3` are shared by all methods of this form. Two sums have names:
+was given. `I1`, `I2` and `I3` hold for all methods of this form. Two sums have names:
 
     B = sum gamma_k lambda_k^2 ||g_k||^2,    C = sum gamma_k lambda_k <g_k, s_k>
 

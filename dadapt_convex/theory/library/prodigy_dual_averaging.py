@@ -9,8 +9,8 @@
     kappa = gamma_{n+1} B/d_{n+1}^2
 
 The estimate of D is `C/||s_{n+1}||`, option II of D-Adaptation. As d never decreases, gamma never increases, so that
-`I1`, `I2`, `I3` and `L1` hold as they are, with any schedule. kappa differs from that of D-Adaptation, where
-`lambda_k <= d_{n+1}` was used.
+`I1`, `I2`, `I3` and `L1` hold as they are, with any schedule. The kappa of D-Adaptation has `d_{n+1}` for every
+`lambda_k`; this one has the weights themselves.
 
 Source: [MD24] K. Mishchenko, A. Defazio, Prodigy: an expeditiously adaptive parameter-free learner, ICML 2024,
 arXiv:2306.06101, Algorithm 2.
@@ -87,7 +87,8 @@ def prodigy_D1(c: Case) -> Sides:
     """`I1`, whose last sum is not positive, and an estimate of at most `d_{n+1}`:
 
     d = d_{n+1},  gamma = gamma_{n+1},  y = gamma ||s_{n+1}||,  q = gamma B
-    gamma ||s_{n+1}||^2 - B <= 2 C <= 2 d ||s_{n+1}||
+    gamma ||s_{n+1}||^2 - B <= 2 C                                  I1
+    C <= d ||s_{n+1}||                                              d_hat_{n+1} <= d
     y^2 <= 2 d y + q                                                times gamma
     y <= d (1 + sqrt(1 + q/d^2))
     """
@@ -99,12 +100,15 @@ def prodigy_D1(c: Case) -> Sides:
     source=OWN, assumptions=(subgradients_within_G,), uses_optimum=False,
 )  # fmt: skip
 def prodigy_kappa(c: Case) -> Sides:
-    """`gamma_k` reads `d_k^2 G^2` in place of the next term of T, which is no larger:
+    """Compare `gamma_k`, which stops at `T_{k-1}`, with `1/sqrt(T_k)`; `T_{-1} = 0`:
 
-    gamma_k <= 1/sqrt(T_k)                                          d_k^2 G^2 + T_{k-1} >= T_k
-    gamma_k d_k^4 ||g_k||^2 <= d_{n+1}^2 (T_k - T_{k-1})/sqrt(T_k)
-    B <= 2 d_{n+1}^2 sqrt(T_n)                                      (T_k - T_{k-1})/sqrt(T_k) telescopes
+    d_k^2 G^2 + T_{k-1} >= d_k^2 ||g_k||^2 + T_{k-1} = T_k          ||g_k|| <= G
+    gamma_k <= 1/sqrt(T_k)
+    d_k^4 ||g_k||^2 <= d_{n+1}^2 (T_k - T_{k-1})                    d_k <= d_{n+1}
+    (T_k - T_{k-1})/sqrt(T_k) <= 2 (sqrt(T_k) - sqrt(T_{k-1}))      telescopes
+    B = sum gamma_k d_k^4 ||g_k||^2 <= 2 d_{n+1}^2 sqrt(T_n)
     gamma_{n+1} <= 1/sqrt(T_n)
+    kappa = gamma_{n+1} B/d_{n+1}^2 <= 2
     """
     return Sides(_kappa(c), 2.0)
 
@@ -157,9 +161,10 @@ def prodigy_D3_a_priori(c: Case) -> Sides:
     source=OWN, kind=RATE, iterate="selected", assumptions=(d0_at_most_D, subgradients_within_G),
 )  # fmt: skip
 def prodigy_selected(c: Case) -> Sides:
-    """`prodigy_D3_a_priori` at t, where `T_t <= G^2 sum_{k<=t} d_k^2`, and `W = sum_{k<=t} d_k^2`:
+    """`prodigy_D3_a_priori` at t, with `W = sum_{k<=t} d_k^2` and `rho = d_{t+1}^2/W`:
 
-    (d_{t+1}/W) sqrt(d_{t+1}^2 G^2 + T_t) <= G sqrt(d_{t+1}^2/W) sqrt(d_{t+1}^2/W + 1)
+    T_t <= G^2 W                                                    ||g_k|| <= G
+    (d_{t+1}/W) sqrt(d_{t+1}^2 G^2 + T_t) <= G sqrt(rho/W) sqrt(W (rho + 1)) = G sqrt(rho (1 + rho))
     """
     return _at_best(c, c.selected_ratio)
 
@@ -176,12 +181,14 @@ def _enough_steps(c: Case) -> Any:
     rows=_enough_steps,
 )  # fmt: skip
 def prodigy_rate(c: Case) -> Sides:
-    """The paper states `O(D G sqrt(log(D/d_0))/sqrt(n+1))`. `non_asymptotic_lemma` is a statement on nondecreasing
-    sequences, and `d_k^2` is one:
+    """The paper states `O(D G sqrt(log(D/d_0))/sqrt(n+1))`. The proof of `non_asymptotic_lemma` holds for every
+    nondecreasing sequence, and `d_k^2` is one:
 
-        rho <= 4 log2+((d_{n+1}/d_0)^2)/(n+1) <= r                      d_{n+1} <= D, by L1
+        n + 1 >= 4 log2(d_{n+1}/d_0) = 2 log2((d_{n+1}/d_0)^2)          its condition
+        rho <= 4 log2+((d_{n+1}/d_0)^2)/(n+1)
+        rho <= r                                                        d_{n+1} <= D, by L1
 
-    `prodigy_selected` grows with rho.
+    The bound of `prodigy_selected` grows with rho.
     """
     return _at_best(c, 4 * log2_plus((c.D / c.hyper["d0"]) ** 2) / c.k)
 

@@ -31,7 +31,7 @@ def definition_sgd(t: Steps) -> dict[str, Any]:
     comparator=True,
 )  # fmt: skip
 def sgd_basic_inequality(c: Case) -> Sides:
-    """Without momentum it is the subgradient method, and this its `basic_inequality`."""
+    """Without momentum the method is the subgradient method with the steps `h_k`; apply `basic_inequality`."""
     return gap_sides(c, (0.5 * c.D**2 + 0.5 * c.sum_w2_g2) / c.weight_sum)
 
 
