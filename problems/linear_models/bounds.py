@@ -32,7 +32,7 @@ class BatchBounds:
     slope_inf: float
 
     def __call__(self, problem: Problem, size: int) -> tuple[float, float]:
-        """With l2 ||x|| added where G holds; (G, G_inf) where a batch has all rows."""
+        """(G, G_inf) for batches of this size, with the largest l2 ||x|| on the ball of with_bounds added."""
         assert problem.model is not None
         if size >= problem.m:
             return problem.G, problem.G_inf
@@ -83,7 +83,7 @@ def _ball(problem: Problem) -> float:
 
 
 def _decay(problem: Problem) -> float:
-    """l2 times the largest ||x|| there."""
+    """l2 times the largest ||x|| on the ball of with_bounds."""
     assert problem.model is not None
     l2 = problem.model.l2
     return l2 * (_ball(problem) + _norm(problem.x0)) if l2 > 0 else 0.0
@@ -112,7 +112,7 @@ def _norm(x: Vector) -> float:
 
 
 def _row_norms(A: Any) -> Vector:
-    """Of every row."""
+    """The Euclidean norm of every row."""
     return np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
 
 
