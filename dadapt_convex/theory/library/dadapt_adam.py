@@ -62,7 +62,7 @@ def definition_adam_d_hat(c: Case) -> Sides:
     source=OWN, assumptions=(hyper_is("bias_correction", False),), rows=after_the_row_before, uses_optimum=False,
 )  # fmt: skip
 def dadapt_adam_step(c: Case) -> Sides:
-    """As `adam_step`; in m each `g_i` carries `lr d_i`, and d never decreases:
+    """The proof of `adam_step`, with `lr d_i g_i` for `g_i` in m, where d never decreases:
 
     lr d_i <= lr d_n                                                i <= n
     """

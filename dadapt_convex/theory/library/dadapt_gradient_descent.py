@@ -98,7 +98,7 @@ def _logarithm(c: Case) -> Any:
     schedule="any", figure=True,
 )  # fmt: skip
 def gd_D3(c: Case) -> Sides:
-    """As `D3` of dual averaging, with `gamma = 1`. For `y = ||s_{n+1}||` and `d = d_{n+1}`:
+    """The proof is that of `D3` with `gamma = 1`. For `y = ||s_{n+1}||` and `d = d_{n+1}`:
 
         sum lambda_k gap_k <= D y + q/2 - y^2/2                         I3
         y^2 <= 2 d y + q                                                gd_D1

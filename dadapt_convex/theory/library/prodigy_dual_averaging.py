@@ -124,7 +124,7 @@ def prodigy_kappa(c: Case) -> Sides:
     figure=True,
 )  # fmt: skip
 def prodigy_D3(c: Case) -> Sides:
-    """As `D3` of D-Adaptation. For `y = gamma_{n+1} ||s_{n+1}||`, `d = d_{n+1}` and `q = gamma_{n+1} B`:
+    """The proof is that of `D3`. For `y = gamma_{n+1} ||s_{n+1}||`, `d = d_{n+1}` and `q = gamma_{n+1} B`:
 
         sum lambda_k gap_k <= (D y + q/2 - y^2/2)/gamma_{n+1}           I3
         y^2 <= 2 d y + q                                                prodigy_D1
