@@ -55,7 +55,7 @@ def exp_of_negative(t: float) -> float:
 
 @exact_helper
 def exp_of_negative_lanes(t: Any) -> Any:
-    """The same for eight numbers; NaN stays NaN."""
+    """exp(-t) as exp_of_negative has it, for eight numbers; NaN stays NaN."""
     a = where_greater(t, LARGEST, -LARGEST, 0.0 - t)
     n = rint(a * LOG2_E)
     r = (a - n * LN2_HIGH) - n * LN2_LOW
@@ -95,7 +95,7 @@ def log1p_and_reciprocal(e: float) -> tuple[float, float]:
 
 @exact_helper
 def log1p_and_reciprocal_lanes(e: Any) -> tuple[Any, Any]:
-    """The same for eight numbers."""
+    """(log(1 + e), 1/(1 + e)) as log1p_and_reciprocal has it, for eight numbers."""
     numerator = where_greater(e, SQRT2_MINUS_1, e - 1.0, e)
     denominator = where_greater(e, SQRT2_MINUS_1, e + 3.0, e + 2.0)
     both = 1.0 / ((1.0 + e) * denominator)

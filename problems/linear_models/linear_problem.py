@@ -112,7 +112,7 @@ class Work:
     classes: int
 
     def __call__(self, rows: int) -> int:
-        """Entries."""
+        """The length of `work` for a batch of so many rows."""
         return self.size(rows, self.p, self.classes)
 
 

@@ -81,7 +81,7 @@ def softmax(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale:
 
 @exact_helper
 def softmax_of_eight(work: Any, C: int, h: int, derivatives: bool) -> None:
-    """Of eight columns; their z_y is where their losses will be, and the scale of their derivatives in its place."""
+    """Softmax of eight columns, of which `work` holds z_y where their losses will be, and the scales."""
     z, y = MARGINS + h, load(work, LABELS + h)
     largest, top = load(work, z), splat(0.0)
     for c in range(1, C):
@@ -164,7 +164,7 @@ def csr_margins(values: Any, indices: Any, e: int, end: int, x: Any, C: int, z: 
 
 @helper
 def csr_margins_of_many(values: Any, indices: Any, k: int, end: int, x: Any, C: int, z: Any, at: int) -> None:
-    """The same, row by row of W as the memory holds them, four at a time."""
+    """csr_margins for many classes: row by row of W as the memory holds them, four at a time."""
     for c in range(C):
         z[at + c] = 0.0
     while k + 4 <= end:
@@ -197,7 +197,7 @@ def csr_products(values: Any, indices: Any, e: int, end: int, R: Any, at: int, C
 
 @helper
 def csr_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
-    """The same for CSR rows: all margins first, as rows of W and of the subgradient would share the cache."""
+    """dense_pass for CSR rows: all margins first, as rows of W and of the subgradient would share the cache."""
     values, indices, indptr, b = data.values, data.indices, data.indptr, data.b
     l2, C, scale = data.params[0], int(data.params[1]), 1.0 / (end - begin)
     for i in range(begin, end):
@@ -251,7 +251,7 @@ def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any)
 
 
 def rows_work(rows: int, p: int, C: int) -> int:
-    """Entries of `work` for so many rows."""
+    """The length of `work` for a batch of so many rows."""
     return max(scratch(p, C), scratch(0, C) + rows * C)
 
 

@@ -64,7 +64,7 @@ def dense_rows(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: i
 
 @helper
 def csr_rows(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any, loss: Any) -> float:
-    """The same for a CSR matrix."""
+    """dense_rows for a CSR matrix."""
     values, indices, indptr, b, params = data.values, data.indices, data.indptr, data.b, data.params
     for j in range(g.size):
         g[j] = 0.0
@@ -112,7 +112,7 @@ def dense_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
 
 @helper
 def csr_pass(x: Any, g: Any, z: Any, data: Any, loss: Any) -> float:
-    """The same for a CSR matrix."""
+    """dense_pass for a CSR matrix."""
     return csr_rows(x, g, z, data, np.empty(0, np.int64), 0, data.b.size, np.empty(MARGINS), loss)
 
 
@@ -126,7 +126,7 @@ def some_rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work:
 
 
 def rows_work(rows: int, p: int, classes: int) -> int:
-    """Entries of `work` for so many rows."""
+    """The length of `work` for a batch of so many rows."""
     return MARGINS + rows
 
 
