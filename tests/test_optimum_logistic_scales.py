@@ -15,12 +15,12 @@ import problems
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.extended import margins
 from problems.optimum.arithmetic.metric import by_qr, metric, product, weighted_gram
-from problems.optimum.dual import objective_up
 from problems.optimum.smooth.exact_slopes import dual_point
 from problems.optimum.smooth.opposed import first_rows, opposed_rows
 from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.smooth import slopes
 from problems.optimum.smooth.tempered import tempered_newton
+from problems.optimum.value import value_up
 from problems.problem import Optimum
 
 DIGITS = 200  # bits of the reference: 60 digits
@@ -131,7 +131,7 @@ def test_rows_that_differ_by_powers_of_ten_are_tempered(seed: int, monkeypatch: 
     u = slopes(b, margins(A, x))[0].value.astype(np.float64)
     point = dual_point(A, b, u, 60)
     assert point is not None
-    f = objective_up(problems.logistic(A, b, intercept=False).model, x)
+    f = value_up(problems.logistic(A, b, intercept=False).model, x)
     assert 0 <= f - point.f_lo <= 2e-15 * f  # rounding of both ends
     # 60 Newton steps for the loss itself do not arrive
     monkeypatch.setattr("problems.optimum.smooth.tempered.GROWTH", math.inf)

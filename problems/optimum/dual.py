@@ -32,7 +32,6 @@ from problems.optimum.arithmetic.extended import (
     inner,
     margins,
     total,
-    up,
 )
 from problems.problem import LinearModel
 
@@ -169,12 +168,6 @@ def objective(model: LinearModel, x: Any) -> Bounded:
     penalty = np.longdouble(model.l2) / 2 * square
     value = mean.value / m + penalty
     return Bounded(value, OUTWARD * (mean.error / m + (np.size(x) + 4) * EPS * float(penalty) + 4 * EPS * float(value)))
-
-
-def objective_up(model: LinearModel, x: Any) -> float:
-    """An upper bound on f(x), tight to rounding."""
-    f = objective(model, x)
-    return up(f.value + f.error)
 
 
 def dual_value(model: LinearModel, minorant: Minorant) -> Any:

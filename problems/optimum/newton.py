@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, least_squares
 
 MAX_NEWTON = 300
 ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimiser
@@ -126,3 +126,29 @@ class Newton:
             if last:
                 return Stop(x, step, True)
         return Stop(x, step, False)
+
+
+def solve_spd(H: Floats, g: Floats) -> Floats:
+    """H^-1 g by Cholesky in unit-diagonal scaling; by least squares where H is singular to rounding."""
+    import scipy.linalg
+
+    diagonal = np.diag(H)
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = H * np.outer(scale, scale)
+    try:
+        return scale * scipy.linalg.cho_solve(scipy.linalg.cho_factor(scaled), scale * g)
+    except np.linalg.LinAlgError:
+        return scale * least_squares(scaled, scale * g)
+
+
+def conjugate_gradients(
+    curvature: Callable[[Floats], Floats], shift: float, g: Floats, rtol: float, steps: int, diagonal: Any = 1.0
+) -> Floats:
+    """(H + shift)^-1 g to this relative residual, or after so many steps; diagonal: what to scale by."""
+    import scipy.sparse.linalg
+
+    def operator(product: Callable[[Floats], Floats]) -> Any:
+        return scipy.sparse.linalg.LinearOperator((g.size, g.size), matvec=product, dtype=np.float64)
+
+    H, P = operator(lambda v: curvature(v) + shift * v), operator(lambda v: v / diagonal)
+    return scipy.sparse.linalg.cg(H, g, rtol=rtol, maxiter=steps, M=P)[0]

@@ -22,7 +22,7 @@ import numpy as np
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
 from problems.optimum.dual import box, kinked, slack, snapped
 from problems.optimum.law import smooth_law
-from problems.optimum.newton import Newton, SmoothLoss, Stop
+from problems.optimum.newton import Newton, SmoothLoss, Stop, conjugate_gradients, solve_spd
 from problems.optimum.piecewise_linear.exact_vertex import LARGEST
 from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.optimum.piecewise_quadratic.points import Soft
@@ -106,36 +106,16 @@ def smooth_point(model: LinearModel, x0: Floats, radius: float) -> Floats:
 
 def _hessian(loss: SmoothLoss, z: Floats, l2: float) -> tuple[Callable[[Floats], Floats], Solve]:
     """(v -> (H + l2 I) v, (nu, v) -> (H + (l2 + nu) I)^-1 v)."""
-    import scipy.linalg
-    import scipy.sparse.linalg
-
     H = loss.hessian(z)
     if H is None:
         product = loss.curvature(z)
-
-        def by_cg(nu: float, rhs: Floats) -> Floats:
-            n = rhs.size
-            shifted = scipy.sparse.linalg.LinearOperator(
-                (n, n), matvec=lambda v: product(v) + (l2 + nu) * v, dtype=np.float64
-            )
-            return scipy.sparse.linalg.cg(shifted, rhs, rtol=CG_ACCURACY, maxiter=CG_STEPS)[0]
-
-        return lambda v: product(v) + l2 * v, by_cg
-    diagonal = np.diag_indices(H.shape[0])
-    H[diagonal] += l2
-
-    def by_cholesky(nu: float, rhs: Floats) -> Floats:
-        shifted = H.copy()
-        shifted[diagonal] += nu
-        size = np.diag(shifted)
-        scale = 1 / np.sqrt(np.where(size > 0, size, 1.0))
-        shifted *= np.outer(scale, scale)
-        try:
-            return scale * scipy.linalg.cho_solve(scipy.linalg.cho_factor(shifted), scale * rhs)
-        except np.linalg.LinAlgError:
-            return scale * least_squares(shifted, scale * rhs)
-
-    return lambda v: H @ v, by_cholesky
+        return (
+            lambda v: product(v) + l2 * v,
+            lambda nu, v: conjugate_gradients(product, l2 + nu, v, CG_ACCURACY, CG_STEPS),
+        )
+    eye = np.eye(H.shape[0])
+    H += l2 * eye
+    return lambda v: H @ v, lambda nu, v: solve_spd(H + nu * eye, v)
 
 
 def _step(

@@ -11,9 +11,8 @@ from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, dense
 from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import Kinked
-from problems.optimum.newton import Newton, Stop
+from problems.optimum.newton import Newton, Stop, solve_spd
 from problems.optimum.piecewise_linear.vertex import Mask
-from problems.optimum.smooth.smooth import solve_spd
 
 # Newton steps with one softness; it falls by GROWTH from where every row is inside its box.
 STEPS, GROWTH = 100, 8.0

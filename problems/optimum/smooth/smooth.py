@@ -41,7 +41,7 @@ from problems.optimum.arithmetic.extended import (
 )
 from problems.optimum.arithmetic.metric import Metric, metric, small, weighted_gram
 from problems.optimum.law import Enclosure
-from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop
+from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
 
 # With conjugate gradients one more step costs much, and its decrement would be the square of this.
 CONVERGED_BY_CG = 1e-17
@@ -106,7 +106,8 @@ class _Overlapping(Newton):
         g = self.loss.gradient(z) + self.l2 * x
         H = self.loss.hessian(z)
         if H is None:
-            step = -_conjugate_gradients(self.loss.curvature(z), self.l2, g, self.accuracy)
+            # scaling by the diagonal of H takes more steps, on text
+            step = -conjugate_gradients(self.loss.curvature(z), self.l2, g, self.accuracy, CG_STEPS)
         else:
             H[np.diag_indices(x.size)] += self.l2
             step = -solve_spd(H, g)
@@ -136,28 +137,6 @@ def sigmoid(t: Floats) -> Floats:
     """1 / (1 + exp(-t))."""
     e = np.exp(-np.abs(t))
     return np.where(t >= 0, 1.0, e) / (1.0 + e)
-
-
-def solve_spd(H: Floats, g: Floats) -> Floats:
-    """H^-1 g by Cholesky in unit-diagonal scaling; by least squares where H is singular to rounding."""
-    import scipy.linalg
-
-    diagonal = np.diag(H)
-    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = H * np.outer(scale, scale)
-    try:
-        return scale * scipy.linalg.cho_solve(scipy.linalg.cho_factor(scaled), scale * g)
-    except np.linalg.LinAlgError:
-        return scale * np.linalg.lstsq(scaled, scale * g, rcond=1e-14)[0]
-
-
-def _conjugate_gradients(curvature: Callable[[Floats], Floats], l2: float, g: Floats, rtol: float) -> Floats:
-    """(H + l2)^-1 g to this relative residual. Scaling by the diagonal of H takes more steps, on text."""
-    import scipy.sparse.linalg
-
-    p = g.size
-    H = scipy.sparse.linalg.LinearOperator((p, p), matvec=lambda v: curvature(v) + l2 * v, dtype=np.float64)
-    return scipy.sparse.linalg.cg(H, g, rtol=rtol, maxiter=CG_STEPS)[0]
 
 
 def slopes(b: Floats, z: Bounded) -> tuple[Bounded, Floats]:

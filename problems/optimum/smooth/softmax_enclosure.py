@@ -40,7 +40,8 @@ from problems.optimum.arithmetic.extended import EPS64, OUTWARD, Bounded, Floats
 from problems.optimum.arithmetic.metric import Metric, metric
 from problems.optimum.arithmetic.null_space import Forms
 from problems.optimum.law import Enclosure
-from problems.optimum.smooth.smooth import enclose_in, solve_spd
+from problems.optimum.newton import solve_spd
+from problems.optimum.smooth.smooth import enclose_in
 from problems.optimum.smooth.softmax import Indices, Rows, Softmax, differences, gradient, residual, softmax
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, hessian
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop
-from problems.optimum.smooth.smooth import solve_spd
+from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
 from problems.optimum.smooth.softmax import Indices, Mask, Rows
 
 # Up to so many unknowns the Hessian is formed; it takes 8 bytes times their square.
@@ -95,32 +94,21 @@ class _Overlapping(Newton):
         elif basis.size <= DENSE_UNKNOWNS:
             step[basis] = -solve_spd(hessian(self.rows, pi, self.l2, basis), g.ravel()[basis])
         else:
-            step[basis] = -self._conjugate_gradients(z, pi, g.ravel())
+            step = -self._conjugate_gradients(z, pi, g.ravel())
         step = step.reshape(g.shape)
         return step, -float(np.sum(g * step))
 
     def _conjugate_gradients(self, z: Floats, pi: Floats, g: Floats) -> Floats:
-        """H^-1 g to a relative residual that falls with sqrt(||g||), preconditioned by the diagonal of H.
+        """H^-1 g to a relative residual that falls with sqrt(||g||), scaled by the diagonal of H.
 
         Newton's method then converges with order 1.5.
         """
-        import scipy.sparse.linalg
-
-        A, at, curvature = self.rows.A, self.basis, self.loss.curvature(z)
+        A = self.rows.A
         squares = A.multiply(A) if hasattr(A, "tocsr") else A**2
-        diagonal = (squares.T @ (pi * (1 - pi)) / self.rows.m + self.l2).ravel()[at]
-        diagonal = np.where(diagonal > 0, diagonal, 1.0)
-
-        def product(v: Floats) -> Floats:
-            V = np.zeros(g.size)
-            V[at] = v
-            return (curvature(V) + self.l2 * V)[at]
-
-        n = at.size
-        H = scipy.sparse.linalg.LinearOperator((n, n), matvec=product, dtype=np.float64)
-        P = scipy.sparse.linalg.LinearOperator((n, n), matvec=lambda v: v / diagonal, dtype=np.float64)
+        diagonal = (squares.T @ (pi * (1 - pi)) / self.rows.m + self.l2).ravel()
         rtol = LOOSE * np.sqrt(self.size / self.first if self.l2 > 0 else 1.0)
-        return scipy.sparse.linalg.cg(H, g[at], rtol=rtol, maxiter=CG_STEPS, M=P)[0]
+        scale = np.where(diagonal > 0, diagonal, 1.0)
+        return conjugate_gradients(self.loss.curvature(z), self.l2, g, rtol, CG_STEPS, scale)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
         """At convergence."""
@@ -155,7 +143,8 @@ def newton(
     Parameters
     ----------
     basis : (q,) indices or (p C, q) matrix
-        Entries of W.ravel(), or vectors, that steps are taken in; for l2 = 0 they span what f_K depends on.
+        Entries of W.ravel(), or vectors, that steps are taken in; for l2 = 0 they span what f_K depends on. Where they
+        are more than DENSE_UNKNOWNS they must be all entries.
     enough : float >= 0
         By how much the own class must lead for the stop at separation.
     """
