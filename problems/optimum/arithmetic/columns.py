@@ -61,7 +61,7 @@ def independent_columns(A: Any) -> Columns:
     if rest and chosen:
         solved = np.linalg.solve(unit[np.ix_(chosen, chosen)], unit[np.ix_(chosen, rest)])
     for k, j in enumerate(rest):
-        coefficients = np.zeros(p) if zero[j] else _spread(solved[:, k] / scale[chosen] * scale[j], chosen, p)
+        coefficients = np.zeros(p) if zero[j] else spread(solved[:, k] / scale[chosen] * scale[j], chosen, p)
         n = _integer_null_vector(A, j, coefficients)
         if n is None:
             kept.append(j)
@@ -71,7 +71,8 @@ def independent_columns(A: Any) -> Columns:
     return Columns(np.array(sorted([*chosen, *kept]), dtype=np.intp), N, np.array(chosen, dtype=np.intp))
 
 
-def _spread(values: Floats, at: list[int], p: int) -> Floats:
+def spread(values: Floats, at: Any, p: int) -> Floats:
+    """A vector of length p with the values at these indices, 0 elsewhere."""
     full = np.zeros(p)
     full[at] = values
     return full

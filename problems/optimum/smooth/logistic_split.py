@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.columns import DENSE, Columns
+from problems.optimum.arithmetic.columns import DENSE, Columns, spread
 from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.newton import MAX_NEWTON
 from problems.optimum.smooth.opposed import opposed_rows, orthogonal_part
-from problems.optimum.smooth.reaching import reaching_columns, spread
+from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.separability import Separation, by_linear_program, separation, two_classes
 from problems.optimum.smooth.smooth import newton
 

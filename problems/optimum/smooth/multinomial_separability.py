@@ -1,9 +1,7 @@
-"""Which rows can be put on the right side of which classes by one direction V: pairs (i, c) with a class c != y_i.
+"""Multinomial logistic loss: the pairs S that a direction V sends to infinity (separability.py), layer by layer.
 
-V separates if <a_i, V_y - V_c> >= 0 for all pairs; S holds the pairs with > 0. All pairs in S: completely separable,
-inf f = 0. Some: quasi-completely. Then f is at least f_K (softmax.py), K_i = {y_i and c : (i, c) not in S}, at every W,
-and f(W + t V) tends to f_K(W): inf f = inf f_K, and f has no minimiser. That no V separates anything is proved by the
-enclosure of a minimiser (softmax_enclosure.py).
+f is at least f_K (softmax.py), K_i = {y_i and c : (i, c) not in S}, at every W, and f(W + t V) tends to f_K(W): so
+inf f = inf f_K. That no V separates anything is proved by the enclosure of a minimiser (softmax_enclosure.py).
 
 Newton's method finds S: the margins of its pairs grow by about 1 with each step for ever, those of others converge.
 Then a matrix is sought that vanishes on the pairs outside S and is positive on S. S is found layer by layer: V_1 for

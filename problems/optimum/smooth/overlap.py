@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.columns import Columns
+from problems.optimum.arithmetic.columns import Columns, spread
 from problems.optimum.arithmetic.extended import (
     OUTWARD,
     Floats,
@@ -24,7 +24,7 @@ from problems.optimum.distances import Flattest, distance_modulo, find_flattest,
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.law import Enclosure
 from problems.optimum.smooth.exact_slopes import dual_point, feasible
-from problems.optimum.smooth.reaching import reaching_columns, spread
+from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.smooth import enclose, polished, slopes
 from problems.optimum.smooth.tempered import tempered_newton
 from problems.problem import LinearModel, Optimum, Problem

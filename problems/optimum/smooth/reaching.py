@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
-from problems.optimum.arithmetic.extended import Floats, dense
+from problems.optimum.arithmetic.extended import dense
 from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
 from problems.optimum.smooth.opposed import first_rows
-
-
-def spread(values: Floats, at: Any, p: int) -> Floats:
-    """A vector of length p with the values at these indices."""
-    full = np.zeros(p)
-    full[at] = values
-    return full
 
 
 def reaching_columns(A: Any) -> Columns:
