@@ -134,9 +134,9 @@ def test_loss_and_derivative_keep_their_digits_however_small(sparse):
     anywhere = [(10.0**e * rng.standard_normal(5), k % 5) for k, e in enumerate(np.linspace(-3, 3, 40))]
     chosen = [([1e6, 1e6 - 30.0, -1e6, 0.0, 1e6 - 45.0], 0), ([0.0] * 5, 3), ([1.0, 1.0, 0.0, -1.0, 1.0], 1)]
     for z, y in [*ahead, *anywhere, *chosen]:
-        data = pack(dense=[[1.0]], b=[y], params=(0.0, 0.5, 5))
+        data = pack(dense=[[1.0]], b=[y], params=(0.0, 5))
         if sparse:
-            data = pack(csr=([1.0], [0], [0, 1]), b=[y], params=(0.0, 0.5, 5))
+            data = pack(csr=([1.0], [0], [0, 1]), b=[y], params=(0.0, 5))
         g, margins = np.zeros(5), np.zeros(5)
         f = (file.csr if sparse else file.dense)(np.array(z), g, margins, data)
         loss, derivative = in_decimal(z, y)
