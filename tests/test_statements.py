@@ -110,8 +110,10 @@ def renamed(method, name):
         field: tuple(other if n == name else n for n in getattr(method, field)) for field in ("scalars", "vectors")
     }
     hyper = tuple(replace(h, name=other) if h.name == name else h for h in method.hyper) if other else method.hyper
+    select = None if method.select == name else method.select
+    by_numbers = dc.step(method.step.python)  # its State and Hyper would insist on their names
     try:
-        return replace(method, hyper=hyper, select=None if method.select == name else method.select, **names)
+        return replace(method, step=by_numbers, hyper=hyper, select=select, **names)
     except ValueError:
         return None
 
