@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # The numbers may depend on these; the rest draws and stores.
-COMPUTING = ("numpy", "scipy", "numba", "clarabel")
+COMPUTING = ("numpy", "scipy", "numba", "cvxpy", "clarabel")
 STORING = ("pandas", "pyarrow", "matplotlib", "scikit-learn", "joblib", "threadpoolctl", "rich", "jinja2")
 
 

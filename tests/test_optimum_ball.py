@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from cvxpy_models import cvxpy_problem
 
 import problems
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.ball.ball import Ball, certify_ball, inside
 from problems.optimum.matrices import with_one_index_type
+from problems.optimum.models import cvxpy_problem
 from problems.problem import Optimum
 
 LOSSES = ["logistic", "hinge", "least_absolute_deviation", "quantile", "epsilon_insensitive", "huber"]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from cvxpy_models import solve_reference
 
 import problems
 from problems.linear_models.loss import losses
@@ -21,6 +20,7 @@ from problems.optimum.arithmetic.metric import metric, weighted_gram
 from problems.optimum.certificate import parts
 from problems.optimum.dual import Minorant, box, objective
 from problems.optimum.matrices import with_one_index_type
+from problems.optimum.models import solve_reference
 from problems.optimum.smooth.logistic_split import split
 from problems.optimum.smooth.separability import by_linear_program, separation, two_classes
 from problems.optimum.smooth.separable import QuasiSeparable
@@ -428,13 +428,39 @@ def test_strong_convexity_needs_no_solver(loss: str, monkeypatch: pytest.MonkeyP
     """Clarabel gives up on some data with entries of 1e8 and tiny l2; what is proved then may be little, but holds."""
     p = problem(loss, l2=0.05)
     good = certified_optimum(p, cache=False)
-    monkeypatch.setattr("problems.optimum.piecewise_linear.strongly_convex.interior_pair", lambda _: None)
+    for name in ("interior_pair", "reference_pair"):
+        monkeypatch.setattr(f"problems.optimum.piecewise_linear.strongly_convex.{name}", lambda _: None)
     optimum = certified_optimum(p, cache=False)
     assert complaints(p, optimum) == []
     assert optimum.f_lo <= good.f_hi
     assert good.f_lo <= optimum.f_hi
     assert optimum.D_lo <= good.D_hi
     assert good.D_lo <= optimum.D_hi
+
+
+NOWHERE: dict[str, Any] = {"interior_pair": lambda _: None}
+
+
+@pytest.mark.parametrize(
+    ("loss", "l2", "file", "failing"),
+    [
+        ("hinge", 0.0, "piecewise_linear.exact_vertex", {**NOWHERE, "vertex_pair": lambda _: None}),
+        ("quantile", 0.05, "piecewise_linear.strongly_convex", {**NOWHERE, "descent_pair": pytest.fail}),
+        ("huber", 0.0, "piecewise_quadratic.stationary", {**NOWHERE, "minimiser": lambda _: None, "NEWTON": 0}),
+        ("huber", 0.05, "piecewise_quadratic.stationary", {**NOWHERE, "minimiser": lambda _: None, "NEWTON": 0}),
+    ],
+)
+def test_the_cvxpy_reference_serves_where_no_direct_route_returns_a_point(
+    loss: str, l2: float, file: str, failing: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = problem(loss, l2=l2)
+    good = certified_optimum(p, cache=False)
+    for name, value in failing.items():
+        monkeypatch.setattr(f"problems.optimum.{file}.{name}", value)
+    optimum = certified_optimum(p, cache=False)
+    assert complaints(p, optimum) == []
+    assert optimum.f_lo <= good.f_hi <= optimum.f_hi * (1 + 1e-15)
+    assert optimum.f_hi == pytest.approx(good.f_hi, rel=1e-6)  # Clarabel's tolerances are 1e-8
 
 
 def test_slopes_hold_those_of_every_margin_within_the_error() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from cvxpy_models import solve_reference
 from exhaustive import one_in
 from flint import arb, arb_mat, ctx
 
@@ -20,6 +19,7 @@ from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, row_forms, spanning_columns, vanishing
 from problems.optimum.arithmetic.rational import Rational
+from problems.optimum.models import solve_reference
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, invariant_directions
 from problems.optimum.smooth.multinomial_separability import by_program, coordinates, split

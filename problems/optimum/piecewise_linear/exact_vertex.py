@@ -11,6 +11,7 @@ from problems.optimum.arithmetic.rational import independent, integers, mask
 from problems.optimum.certificate import Indices, Point, Proof, Shape
 from problems.optimum.distances import closest, exactly_at
 from problems.optimum.dual import box, is_piecewise_linear, snapped
+from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.linear_program import interior_pair, vertex_pair
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
@@ -95,7 +96,7 @@ def _exactly(problem: Problem, model: LinearModel, vertex: Vertex) -> Optimum:
 
 def _solved(model: LinearModel) -> Vertex | None:
     """An optimal basis, from the first solver whose solution leads to one."""
-    for solver in (vertex_pair, interior_pair):
+    for solver in (vertex_pair, interior_pair, reference_pair):
         pair = solver(model)
         vertex = None if pair is None else optimal_vertex(model, pair[0], snapped(*box(model), pair[1]))
         if vertex is not None:

@@ -10,6 +10,7 @@ from problems.optimum.arithmetic.extended import Floats, rounded_margins
 from problems.optimum.certificate import NOTHING, Indices, Proof
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, kinked
+from problems.optimum.models import reference_pair
 from problems.optimum.piecewise_linear.active_set import ExactMinimiser, exact_minimiser
 from problems.optimum.piecewise_linear.coordinate_descent import descent_pair
 from problems.optimum.piecewise_linear.descent import MANY as MANY_AT_KINKS
@@ -43,7 +44,7 @@ def certify_strongly_convex(problem: Problem, model: LinearModel) -> Optimum:
     # any point and any dual prove something: where no solver returns, or none is asked, begin at 0
     m, p = model.A.shape
     few = m * p <= LARGEST
-    pair = interior_pair(model) if few else _sampled_pair(model)
+    pair = (interior_pair(model) or reference_pair(model)) if few else _sampled_pair(model)
     x, u = pair or descent_pair(model)
     u = np.clip(u, *box(model))
     state = descended(model, x, u)

@@ -13,6 +13,7 @@ from problems.optimum.arithmetic.rational import Rational
 from problems.optimum.certificate import Indices, Point, Proof, Shape
 from problems.optimum.distances import closest, distances_up, exactly_at
 from problems.optimum.dual import Kinked, is_soft
+from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.dual_ball import DualBall
 from problems.optimum.piecewise_linear.linear_program import interior_pair
@@ -87,7 +88,7 @@ def certify_piecewise_quadratic(problem: Problem, model: Kinked) -> Optimum:
         enclosed = Enclosed(x=x)
         with contextlib.suppress(ValueError):
             return enclosed.prove(problem).optimum(enclosed, x)
-    elif m * p <= ENTRIES and (pair := interior_pair(model)) is not None:
+    elif m * p <= ENTRIES and (pair := interior_pair(model) or reference_pair(model)):
         x = pair[0]
     if model.l2 > 0:
         ball = DualBall(x=x, u=slopes(model, x))
