@@ -116,8 +116,8 @@ def by_numpy(loss, intercept, l2, x):
         A = np.hstack([A, np.ones((b.size, 1))])
     z, size_z = A @ unknowns(loss, x), np.abs(A) @ np.abs(unknowns(loss, x))
     # the derivative of the loss is at most 1: an error in z enters f with at most that factor; and the slope of the
-    # logistic loss moves by at most 1/4 of it, of Huber's by all of it
-    gain, curvature = max(1, DELTA), 1 if loss == "huber" else 1 / 4
+    # logistic loss moves by at most 1/4 of it. Huber's derivative is at most DELTA, and moves by all of the error
+    gain, curvature = (DELTA, 1) if loss == "huber" else (1, 1 / 4)
     if z.ndim == 2:  # the derivative's entries add up to 2 in absolute value; |p_c (dz_c - <p, dz>)| <= max |dz| / 2
         size_z, gain, curvature = size_z.max(axis=1, keepdims=True), 2, 1 / 2
     values, slopes = FORMULAS[loss](z, b)
