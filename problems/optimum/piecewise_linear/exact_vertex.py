@@ -14,24 +14,21 @@ from problems.optimum.dual import box, is_piecewise_linear, snapped
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.linear_program import interior_pair, vertex_pair
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.piecewise_linear.polyhedron import NORMS, Polyhedron, Projection
+from problems.optimum.piecewise_linear.of_kinks import rows
+from problems.optimum.piecewise_linear.polyhedron import Polyhedron
+from problems.optimum.piecewise_linear.projected import Projected, projected
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, dense, optimal_vertex
 from problems.problem import LinearModel, Optimum, Problem
 
 # Beyond so many entries no linear program is attempted: solvers take hours, and gigabytes.
 LARGEST = 2e8
-# Up to so many columns x0 is projected on X* in the maximum norm too.
-MANY = 1000
-# A wider interval for D than this, relatively, gets a note.
-LOOSE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ExactVertex(OfKinks):
+class ExactVertex(Projected):
     """An optimal basis: rows, columns, the entries of x outside these, and where u is at the upper end though r is 0.
 
-    euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point.
+    euclidean, maximum: see Projected.
     """
 
     kind = "exact vertex"
@@ -40,8 +37,6 @@ class ExactVertex(OfKinks):
     columns: Annotated[Indices, Shape("r", below="p")]
     given: Point
     high: Annotated[Indices, Shape("h", below="m")]
-    euclidean: Projection | None = None
-    maximum: Projection | None = None
 
     @staticmethod
     def serves(model: LinearModel | None) -> bool:
@@ -57,9 +52,7 @@ class ExactVertex(OfKinks):
             raise ValueError("rows and columns are no optimal basis")
         if _unique(model, vertex):
             return exactly_at(vertex.x, vertex.value, x0)
-        X = Polyhedron.of(model, vertex)
-        near = [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
-        return closest(vertex.value, near)
+        return closest(vertex.value, self.distances(Polyhedron.of(model, vertex), x0))
 
 
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
@@ -78,20 +71,10 @@ def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
 
 def _exactly(problem: Problem, model: LinearModel, vertex: Vertex) -> Optimum:
     """The optimum at this basis, with the distance of x0 from X*."""
-    point, notes, near = vertex.x, [], {}
-    if not _unique(model, vertex):
-        notes.append("X* is more than a point")
-        # the linear program of the maximum norm takes minutes where there are many columns
-        X = Polyhedron.of(model, vertex)
-        near = {norm: Projection.of(X, problem.x0, norm) for norm in NORMS[: 2 if problem.p <= MANY else 1]}
-        known = near["euclidean"]
-        point = X.completed(known.rows, known.columns, known.given) or vertex.x
+    X = None if _unique(model, vertex) else Polyhedron.of(model, vertex)
     high = np.flatnonzero(vertex.upper & (vertex.signs == 0))
-    certificate = ExactVertex(rows=vertex.rows, columns=vertex.columns, given=vertex.given, high=high, **near)
-    proof = certificate.prove(problem)
-    if proof.D_hi > proof.D_lo * (1 + LOOSE):
-        notes.append("the solvers' projections of x0 on X* are not accurate enough for a sharp D")
-    return proof.optimum(certificate, point.long().astype(np.float64), *notes)
+    certificate = ExactVertex(rows=vertex.rows, columns=vertex.columns, given=vertex.given, high=high)
+    return projected(problem, certificate, vertex.x, X)
 
 
 def _solved(model: LinearModel) -> Vertex | None:

@@ -17,14 +17,9 @@ from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.dual_ball import DualBall
 from problems.optimum.piecewise_linear.linear_program import interior_pair
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.piecewise_linear.polyhedron import (
-    NORMS,
-    ExactPoint,
-    Polyhedron,
-    Projection,
-    polished,
-)
+from problems.optimum.piecewise_linear.of_kinks import rows
+from problems.optimum.piecewise_linear.polyhedron import ExactPoint, Polyhedron, polished
+from problems.optimum.piecewise_linear.projected import Projected, projected
 from problems.optimum.piecewise_linear.vertex import Mask
 from problems.optimum.piecewise_quadratic.enclosed import Enclosed
 from problems.optimum.piecewise_quadratic.exact import Minimiser, checked, feasible, minimiser, with_sides
@@ -34,15 +29,13 @@ from problems.problem import LinearModel, Optimum, Problem
 # Where the exact system is too large: multiplications up to which Newton's method is run, and entries up to which a
 # solver is asked for a point beyond.
 NEWTON, ENTRIES = 1e11, 2e7
-# A wider interval for D than this, relatively, gets a note.
-LOOSE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ExactStationary(OfKinks):
+class ExactStationary(Projected):
     """The rows inside their boxes, those at the upper end, and the entries of x where columns are dependent.
 
-    euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point.
+    euclidean, maximum: see Projected.
     """
 
     kind = "exact stationary point"
@@ -50,8 +43,6 @@ class ExactStationary(OfKinks):
     inner: Annotated[Indices, Shape("r", below="m")]
     high: Annotated[Indices, Shape("h", below="m")]
     given: Point
-    euclidean: Projection | None = None
-    maximum: Projection | None = None
 
     @staticmethod
     def serves(model: LinearModel | None) -> bool:
@@ -66,8 +57,7 @@ class ExactStationary(OfKinks):
             raise ValueError("inner and high are not those of a minimiser")
         if found.unique:
             return exactly_at(found.x, found.value, x0)
-        X = polyhedron(model, found)
-        near = [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
+        near = self.distances(polyhedron(model, found), x0)
         return closest(found.value, [((0.0, 0.0), distances_up(found.x, x0)), *near])
 
 
@@ -103,18 +93,9 @@ def slopes(model: Kinked, x: Floats) -> Floats:
 
 
 def _exactly(problem: Problem, model: Kinked, found: Minimiser) -> Optimum:
-    point, notes, near = found, [], {}
-    if not found.unique:
-        notes.append("X* is more than a point")
-        X = polyhedron(model, found)
-        near = {norm: Projection.of(X, problem.x0, norm) for norm in NORMS}
-        point = with_sides(model, found.side, near["euclidean"].given) or found
     side, given = found.solved.side, found.solved.given
-    certificate = ExactStationary(inner=np.flatnonzero(side == 0), high=np.flatnonzero(side > 0), given=given, **near)
-    proof = certificate.prove(problem)
-    if proof.D_hi > proof.D_lo * (1 + LOOSE):
-        notes.append("the solvers' projections of x0 on X* are not accurate enough for a sharp D")
-    return proof.optimum(certificate, point.x.long().astype(np.float64), *notes)
+    certificate = ExactStationary(inner=np.flatnonzero(side == 0), high=np.flatnonzero(side > 0), given=given)
+    return projected(problem, certificate, found.x, None if found.unique else polyhedron(model, found))
 
 
 def target(model: Kinked, found: Minimiser) -> Bounded:

@@ -1,0 +1,47 @@
+"""Certificates of an exact minimiser of a loss of kinks, with x0 projected on X* where it is more than a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.rational import Rational
+from problems.optimum.distances import Both
+from problems.optimum.piecewise_linear.of_kinks import OfKinks
+from problems.optimum.piecewise_linear.polyhedron import NORMS, Polyhedron, Projection
+from problems.problem import Optimum, Problem
+
+# Up to so many columns x0 is projected on X* in the maximum norm too.
+MANY = 1000
+# A wider interval for D than this, relatively, gets a note.
+LOOSE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projected(OfKinks):
+    """euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point."""
+
+    euclidean: Projection | None = None
+    maximum: Projection | None = None
+
+    def distances(self, X: Polyhedron, x0: Floats) -> list[tuple[Both, Both]]:
+        """Bounds on the distance of x0 from X*, from below and from above, by each projection that is here."""
+        return [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
+
+
+def projected(problem: Problem, certificate: Projected, x: Rational, X: Polyhedron | None) -> Optimum:
+    """The optimum by the certificate of the minimiser x, with x0 projected on X*; X is None where x is all of X*."""
+    notes = []
+    if X is not None:
+        notes.append("X* is more than a point")
+        # the linear program of the maximum norm takes minutes where there are many columns
+        near = {norm: Projection.of(X, problem.x0, norm) for norm in NORMS[: 2 if problem.p <= MANY else 1]}
+        known = near["euclidean"]
+        x = X.completed(known.rows, known.columns, known.given) or x
+        certificate = replace(certificate, euclidean=known, maximum=near.get("maximum"))
+    proof = certificate.prove(problem)
+    if proof.D_hi > proof.D_lo * (1 + LOOSE):
+        notes.append("the solvers' projections of x0 on X* are not accurate enough for a sharp D")
+    return proof.optimum(certificate, x.long().astype(np.float64), *notes)
