@@ -231,6 +231,49 @@ def test_a_certificate_with_other_content_is_refused_in_words(meta: str, copy: P
     assert_in_words(str(caught.value))
 
 
+def test_certificates_of_former_formats_are_refused_in_a_sentence_and_made_again(
+    copy: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from problems.optimum.store import FORMAT
+
+    def lower(arrays: Any, meta: Any) -> None:
+        meta["layout"] = FORMAT - 1
+
+    def of_a_class_that_is_gone(arrays: Any, meta: Any) -> None:
+        meta["optimum"]["certificate"]["class"] = "Gone"
+
+    def with_a_kind_and_no_class(arrays: Any, meta: Any) -> None:
+        meta["optimum"]["certificate"] = {"kind": "exact vertex"}
+
+    def without_a_field(arrays: Any, meta: Any) -> None:
+        del arrays["certificate.given"]
+
+    def with_another_field(arrays: Any, meta: Any) -> None:
+        arrays["certificate.S"] = np.array([0])
+
+    anew = "; give the suite's command again, which makes it anew."
+    former = {
+        "logistic:iris": (lower, f"is of version {FORMAT - 1}, this program reads {FORMAT}; give the suite's command"),
+        "logistic:wine": (of_a_class_that_is_gone, f"holds no certificate: there is no certificate 'Gone'{anew}"),
+        "hinge:iris": (with_a_kind_and_no_class, f"holds no certificate: it has no entry 'class'{anew}"),
+        "lad:diabetes": (without_a_field, f"holds no certificate: it has no entry 'given'{anew}"),
+        "logistic[l2=1e-3]:iris": (with_another_field, f"holds no certificate: it has an entry 'S' too many{anew}"),
+    }
+    whole = {problem: store.read_certificate(store.certificate_path(copy, problem))[0] for problem in former}
+    for problem, (change, _) in former.items():
+        change_certificate(copy, problem, change)
+    assert certify(copy) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    for problem, (_, words) in former.items():
+        assert f"refused: {problem}: {store.certificate_path(copy, problem)} {words}" in said
+    assert main([*COMMAND, "--out", str(copy)]) == 0
+    assert certify(copy) == 0
+    for problem, before in whole.items():
+        again, _ = store.read_certificate(store.certificate_path(copy, problem))
+        assert (again.f_lo, again.f_hi, again.D_lo, again.D_hi) == (before.f_lo, before.f_hi, before.D_lo, before.D_hi)
+        assert type(again.certificate) is type(before.certificate)
+
+
 def test_a_deleted_certificate_is_made_again_by_the_same_command(
     copy: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

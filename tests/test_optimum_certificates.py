@@ -497,6 +497,45 @@ def test_the_cache_returns_what_was_computed(tmp_path: Any, monkeypatch: pytest.
     assert complaints(p, second) == []
 
 
+@pytest.mark.parametrize("change", ["class", "kind", "less", "more", "format"])
+def test_a_kept_certificate_of_a_former_format_is_made_again(
+    change: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from problems.data.cache import load_npz, save_npz
+    from problems.optimum import store
+
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
+    monkeypatch.setattr(store, "WORTH_KEEPING", 0.0)
+    p = problem("hinge")
+    with monkeypatch.context() as former:
+        if change == "format":  # which is part of the name
+            former.setattr(store, "FORMAT", store.FORMAT - 1)
+        first = certified_optimum(p)
+    (path,) = (tmp_path / "optima").iterdir()
+    stored = load_npz(path)
+    assert stored is not None
+    arrays, meta = stored
+    if change == "class":
+        meta["certificate"]["class"] = "Gone"
+    elif change == "kind":
+        meta["certificate"] = {"kind": "exact vertex"}
+    elif change == "less":
+        del arrays["certificate.given"]
+    elif change == "more":
+        arrays["certificate.S"] = np.array([0])
+    save_npz(path, arrays, meta)
+    capfd.readouterr()
+    again = certified_optimum(p)
+    said = f"{path} was written by other code; the optimum is certified again."
+    assert (said in capfd.readouterr().err.splitlines()) is (change != "format")
+    for name in {*store.NUMBERS} - {"seconds"}:
+        assert getattr(first, name) == getattr(again, name)
+    assert parts(first.certificate).keys() == parts(again.certificate).keys()
+    assert complaints(p, again) == []
+    (kept,) = {*(tmp_path / "optima").iterdir()} - ({path} if change == "format" else set())
+    assert store.load(kept.stem) is not None
+
+
 def test_the_cache_tells_problems_apart() -> None:
     from problems.optimum.store import key
 
