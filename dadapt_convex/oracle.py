@@ -387,11 +387,6 @@ class Kernel(Portable):
         """The function as it was written."""
         return self.python
 
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """The names of a step's arguments."""
-        return "k", "f", "g2", "g", "x", "x_next", "vectors", "scalars", "hyper"
-
     def _function(self) -> Any:
         return self.written
 

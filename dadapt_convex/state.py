@@ -262,10 +262,6 @@ class Step(Kernel):
     def written(self) -> Callable[..., Any]:
         return self.body
 
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        return "k", "f", "g2", "g", "x", "x_next", "state", "hyper"
-
     def _parts(self) -> Any:
         return Step, (self.body, self.state, self.hyper)
 

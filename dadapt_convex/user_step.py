@@ -14,9 +14,12 @@ from dadapt_convex.identity import global_names
 from dadapt_convex.method import Method
 from dadapt_convex.oracle import Helper, compile_all, compiled_by_numba, reached, trusted
 from dadapt_convex.recorder import Plan, Recorder
+from dadapt_convex.state import Step
 from dadapt_convex.stochastic_driver import kernels
 from dadapt_convex.transitions import Transition, place, run_step
 
+# The arguments of a step, before its state and hyper-parameters.
+BEFORE_STATE = ("k", "f", "g2", "g", "x", "x_next")
 # Iterations that run as plain Python, with bounds and read-only checks; one where there are more coordinates than this.
 DRY_STEPS, MANY_COORDINATES = 3, 100_000
 
@@ -66,7 +69,8 @@ def dry_run(plan: Plan) -> None:
 def refuse_unchecked(method: Method) -> None:
     """Raise ValueError for a step with wrong arguments, or one that evades the checks."""
     step = method.step.written
-    code, where, names = step.__code__, _where(step), method.step.arguments
+    code, where = step.__code__, _where(step)
+    names = (*BEFORE_STATE, *(("state", "hyper") if isinstance(method.step, Step) else ("vectors", "scalars", "hyper")))
     if code.co_argcount != len(names) or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
         count = {8: "eight", 9: "nine"}[len(names)]
         raise ValueError(f"{method.name}: its step must take the {count} arguments {', '.join(names)} {where}.")

@@ -52,6 +52,18 @@ BREAKS = {
     "selected at the first step": (DADAPT, {"first_selected": True}, {}),
     "s started one step late": (DADAPT, {"s_late": True}, {"d0": 0.3}),
     "d_{k+1} as the weight": (DADAPT, {"weights": "d_next"}, {}),
+    **{f"Prodigy, {what}": ("prodigy_dual_averaging", *change) for what, change in {
+        "weights d_k": ({"weights": "d"}, {}),
+        "weights d_{k+1}^2 in the average": ({"weights": "d_next_squared"}, {}),
+        "d_hat doubled": ({"d_hat_factor": 2.0}, {}),
+        "d without the maximum": ({"d_falls": True}, {"d0": 0.3}),
+        "d_k in gamma_{k+1}": ({"d_k_in_gamma": True}, {}),
+        "G^2 left out": ({"G2_share": 0.0}, {}),
+        "sum in gamma left out": ({"T_factor": 0.0}, {}),
+        "sum in gamma without d": ({"T_without_d": True}, {}),
+        "gamma_k in place of gamma_{k+1} in x": ({"gamma_k_in_x": True}, {}),
+        "x_k in place of x_0": ({"from_x": True}, {}),
+    }.items()},
     "subgradient with D halved": ("subgradient", {"D_factor": 0.5}, {}),
     "subgradient with G halved": ("subgradient", {"G_factor": 0.5}, {}),
     "1/sqrt(k+1) with D halved": ("subgradient", {"D_factor": 0.5}, {"schedule": "inverse_sqrt"}),
@@ -107,6 +119,7 @@ BREAKS = {
     **{f"schedule, {name}, {what}": (name, {"schedule_use": use}, COSINE) for name, what, use in (
         (DADAPT, "squared", "twice"),
         (DADAPT, "ignored", "never"),
+        ("prodigy_dual_averaging", "squared", "twice"),
         ("dadapt_gradient_descent", "squared", "twice"),
         ("dadapt_gradient_descent", "ignored", "never"),
         ("dadapt_adagrad", "squared", "twice"),
@@ -128,6 +141,7 @@ ONLY_BY_DEFINITION = {
     "dual averaging with D halved", "dual averaging with gamma_k in x", "AdaGrad averaging with D halved",
     "AdaGrad averaging, S late", "last iterate, decreasing to 1 and not to 0", "last iterate with a constant step",
     "1/sqrt(k+2)", "AdaGrad-Norm with S one step late",
+    "Prodigy, d_k in gamma_{k+1}", "Prodigy, G^2 left out", "Prodigy, gamma_k in place of gamma_{k+1} in x",
     "gradient descent, G^2 left out", "gradient descent, x moved twice as far",
     "AdaGrad, squares counted twice", "AdaGrad, squares one step late",
     "SGD, G doubled", "SGD, d without the maximum",
@@ -215,8 +229,8 @@ def test_with_its_knobs_at_their_defaults_a_variant_is_the_method(method, hyper)
                 np.testing.assert_array_equal(a, b)
 
 
-def test_every_variant_is_of_a_method_and_every_knob_is_turned_by_a_break():
-    assert set(variants.METHODS) <= set(dc.methods())
+def test_every_method_has_a_variant_and_every_knob_is_turned_by_a_break():
+    assert set(variants.METHODS) == set(dc.methods())
     turned = {(method, knob) for method, knobs, _ in BREAKS.values() for knob in knobs}
     own = {
         (name, knob)

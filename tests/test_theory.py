@@ -109,6 +109,21 @@ def test_every_theorem_of_the_library_is_claimed_by_some_method():
 # Wrong constants
 
 
+def slope_and_kink(slope: float) -> problems.Problem:
+    """max(-slope x, x - 1) from 0: d and x grow along the slope, far below G = 1, before they meet the kink."""
+    D = 1 / (1 + slope)
+    f_star = -slope * D
+    optimum = problems.Optimum(
+        f_lo=f_star, f_hi=f_star, x=np.array([D]), D_lo=D, D_hi=D, D_inf_lo=D, D_inf_hi=D
+    )  # fmt: skip
+
+    def f_and_g(x):
+        on_slope = -slope * x[0] >= x[0] - 1
+        return max(-slope * x[0], x[0] - 1), np.array([-slope if on_slope else 1.0])
+
+    return problems.from_callable(f_and_g, x0=[0.0], G=1.0, optimum=optimum)
+
+
 def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
     """The same statement with its right-hand side multiplied."""
 
@@ -149,6 +164,12 @@ def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
         ("gd_D2", "dadapt_gradient_descent", {}, problems.absolute_value(), 400, 0.92),
         ("I3", "dadapt_gradient_descent", {}, problems.norm2(6), 400, 0.999),
         ("L1_half_distance", "dadapt_gradient_descent", {}, problems.absolute_value(), 400, 0.95),
+        ("prodigy_D1", "prodigy_dual_averaging", {}, slope_and_kink(0.01), 400, 0.99),
+        ("prodigy_D3", "prodigy_dual_averaging", {}, slope_and_kink(0.01), 400, 0.99),
+        ("prodigy_D3_a_priori", "prodigy_dual_averaging", {}, problems.drori_teboulle(m=5), 400, 0.74),
+        ("prodigy_selected", "prodigy_dual_averaging", {}, problems.drori_teboulle(m=5), 400, 0.74),
+        ("prodigy_rate", "prodigy_dual_averaging", {"d0": 1e-2}, problems.drori_teboulle(m=5), 400, 0.24),
+        ("prodigy_kappa", "prodigy_dual_averaging", {}, problems.drori_teboulle(m=400), 400, 0.95),
         ("ada_D3", "dadapt_adagrad", {}, problems.absolute_value(), 400, 0.999),
         ("ada_D3_a_priori", "dadapt_adagrad", {}, problems.absolute_value(), 400, 0.9),
         ("ada_D1", "dadapt_adagrad", {}, problems.absolute_value(), 400, 0.999),

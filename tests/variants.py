@@ -26,6 +26,7 @@ from dadapt_convex.methods import (
     dadapt_sgd,
     dual_averaging,
     polyak,
+    prodigy_dual_averaging,
     sgd,
     subgradient,
     subgradient_last_iterate,
@@ -135,6 +136,49 @@ def dadapt_dual_averaging_step(
     if hyper.weights_is_not_the_first:
         return d if k > 0 else 0.0
     return state.d if hyper.weights_is_d_next else lam
+
+
+class ProdigyDualAveraging(prodigy_dual_averaging.Hyper):
+    weights = dc.Choice(
+        meaning="the weight of x_k, in s and in the average", options=("d_squared", "d", "d_next_squared"),
+        default="d_squared",
+    )  # fmt: skip
+    d_hat_factor = D_HAT_FACTOR
+    d_falls = D_FALLS
+    d_k_in_gamma = dc.Flag(meaning="d_k in place of d_{k+1} in gamma_{k+1}")
+    G2_share = G2_SHARE
+    T_factor = factor("the sum beside d^2 G^2")
+    T_without_d = dc.Flag(meaning="||g_k||^2 in place of d_k^2 ||g_k||^2 in this sum")
+    gamma_k_in_x = GAMMA_K_IN_X
+    from_x = FROM_X
+    schedule_use = SCHEDULE_USE
+
+
+@dc.step(prodigy_dual_averaging.State, ProdigyDualAveraging)
+def prodigy_dual_averaging_step(
+    k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: prodigy_dual_averaging.State,
+    hyper: ProdigyDualAveraging,
+) -> float:  # fmt: skip
+    d = state.d
+    d2 = d * d
+    lam = (d if hyper.weights_is_d else d2) * scheduled(hyper)
+    gamma = state.gamma
+    s_norm2 = add_gradient(state, lam, gamma, g2, g)
+    s_norm = sqrt(s_norm2)
+    if s_norm > 0.0:
+        state.d_hat = hyper.d_hat_factor * state.sum_gamma_lambda_gs / s_norm
+    state.d = next_d(d, state.d_hat, inf, hyper.d_falls)
+
+    state.sum_d2_g2 += hyper.T_factor * (1.0 if hyper.T_without_d else d2) * g2
+    dG = (d if hyper.d_k_in_gamma else state.d) * hyper.G
+    gamma_next = 1.0 / sqrt(hyper.G2_share * (dG * dG) + state.sum_d2_g2)
+    set_gamma(state, gamma, gamma_next, s_norm2)
+    move_from(x if hyper.from_x else state.x0, gamma if hyper.gamma_k_in_x else gamma_next, state.s, x_next)
+
+    state.s_norm = s_norm
+    state._sum_lambda += lam
+    state.d2_over_sum_d2 = state.d * state.d / state._sum_lambda
+    return state.d * state.d if hyper.weights_is_d_next_squared else lam
 
 
 class DualAveraging(dual_averaging.Hyper):
@@ -549,6 +593,7 @@ STEPS = {
     "dadapt_adagrad": dadapt_adagrad_step,
     "dadapt_adam": dadapt_adam_step,
     "dadapt_dual_averaging": dadapt_dual_averaging_step,
+    "prodigy_dual_averaging": prodigy_dual_averaging_step,
     "dadapt_gradient_descent": dadapt_gradient_descent_step,
     "dadapt_sgd": dadapt_sgd_step,
     "dual_averaging": dual_averaging_step,
