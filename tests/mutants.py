@@ -36,6 +36,7 @@ from dadapt_convex.oracle import Helper, helper
 from dadapt_convex.state import View
 
 STEPS = 300
+EARLY = 10  # steps after a fault at k = 0 in which it shows, and rounding does not
 FROM = 100  # where the late faults begin
 EVER_AFTER = 2**31
 
@@ -562,29 +563,35 @@ def _kind(row: dict[str, Any]) -> str:
     return DEFINITION if kind == DEFINITION else BOUND
 
 
-def same(run: dc.Run, right: dc.Run) -> bool:
-    """Whether two runs are one: every column of the trace, every iterate."""
+def same(run: dc.Run, right: dc.Run, rtol: float = 1e-13) -> bool:
+    """Whether two runs are one up to rtol: every column of the trace, every iterate."""
     if (run.status, run.k, len(run.rows)) != (right.status, right.k, len(right.rows)):
         return False
     columns = [c for c in right.trace.columns if c != "seconds"]
     pairs = [(run.trace[c].to_numpy(), right.trace[c].to_numpy()) for c in columns]
     points = ("x", "x_next", "x_avg", "x_best", "x_selected")
     pairs += [(getattr(run, p), getattr(right, p)) for p in points if getattr(right, p) is not None]
-    return all(
-        np.allclose(a, b, rtol=1e-13, atol=1e-13 * max(1e-300, np.abs(b).max()), equal_nan=True) for a, b in pairs
-    )
+    return all(np.allclose(a, b, rtol=rtol, atol=rtol * max(1e-300, np.abs(b).max()), equal_nan=True) for a, b in pairs)
 
 
 def tried(name: str, chosen: tuple[Fault, ...]) -> Iterator[tuple[Fault, str]]:
-    """What becomes of each fault: by the first trial that refutes it; EQUIVALENT where every run is the right one."""
+    """What becomes of each fault: by the first trial that refutes it; EQUIVALENT where every run is the right one.
+
+    The compiler makes each fault a loop of its own, which may round otherwise at k = 0; in 300 steps that grows. So a
+    fault of k = 0 alone is EQUIVALENT as well where its first steps are the right ones and the others nearly are.
+    """
     method = faulty(name, chosen)
 
-    def solved(trial: int, number: int) -> dc.Run:
+    def solved(trial: int, number: int, steps: int = STEPS) -> dc.Run:
         problem, hyper = trials(name)[trial]
         with np.errstate(all="ignore"):
-            return dc.solve(problem, method, steps=STEPS, fault=number, **hyper)
+            return dc.solve(problem, method, steps=steps, fault=number, **hyper)
 
-    right = functools.cache(lambda trial: solved(trial, 0))
+    right = functools.cache(lambda trial, steps=STEPS: solved(trial, 0, steps))
+
+    def nearly_right(run: dc.Run, trial: int, number: int) -> bool:
+        return same(run, right(trial), rtol=1e-6) and same(solved(trial, number, EARLY), right(trial, EARLY))
+
     for number, fault in enumerate(chosen, 1):
         outcome = EQUIVALENT
         for trial, (problem, _) in enumerate(trials(name)):
@@ -594,7 +601,7 @@ def tried(name: str, chosen: tuple[Fault, ...]) -> Iterator[tuple[Fault, str]]:
             except (ValueError, ArithmeticError):  # the root of a negative number, where the step runs in Python
                 outcome = STATUS
                 break
-            if same(run, expected):
+            if same(run, expected) or (fault.last == 0 and nearly_right(run, trial, number)):
                 continue
             outcome = refuted_by(run, problem)
             if outcome != SURVIVES:
