@@ -105,9 +105,9 @@ def add_options(parser: argparse.ArgumentParser, suite: Suite | None = None) -> 
     """Add the options that a suite reads; others are left out, so that they are refused."""
     options = parser.add_argument_group("options of a suite" if suite is None else "options")
 
-    def add(flag: str, **how: object) -> None:
+    def add(flag: str, **how: Any) -> None:
         if suite is None or flag in suite.options:
-            options.add_argument(flag, **how)  # type: ignore[arg-type]
+            options.add_argument(flag, **how)
 
     add("--quick", action="store_true", help="fewer problems and steps, for a first look")
     add("--problems", nargs="+", metavar="PATTERN",

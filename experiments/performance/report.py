@@ -152,7 +152,9 @@ def measured(case: Case | MiniBatch, data_dir: Path | None, rounds: int) -> list
     problem = build(case, data_dir)
     if problem is None:
         return None
-    return (minibatch.measure if isinstance(case, MiniBatch) else measure)(case, problem, rounds)  # type: ignore[arg-type]
+    if isinstance(case, MiniBatch):
+        return minibatch.measure(case, problem, rounds)
+    return measure(case, problem, rounds)
 
 
 def whole_processes(cold_rounds: int, rounds: int) -> list[Row]:
