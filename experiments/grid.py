@@ -43,6 +43,7 @@ class Grid(Work):
     def __init__(self, suite: Suite, options: Options) -> None:
         super().__init__(suite, options)
         self.steps = options.steps or suite.steps
+        self.seeds = options.seeds or suite.seeds
         self.configs = select_methods(suite, options.methods)
         self.keys: list[ProblemKey] = []
         self.rows: dict[str, dict[str, Any]] = {}
@@ -58,7 +59,7 @@ class Grid(Work):
             Cell(suite.name, key, config, seed, self.steps)
             for key in self.keys
             for config in self.configs
-            for seed in config.seeds(options.seeds)
+            for seed in config.seeds(self.seeds)
         ]
         self.facts["cells"] = len(self.cells)
 
@@ -67,7 +68,7 @@ class Grid(Work):
         return {
             "suite": self.suite.name,
             "steps": self.steps,
-            "seeds": self.options.seeds,
+            "seeds": self.seeds,
             "problems": {key.name: key.data_hash for key in self.keys},
             "methods": [config.label for config in self.configs],
             **store.same_code(),
@@ -84,10 +85,10 @@ class Grid(Work):
             f"{_count(len(self.configs), 'method configuration')} = {_count(len(self.cells), 'cell')} of "
             f"{self.steps} steps, {_count(self.jobs, 'process', 'es')} -> {self.out}"
         )
-        if self.options.seeds > 1 and not all(config.stochastic for config in self.configs):
+        if self.seeds > 1 and not all(config.stochastic for config in self.configs):
             mixed = any(config.stochastic for config in self.configs)
             what = "the deterministic methods run" if mixed else "every method here is deterministic and runs"
-            session.say(f"--seeds {self.options.seeds}: {what} once, with seed 0")
+            session.say(f"--seeds {self.seeds}: {what} once, with seed 0")
 
     def compute(self, session: Session) -> None:
         """Make optima, compiled functions and cells; then the tables."""

@@ -294,7 +294,7 @@ def _run(arguments: list[str]) -> int:
         redraw(given.directory)
         return OK
     suite = suites()[given.command]
-    options = _options(given, arguments, suite)
+    options = _options(given, arguments)
     from dadapt_convex.notice import silence
     from experiments.engine.session import run_suite
 
@@ -302,10 +302,8 @@ def _run(arguments: list[str]) -> int:
         return run_suite(suite, options)
 
 
-def _options(given: argparse.Namespace, arguments: list[str], suite: Suite) -> Options:
+def _options(given: argparse.Namespace, arguments: list[str]) -> Options:
     values = {name: value for name, value in vars(given).items() if name != "command"}
-    if values.get("seeds") is None:
-        values["seeds"] = suite.quick_seeds if given.quick else suite.seeds
     for name in ("problems", "methods"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])

@@ -30,7 +30,7 @@ class Options:
     problems: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
     steps: int | None = None
-    seeds: int = 1
+    seeds: int | None = None
     epochs: int | None = None
     data_dir: Path | None = None
     jobs: int | None = None

@@ -76,7 +76,7 @@ class TrainingWork(OneFigure):
 
     def __init__(self, suite: TrainingSuite, options: Options) -> None:
         super().__init__(suite, options)
-        self.training = Training(epochs=options.epochs or suite.epochs, seeds=options.seeds)
+        self.training = Training(epochs=options.epochs or suite.epochs, seeds=options.seeds or suite.seeds)
         rows = self.training.seeds * self.training.epochs
         if rows > MOST_ROWS:
             raise BadInput(
