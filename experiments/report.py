@@ -58,7 +58,7 @@ def content(out: Path) -> dict[str, Any]:
         "totals": totals,
         "verdicts": analysis.VERDICTS,
         "by_method": analysis.summary_by_method(verdicts, rates),
-        "heat_map": _image(out, HEAT_MAP),
+        "heat_map": image_uri(out, HEAT_MAP),
         "failed": manifest["failed"],
         "not_run": manifest["not_run"],
         "sections": sections,
@@ -71,7 +71,7 @@ def content(out: Path) -> dict[str, Any]:
 def _section(out: Path, row: Any, results: store.Results, by_problem: dict[str, Any]) -> dict[str, Any]:
     problem = row["problem"]
     verdicts = results.verdicts[results.verdicts["problem"] == problem]
-    images = [(kind, CAPTIONS[kind], _image(out, figure_name(kind, problem))) for kind in KINDS]
+    images = [(kind, CAPTIONS[kind], image_uri(out, figure_name(kind, problem))) for kind in KINDS]
     return {
         "name": problem,
         "id": figure_name("problem", problem),
@@ -130,7 +130,7 @@ def number(value: Any, digits: int = 5) -> str:
     return f"{float(value):.{digits}g}"
 
 
-def _image(out: Path, name: str) -> str:
+def image_uri(out: Path, name: str) -> str:
     """The PNG as a data URI; empty where there is none."""
     path = out / store.FIGURES / f"{name}.png"
     if not path.is_file():

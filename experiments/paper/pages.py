@@ -12,7 +12,7 @@ from experiments import store
 from experiments.paper import files, tables
 from experiments.paper.files import ACCURACY, PRACTICE, RATES, SENSITIVITY, TOY, TUNING, VERSIONS, Stored
 from experiments.paper.sets import COMPARED
-from experiments.report import _image, templates
+from experiments.report import image_uri, templates
 
 ROUNDED = 0.1  # published accuracies, in points
 # The paper's set-up; with another number of epochs nothing is compared.
@@ -26,7 +26,7 @@ def write(suite: str, out: Path, figure: str, content: Mapping[str, Any], manife
     environment.filters["fixed"] = fixed
     shared = {
         "suite": suite,
-        "figure": _image(out, figure),
+        "figure": image_uri(out, figure),
         "manifest": manifest,
         "manifest_text": json.dumps(manifest, indent=2),
         "quick": bool(manifest.get("quick")),
