@@ -109,7 +109,7 @@ class Grid(Work):
                 session.failures[str(cell)] = Failure(f"no certified optimum: {reason.reason}", reason.details)
         finished = [cell for cell in self.cells if str(cell) not in session.failures]
         results = [(cell, CellResult.of(store.read_rows(out / tasks[cell].file))) for cell in finished]
-        optima = {key: _optimum(out, key) for key in optima}  # they are there still
+        optima = {key: _optimum(out, key) for key in optima}  # again: none is claimed whose file has gone meanwhile
         store.write_runs(out / store.RUNS, [(cell.key, result) for cell, result in results])
         store.write_csv(out / store.PROBLEMS, [self._row(key, optima.get(key)) for key in self.keys], PROBLEM_COLUMNS)
         verdicts = [{**cell.key, **verdict} for cell, result in results for verdict in result.verdicts]

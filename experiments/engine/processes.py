@@ -85,7 +85,7 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
             raise Stopped("a process was killed, perhaps for want of memory; try fewer --jobs") from None
 
     def _grow(self, size: int) -> None:
-        """Start processes until there are `count`; none for a single one."""
+        """Start processes until there are `size`; none for a single one."""
         from joblib.externals.loky import ProcessPoolExecutor
         from joblib.externals.loky.backend import resource_tracker
 
