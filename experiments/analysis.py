@@ -252,7 +252,6 @@ def _labelled(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
         yield str(label), over_seeds(rows)
 
 
-OUTPUTS = {"avg": "weighted average", "last": "last iterate"}
 # The manifest's entries on methods, by name: title, distance_norm, d_limit.
 Methods = Mapping[str, Mapping[str, Any]]
 UNKNOWN: Methods = {}
@@ -371,7 +370,7 @@ def dadaptation_figure(runs: pd.DataFrame, facts: Any, methods: Methods = UNKNOW
             )
         _log_axes(left, limits)
         outputs = {output_of(rows) for _, rows in _labelled(runs)}
-        left.set_title(" or ".join(OUTPUTS[output] for output in OUTPUTS if output in outputs))
+        left.set_title(" or ".join(title for output, title in TITLES.items() if output in outputs))
         left.set_ylabel(r"suboptimality, $f(x) - f_*$")
         references.update(_draw_distance(right, runs, facts, methods))
         right.set_title("estimate of the distance from $x_0$ to $X_*$")
@@ -629,9 +628,9 @@ def heat_map(verdicts: pd.DataFrame) -> Any:
         for spine in ax.spines.values():
             spine.set_visible(False)
         patches = [
-            Patch(facecolor=HEAT_COLOURS[v][0], edgecolor="#E3B94B" if v == "UNDECIDED" else "none",
+            Patch(facecolor=face, edgecolor="#E3B94B" if v == "UNDECIDED" else "none",
                   hatch="////" if v == "UNDECIDED" else None, label=v.replace("_", " ").lower())
-            for v in ("VERIFIED", "TIGHT", "UNDECIDED", "VIOLATED", "NOT_APPLICABLE")
+            for v, (face, _) in HEAT_COLOURS.items()
         ]  # fmt: skip
         figure.legend(
             handles=patches, loc="outside lower center", ncols=5, frameon=False,

@@ -25,7 +25,6 @@ SECONDS_BETWEEN_LOOKS = 2.0
 MEASURED = 5
 # Columns where output is no terminal: more than any table has, so that no name is wrapped or cut.
 UNLIMITED = 10_000
-VERDICTS = ("VERIFIED", "TIGHT", "VIOLATED", "UNDECIDED", "NOT_APPLICABLE")
 HEADINGS = {"NOT_APPLICABLE": "n/a"}
 LEGEND = (
     "ratio: left side / right side at the worst checkpoint, at most 1 where a theorem holds; the largest among the "
@@ -197,12 +196,12 @@ def summary_table(rows: Iterable[dict[str, Any]]) -> Table:
     """The verdicts by method, as analysis.summary_by_method() counts them; LEGEND explains it."""
     summary = table("Verdicts by method: theorems x problems")
     summary.add_column("method", overflow="fold")
-    for verdict in VERDICTS:
+    for verdict in STYLES:
         summary.add_column(HEADINGS.get(verdict, verdict.lower()), justify="right", no_wrap=True)
     summary.add_column("ratio", justify="right", no_wrap=True)
     summary.add_column("of theorem, on problem", overflow="fold")
     for row in rows:
-        counts = [Text(str(row[v]), STYLES[v]) if row[v] else Text("-", "dim") for v in VERDICTS]
+        counts = [Text(str(row[v]), STYLES[v]) if row[v] else Text("-", "dim") for v in STYLES]
         ratio = "-" if row["worst_ratio"] is None else f"{row['worst_ratio']:.4g}"
         where = f"{row['theorem']}, {row['problem']}" if row["theorem"] else ""
         summary.add_row(row["label"], *counts, ratio, where)

@@ -131,7 +131,7 @@ def test_no_encoding_is_too_small(encoding: str) -> None:
 @pytest.mark.parametrize("name", ODD)
 def test_a_terminal_shows_a_name_as_it_stands(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No markup, no emoji codes; what it would obey is escaped."""
-    row = {**dict.fromkeys(terminal.VERDICTS, 1), "label": name, "worst_ratio": 0.5, "theorem": "T", "problem": name}
+    row = {**dict.fromkeys(terminal.STYLES, 1), "label": name, "worst_ratio": 0.5, "theorem": "T", "problem": name}
     out = terminal.console()
     out.print(terminal.summary_table([row]))
     out.print(name.replace("\n", " "), markup=False, soft_wrap=True)
