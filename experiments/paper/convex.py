@@ -11,8 +11,8 @@ from experiments.engine.session import Session
 from experiments.paper import figures, files, pages, search, tables
 from experiments.paper.files import ACCURACY, CURVES, PRACTICE, RATES, TUNING, VERSIONS
 from experiments.paper.search import adaptive_group, config
-from experiments.paper.training import Group
-from experiments.paper.work import Complete, Finished, TrainingWork
+from experiments.paper.training import Finished, Group
+from experiments.paper.work import Complete, TrainingWork
 
 
 class Comparison(TrainingWork):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.cells import ProblemKey
 from experiments.paper import tables, tuning
 from experiments.paper.suite import Search
-from experiments.paper.training import Curves, Group
+from experiments.paper.training import Finished, Group
 from experiments.paper.tuning import Score, rate
 from experiments.selection import MethodConfig, parse_method
-
-Finished = Mapping[Group, Curves | None]
 
 
 @functools.cache

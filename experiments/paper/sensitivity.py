@@ -10,8 +10,8 @@ from experiments.engine.session import Session
 from experiments.paper import figures, files, pages, tables
 from experiments.paper.files import CURVES, SENSITIVITY
 from experiments.paper.search import config
-from experiments.paper.training import Group
-from experiments.paper.work import Complete, Finished, TrainingWork
+from experiments.paper.training import Finished, Group
+from experiments.paper.work import Complete, TrainingWork
 from experiments.selection import MethodConfig
 
 

@@ -8,7 +8,7 @@ pendigits ends at 95.8 % of accuracy from there and at 96.2 % from x0 = 0; 95.8 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +140,10 @@ class Curves:
         """The curves in stored rows."""
         columns = {name: rows.columns[name].reshape(rows.about["seeds"], -1) for name in MEASURED}
         return cls(**columns, messages=tuple(rows.about["messages"]), seconds=rows.about["seconds"])
+
+
+# The curves of groups; None where a run of the group failed.
+Finished = Mapping[Group, Curves | None]
 
 
 def train_seeds(group: Group, training: Training, seeds: Sequence[int]) -> store.Rows:

@@ -15,7 +15,7 @@ from experiments.engine.task import Task
 from experiments.grid import compile_missing, config_kernels, presentation, problem_facts
 from experiments.paper import files, sets, training
 from experiments.paper.suite import TrainingSuite
-from experiments.paper.training import BATCH_SIZE, MEASURED, Curves, Group, Training, same_code
+from experiments.paper.training import BATCH_SIZE, MEASURED, Curves, Finished, Group, Training, same_code
 from experiments.selection import select_problems
 from experiments.suite import BadInput, Options, Suite
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # A suite holds the curves of some 300 groups in memory, each a row for every seed and epoch: 7 GB of these at most.
 MOST_ROWS, BYTES_OF_A_ROW = 10**6, 8 * len(MEASURED)
 
-Finished = Mapping[Group, Curves | None]  # None where a run of the group failed
 Complete = Mapping[Group, Curves]
 
 
