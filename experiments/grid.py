@@ -13,6 +13,7 @@ from experiments import analysis, report, store
 from experiments.cells import NOT_RUN, Cell, CellResult, ProblemKey, compile_kernel, loaded
 from experiments.engine.session import Session, Work
 from experiments.engine.task import Executor, Failure, Task
+from experiments.output import counted
 from experiments.selection import MethodConfig, select_methods, select_problems
 from experiments.suite import BadInput, Options, Suite
 
@@ -81,9 +82,9 @@ class Grid(Work):
     def announce(self, session: Session) -> None:
         """Say what will run."""
         session.say(
-            f"{self.suite.name}: {_count(len(self.keys), 'problem')} x "
-            f"{_count(len(self.configs), 'method configuration')} = {_count(len(self.cells), 'cell')} of "
-            f"{self.steps} steps, {_count(self.jobs, 'process', 'es')} -> {self.out}"
+            f"{self.suite.name}: {counted(len(self.keys), 'problem')} x "
+            f"{counted(len(self.configs), 'method configuration')} = {counted(len(self.cells), 'cell')} of "
+            f"{self.steps} steps, {counted(self.jobs, 'process', 'es')} -> {self.out}"
         )
         if self.seeds > 1 and not all(config.stochastic for config in self.configs):
             mixed = any(config.stochastic for config in self.configs)
@@ -141,7 +142,7 @@ class Grid(Work):
         session.say(terminal.LEGEND)
         violated = sum(row["VIOLATED"] for row in rows)
         if violated:
-            session.say(f"{_count(violated, 'bound')} VIOLATED: see {self.out / store.VERDICTS}")
+            session.say(f"{counted(violated, 'bound')} VIOLATED: see {self.out / store.VERDICTS}")
         return not violated
 
     @classmethod
@@ -170,7 +171,7 @@ def compile_missing(session: Session, kernels: Sequence[Kernel]) -> None:
     """Fill the cache of compiled functions first: else all tasks that need one would wait for it."""
     missing = [kernel for kernel in dict.fromkeys(kernels) if not kernel.is_compiled()]
     if missing:
-        session.say(f"compiling {_count(len(missing), 'function')}, once: kept in {compiled_folder()}")
+        session.say(f"compiling {counted(len(missing), 'function')}, once: kept in {compiled_folder()}")
         session.run([Task(compile_kernel, (kernel,), _name(kernel)) for kernel in missing], "compile")
 
 
@@ -227,7 +228,3 @@ def presentation(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
 def _name(kernel: Kernel) -> str:
     """The name of a compiled function on lines of progress."""
     return f"{kernel.python.__module__.rpartition('.')[2]}.{kernel.python.__name__}"
-
-
-def _count(number: int, what: str, plural: str = "s") -> str:
-    return f"{number} {what if number == 1 else what + plural}"

@@ -35,6 +35,11 @@ def shortened(text: str, longest: int) -> str:
     return text[:half] + ELLIPSIS + text[-half:]
 
 
+def counted(number: int, what: str, plural: str = "s") -> str:
+    """A number with its noun: 1 process, 2 processes."""
+    return f"{number} {what if number == 1 else what + plural}"
+
+
 def sentence(error: object) -> str:
     """A message as one line that fits a screen."""
     words = (shortened(shown(word), LONGEST_WORD) for word in str(error).split())

@@ -13,6 +13,7 @@ from experiments.cells import ProblemKey, load, loaded
 from experiments.engine.session import Session, Work
 from experiments.engine.task import Task
 from experiments.grid import compile_missing, config_kernels, presentation, problem_facts
+from experiments.output import counted
 from experiments.paper import files, sets, training
 from experiments.paper.suite import TrainingSuite
 from experiments.paper.training import BATCH_SIZE, MEASURED, Curves, Finished, Group, Training, same_code
@@ -199,7 +200,7 @@ class TrainingWork(OneFigure):
             group, training, seeds = task.arguments
             runs += len(seeds)
             steps += len(seeds) * training.steps(self.row(group.problem)["m"])
-        processes = "1 process" if self.jobs == 1 else f"{self.jobs} processes"
+        processes = counted(self.jobs, "process", "es")
         session.say(f"{runs} runs of {self.training.epochs} epochs, {steps:,} steps, {processes}")
 
     def _take_over(self, session: Session, wanted: Sequence[Task]) -> None:
