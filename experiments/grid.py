@@ -205,14 +205,13 @@ def problem_facts(suite: str, problem: Any) -> dict[str, Any]:
 
 
 def theorem_texts(configs: Sequence[MethodConfig]) -> dict[str, dict[str, Any]]:
-    """The statement and source of every theorem, and whether figures draw its bound, for tables and report."""
-    import dadapt_convex as dc
+    """The statement and source of every theorem judged, and whether figures draw its bound, for tables and report."""
+    from dadapt_convex.theory import claims
 
-    known = dc.theorems()
-    claimed = {c for config in configs for c in config.method.claims}
     return {
         theorem.name: {"statement": theorem.statement, "source": theorem.source, "figure": theorem.figure}
-        for theorem in [*known.values(), *(c for c in claimed if not isinstance(c, str))]
+        for config in configs
+        for theorem in claims(config.method)
     }
 
 
