@@ -220,3 +220,12 @@ def test_a_step_with_names_computes_what_its_twin_with_numbers_computes():
     rows = steps.measured(rounds=1)
     assert [row.size for row in rows if row.what == "step"] == [f"p = {p}" for p in steps.SIZES]
     assert all(row.ours <= 1e-13 for row in rows if row.what != "step")
+
+
+def test_steps_are_timed_on_finite_numbers():
+    """A sample has some hundred thousand steps, and d grows as long as the gradient stays the same."""
+    step = dc.get_method("dadapt_dual_averaging").step
+    for p in steps.SIZES[:2]:
+        arrays = steps.arguments(p)
+        assert np.isfinite(steps.STEPS(step.argument, 10**6, *arrays))
+        assert all(np.isfinite(array).all() for array in arrays)
