@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from elimination import solve
 from exhaustive import one_in
 
 import problems
@@ -52,7 +53,7 @@ def kinks(model: Any) -> list[list[tuple[Fraction, Fraction, Fraction]]]:
         "epsilon_insensitive": lambda b: [(b - epsilon, -1, 0), (b + epsilon, 0, 1)],
     }
     rows = (places[model.loss](b) for b in model.b.tolist())
-    return [[tuple(map(Fraction, kink)) for kink in row] for row in rows]  # type: ignore[misc]
+    return [[(Fraction(at), Fraction(lo), Fraction(hi)) for at, lo, hi in row] for row in rows]
 
 
 def exact_value(model: Any, x: list[Fraction]) -> Fraction:
@@ -61,22 +62,6 @@ def exact_value(model: Any, x: list[Fraction]) -> Fraction:
         z = sum((Fraction(a) * v for a, v in zip(row, x, strict=True)), Fraction(0))
         total += sum(max(lo * (z - place), hi * (z - place)) for place, lo, hi in row_kinks)
     return total / len(model.b)
-
-
-def solve(A: list[list[Fraction]], b: list[Fraction]) -> list[Fraction] | None:
-    """Gauss-Jordan; None where singular."""
-    n = len(A)
-    T = [[*row, c] for row, c in zip(A, b, strict=True)]
-    for k in range(n):
-        pivot = next((i for i in range(k, n) if T[i][k] != 0), None)
-        if pivot is None:
-            return None
-        T[k], T[pivot] = T[pivot], T[k]
-        T[k] = [v / T[k][k] for v in T[k]]
-        for i in range(n):
-            if i != k:
-                T[i] = [a - T[i][k] * c for a, c in zip(T[i], T[k], strict=True)]
-    return [row[n] for row in T]
 
 
 def vertices(model: Any) -> tuple[Fraction, list[list[Fraction]]] | None:
@@ -153,9 +138,9 @@ def newton(model: Any, start: Any) -> tuple[Decimal, list[Decimal]]:
             [sum(s[i] * (1 - s[i]) * A[i][j] * A[i][k] for i in range(m)) / m + (l2 if j == k else 0) for k in range(p)]
             for j in range(p)
         ]
-        step = solve(H, g)  # type: ignore[arg-type]
+        step = solve(H, g)
         assert step is not None
-        x = [v - d for v, d in zip(x, step, strict=True)]  # type: ignore[operator]
+        x = [v - d for v, d in zip(x, step, strict=True)]
     t = [-c * sum(a * v for a, v in zip(row, x, strict=True)) for row, c in zip(A, b, strict=True)]
     f = sum((1 + v.exp()).ln() for v in t) / m + l2 / 2 * sum(v * v for v in x)
     return Decimal(f), x

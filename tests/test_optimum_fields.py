@@ -105,9 +105,10 @@ def test_parts_that_are_missing_too_many_or_of_no_class_are_refused_in_words() -
     for name in ("y", "within.w", "x.u"):
         with pytest.raises(ValueError, match=r"it has an entry .* too many"):
             made("Sample", {**entries, name: np.zeros(4)})
-    for name in ("Certificate", "os", "", None, ["Sample"]):
+    others: list[Any] = ["Certificate", "os", "", None, ["Sample"]]
+    for name in others:
         with pytest.raises((TypeError, ValueError)):
-            made(name, entries)  # type: ignore[arg-type]
+            made(name, entries)
 
 
 @pytest.mark.parametrize("cls", [cls for cls in classes().values() if cls.__module__ != __name__])

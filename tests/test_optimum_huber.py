@@ -12,6 +12,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse
+from elimination import solve
 from exhaustive import one_in
 
 import dadapt_convex as dc
@@ -70,22 +71,6 @@ def test_every_kind_of_data_has_an_exact_minimum_and_a_sharp_distance(seed: int)
     rng = np.random.default_rng(seed)
     for size in (1e-6, 1e-3, 1.0):
         assert p.value(optimum.x + size * rng.normal(size=p.p)) >= optimum.f_lo * (1 - 1e-14)
-
-
-def solve(A: list[list[Fraction]], b: list[Fraction]) -> list[Fraction] | None:
-    """Gauss-Jordan; None where singular."""
-    n = len(A)
-    T = [[*row, c] for row, c in zip(A, b, strict=True)]
-    for k in range(n):
-        pivot = next((i for i in range(k, n) if T[i][k] != 0), None)
-        if pivot is None:
-            return None
-        T[k], T[pivot] = T[pivot], T[k]
-        T[k] = [v / T[k][k] for v in T[k]]
-        for i in range(n):
-            if i != k:
-                T[i] = [a - T[i][k] * c for a, c in zip(T[i], T[k], strict=True)]
-    return [row[n] for row in T]
 
 
 def value(model: Any, x: list[Fraction]) -> Fraction:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from elimination import solve as solve_by_elimination
 from exhaustive import one_in
 
 import problems
@@ -138,19 +139,11 @@ def dual_of(model: Any, vertex: Vertex) -> list[Fraction]:
     u = [Fraction(h if up else low) for low, h, up in zip(lo, hi, upper, strict=True)]
     A = [[Fraction(v) for v in row] for row in np.asarray(model.A).tolist()]
     rows, columns = vertex.rows.tolist(), vertex.columns.tolist()
-    T = [
-        [*(A[i][j] for i in rows), -sum((u[i] * A[i][j] for i in range(len(A)) if i not in rows), Fraction(0))]
-        for j in columns
-    ]
-    for k in range(len(T)):
-        pivot = next(i for i in range(k, len(T)) if T[i][k] != 0)
-        T[k], T[pivot] = T[pivot], T[k]
-        T[k] = [v / T[k][k] for v in T[k]]
-        for i in range(len(T)):
-            if i != k:
-                T[i] = [a - T[i][k] * c for a, c in zip(T[i], T[k], strict=True)]
-    for i, row in zip(rows, T, strict=True):
-        u[i] = row[-1]
+    known = [-sum((u[i] * A[i][j] for i in range(len(A)) if i not in rows), Fraction(0)) for j in columns]
+    found = solve_by_elimination([[A[i][j] for i in rows] for j in columns], known)
+    assert found is not None
+    for i, v in zip(rows, found, strict=True):
+        u[i] = v
     return u
 
 
