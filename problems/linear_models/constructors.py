@@ -47,11 +47,12 @@ def constructor(loss: Loss) -> Callable[..., Problem]:
         bound = signature.bind(*args, **options)
         return linear_problem(loss, *bound.args, **bound.kwargs)
 
-    make.__name__ = make.__qualname__ = loss.name
-    make.__module__ = "problems"
-    make.__doc__ = _documentation(loss)
-    make.__signature__ = signature  # type: ignore[attr-defined]
-    make.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": Problem}
+    public: Any = make  # types of functions have no __signature__
+    public.__name__ = public.__qualname__ = loss.name
+    public.__module__ = "problems"
+    public.__doc__ = _documentation(loss)
+    public.__signature__ = signature
+    public.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": Problem}
     return make
 
 
