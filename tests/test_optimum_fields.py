@@ -10,8 +10,8 @@ import pytest
 
 import problems
 from problems.optimum import complaints
-from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.certificate import NOTHING, Certificate, Indices, Point, Proof, Shape, classes, made, parts
+from problems.optimum.arithmetic.extended import Floats, Indices
+from problems.optimum.certificate import NOTHING, Certificate, Point, Proof, Shape, classes, made, parts
 from problems.problem import Optimum
 
 P = problems.hinge(np.arange(12.0).reshape(4, 3) ** 2, [1.0, -1, 1, -1])  # 4 rows, 4 unknowns

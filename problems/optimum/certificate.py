@@ -37,12 +37,9 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
 from problems.optimum.arithmetic.extended import Floats
 from problems.problem import LinearModel, Optimum, Problem
-
-Indices = NDArray[np.intp]
 
 
 class Shape(NamedTuple):

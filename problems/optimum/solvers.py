@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, Mask
 
 # A tolerance for points that an active set sharpens; asking for more took three times as long on a9a.
 ROUGH = 1e-9
@@ -22,7 +21,7 @@ def highs(cost: Floats, **arguments: Any) -> Any:
     return linprog(cost, method="highs", **arguments)
 
 
-def positive_rows(M: Any, equal: Any = None, **options: Any) -> tuple[NDArray[np.bool_], Floats] | None:
+def positive_rows(M: Any, equal: Any = None, **options: Any) -> tuple[Mask, Floats] | None:
     """(rows, w): as many rows as can be positive at once in M w >= 0, with equal w = 0; None where HiGHS ends without.
 
     maximise sum t, 0 <= t <= 1, t <= M w: directions add, and may be scaled, so at the optimum t is 0 or 1.

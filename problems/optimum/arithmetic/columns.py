@@ -12,9 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats, dense
+from problems.optimum.arithmetic.extended import Floats, Indices, dense
 
 # Columns are scaled to unit norm, so a pivot this small in their Gram matrix says: depends on the others, or
 # so ill-conditioned that no certificate in float64 would succeed anyway. Only a candidate for the exact check.
@@ -35,9 +34,9 @@ class Columns:
     working precision; if they are as many as the rows, and really independent, they alone reach every A x.
     """
 
-    J: NDArray[np.intp]
+    J: Indices
     N: Floats
-    pivots: NDArray[np.intp]
+    pivots: Indices
 
 
 def independent_columns(A: Any) -> Columns:

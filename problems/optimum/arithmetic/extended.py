@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Long = NDArray[np.longdouble]
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 EPS = float(np.finfo(np.longdouble).eps)
 EPS64 = float(np.finfo(np.float64).eps)

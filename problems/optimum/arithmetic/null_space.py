@@ -17,11 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, margins
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, Indices, Mask, margins
 from problems.optimum.arithmetic.rational import Rational, independent, integers
 
-Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 Vectors = list[list[int]]
 # A null vector near w keeps so many bits of the entries that may be chosen freely.
 FREE_BITS = 40

@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats, Long
+from problems.optimum.arithmetic.extended import Floats, Indices, Long, Mask
 
 PRIME = 2**61 - 1
 LONG_RANGE = int(np.finfo(np.longdouble).maxexp) - 400  # binary exponents that leave room for products
 LIMB = 30  # bits taken at a time in exact sums: 2^33 terms fit int64
 # Entries of data taken at a time as Python integers, which are large.
 BLOCK = 1_000_000
-Indices = NDArray[np.intp]
 
 
 class Integers(NamedTuple):
@@ -144,14 +143,14 @@ def products(matrix: Sequence[Sequence[int]], vector: Sequence[int]) -> list[int
     return [int(v) for v in (fmpz_mat(matrix) * fmpz_mat(len(vector), 1, list(vector))).entries()]
 
 
-def mask(at: Indices, size: int) -> NDArray[np.bool_]:
+def mask(at: Indices, size: int) -> Mask:
     """True at these indices."""
     found = np.zeros(size, dtype=bool)
     found[at] = True
     return found
 
 
-def column_sums(A: Any, mask: NDArray[np.bool_]) -> tuple[list[int], int]:
+def column_sums(A: Any, mask: Mask) -> tuple[list[int], int]:
     """(N, e): the sum of these rows of A is N 2^e, exactly.
 
     The entries are cut into limbs of LIMB bits, whose sums fit int64.

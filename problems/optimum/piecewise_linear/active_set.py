@@ -21,14 +21,14 @@ from typing import Annotated
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import TINY
+from problems.optimum.arithmetic.extended import TINY, Indices, Mask, dense
 from problems.optimum.arithmetic.rational import Rational, independent, integers, mask, products, solve
-from problems.optimum.certificate import Indices, Proof, Shape
+from problems.optimum.certificate import Proof, Shape
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import State, Stationary, descend
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.piecewise_linear.vertex import Mask, dense, dual_sums, residual_signs
+from problems.optimum.piecewise_linear.vertex import dual_sums, residual_signs
 from problems.problem import LinearModel, Problem
 
 # Beyond so many rows the exact system takes minutes.

@@ -29,10 +29,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import EPS, EPS64, Floats, Long, rounded_margins, row_norms, scaled_rows
-from problems.optimum.arithmetic.rational import Indices
+from problems.optimum.arithmetic.extended import (
+    EPS,
+    EPS64,
+    Floats,
+    Indices,
+    Long,
+    Mask,
+    dense,
+    rounded_margins,
+    row_norms,
+    scaled_rows,
+)
 from problems.optimum.dual import box
-from problems.optimum.piecewise_linear.vertex import Mask, Signs, dense
+from problems.optimum.piecewise_linear.vertex import Signs
 from problems.problem import LinearModel
 
 # So many steps of length 0 in a row are one too many.

@@ -19,14 +19,14 @@ from typing import Annotated
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import ABOVE, Floats, Long, down, up
+from problems.optimum.arithmetic.extended import ABOVE, Floats, Indices, Long, Mask, down, up
 from problems.optimum.arithmetic.rational import Rational, exact_combination, exactly, mask, rounded_down, rounded_up
-from problems.optimum.certificate import Indices, Point, Proof, Shape
+from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.distances import distances_down, distances_up
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import shortest
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.piecewise_linear.vertex import Mask, dual_sums, exact_residuals, residual_signs
+from problems.optimum.piecewise_linear.vertex import dual_sums, exact_residuals, residual_signs
 from problems.problem import LinearModel, Problem
 
 # Corrections with exact residuals; each gains some 40 bits.

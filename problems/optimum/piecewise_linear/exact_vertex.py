@@ -7,8 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
+from problems.optimum.arithmetic.extended import Indices, dense
 from problems.optimum.arithmetic.rational import independent, integers, mask
-from problems.optimum.certificate import Indices, Point, Proof, Shape
+from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.distances import closest, exactly_at
 from problems.optimum.dual import box, is_piecewise_linear, snapped
 from problems.optimum.models import reference_pair
@@ -17,7 +18,7 @@ from problems.optimum.piecewise_linear.linear_program import interior_pair, vert
 from problems.optimum.piecewise_linear.of_kinks import rows
 from problems.optimum.piecewise_linear.polyhedron import Polyhedron
 from problems.optimum.piecewise_linear.projected import Projected, projected
-from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, dense, optimal_vertex
+from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, optimal_vertex
 from problems.problem import LinearModel, Optimum, Problem
 
 # Beyond so many entries no linear program is attempted: solvers take hours, and gigabytes.

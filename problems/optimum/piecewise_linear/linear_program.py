@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats, dense, scaled_rows
+from problems.optimum.arithmetic.extended import Floats, Indices, dense, scaled_rows
 from problems.optimum.dual import box, kinked
 from problems.optimum.solvers import ROUGH, clarabel, highs
 from problems.problem import LinearModel
@@ -145,7 +144,7 @@ def least_distance(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str 
     return x0 - residual[:-1] / residual[-1] * scale, y
 
 
-def independent_rows(A: Any, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+def independent_rows(A: Any, rows: Indices) -> Indices:
     """Those of the rows that span the others to working precision: solvers stumble over repeated equations."""
     import scipy.linalg
 

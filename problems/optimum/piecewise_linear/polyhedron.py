@@ -30,7 +30,10 @@ from problems.optimum.arithmetic.extended import (
     EPS,
     Bounded,
     Floats,
+    Indices,
+    Mask,
     combination,
+    dense,
     difference,
     down,
     least_squares,
@@ -39,11 +42,11 @@ from problems.optimum.arithmetic.extended import (
     scaled_rows,
     total,
 )
-from problems.optimum.arithmetic.rational import Indices, Rational, independent, integers
+from problems.optimum.arithmetic.rational import Rational, independent, integers
 from problems.optimum.certificate import Point, Shape
 from problems.optimum.distances import Both, distances_up
 from problems.optimum.piecewise_linear.linear_program import least_distance, project
-from problems.optimum.piecewise_linear.vertex import Mask, Signs, Vertex, dense, residual_signs, solved_point
+from problems.optimum.piecewise_linear.vertex import Signs, Vertex, residual_signs, solved_point
 from problems.optimum.solvers import positive_rows
 from problems.problem import LinearModel
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats, rounded_margins
-from problems.optimum.certificate import NOTHING, Indices, Proof
+from problems.optimum.arithmetic.extended import Floats, Indices, rounded_margins
+from problems.optimum.certificate import NOTHING, Proof
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, kinked
 from problems.optimum.models import reference_pair

@@ -26,9 +26,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Bounded, Floats, dense, rounded_margins
+from problems.optimum.arithmetic.extended import Bounded, Floats, Indices, Mask, dense, rounded_margins
 from problems.optimum.arithmetic.rational import (
-    Indices,
     Integers,
     Rational,
     balanced,
@@ -57,7 +56,6 @@ CANDIDATES = 4
 SMALLEST = 1e-290
 
 Signs = NDArray[np.int8]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

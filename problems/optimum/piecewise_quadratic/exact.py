@@ -31,9 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats, dense
+from problems.optimum.arithmetic.extended import Floats, Indices, dense
 from problems.optimum.arithmetic.rational import Rational, completed, independent, integers, products, solve
-from problems.optimum.certificate import Indices
 from problems.optimum.dual import Kinked
 from problems.optimum.piecewise_linear.vertex import Signs, dual_sums, residual_signs
 from problems.optimum.piecewise_quadratic.points import newton_point

@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import Floats, dense
+from problems.optimum.arithmetic.extended import Floats, Mask, dense
 from problems.optimum.arithmetic.metric import weighted_gram
 from problems.optimum.dual import Kinked
 from problems.optimum.newton import Newton, Stop, solve_spd
-from problems.optimum.piecewise_linear.vertex import Mask
 
 # Newton steps with one softness; it falls by GROWTH from where every row is inside its box.
 STEPS, GROWTH = 100, 8.0

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import EPS, Bounded, Floats, rounded_margins
+from problems.optimum.arithmetic.extended import EPS, Bounded, Floats, Indices, Mask, rounded_margins
 from problems.optimum.arithmetic.rational import Rational
-from problems.optimum.certificate import Indices, Point, Proof, Shape
+from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.distances import closest, distances_up, exactly_at
 from problems.optimum.dual import Kinked, is_soft
 from problems.optimum.models import reference_pair
@@ -20,7 +20,6 @@ from problems.optimum.piecewise_linear.linear_program import interior_pair
 from problems.optimum.piecewise_linear.of_kinks import rows
 from problems.optimum.piecewise_linear.polyhedron import ExactPoint, Polyhedron, polished
 from problems.optimum.piecewise_linear.projected import Projected, projected
-from problems.optimum.piecewise_linear.vertex import Mask
 from problems.optimum.piecewise_quadratic.enclosed import Enclosed
 from problems.optimum.piecewise_quadratic.exact import Minimiser, checked, feasible, minimiser, with_sides
 from problems.optimum.piecewise_quadratic.points import newton_point

@@ -11,16 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, Long, dense, down, total
-from problems.optimum.arithmetic.rational import (
-    Indices,
-    Integers,
-    balanced,
-    exact_combination,
-    independent,
-    integers,
-    long_of,
-)
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, Indices, Long, dense, down, total
+from problems.optimum.arithmetic.rational import Integers, balanced, exact_combination, independent, integers, long_of
 from problems.optimum.dual import negative_entropy
 
 # Entries of A, and rank, up to which rational arithmetic takes about a second.

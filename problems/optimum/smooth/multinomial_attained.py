@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.columns import independent_columns
-from problems.optimum.arithmetic.extended import ABOVE, BELOW, EPS, OUTWARD, Floats, down, least_squares, up
-from problems.optimum.certificate import Certificate, Indices, Point, Proof, model_of
+from problems.optimum.arithmetic.extended import ABOVE, BELOW, EPS, OUTWARD, Floats, Indices, down, least_squares, up
+from problems.optimum.certificate import Certificate, Point, Proof, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_separability import coordinates

@@ -23,7 +23,9 @@ from problems.optimum.arithmetic.extended import (
     EPS64,
     OUTWARD,
     Floats,
+    Indices,
     Long,
+    Mask,
     down,
     rounded_margins,
     row_norms,
@@ -31,7 +33,7 @@ from problems.optimum.arithmetic.extended import (
 )
 from problems.optimum.arithmetic.rational import independent, integers, long_of
 from problems.optimum.smooth.opposed import distinct, equal_rows, orthogonal_part
-from problems.optimum.smooth.softmax import Indices, Mask, Rows
+from problems.optimum.smooth.softmax import Rows
 
 # V keeps so many bits of its entries, beside the largest.
 BITS = 40

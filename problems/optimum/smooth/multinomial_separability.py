@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.optimum.arithmetic.columns import independent_columns
-from problems.optimum.arithmetic.extended import Floats, down
+from problems.optimum.arithmetic.extended import Floats, Indices, Mask, down
 from problems.optimum.arithmetic.null_space import Forms, spanning_columns
 from problems.optimum.newton import Stop
 from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
 from problems.optimum.smooth.separability import by_linear_program, separation
-from problems.optimum.smooth.softmax import Indices, Mask, Rows, mean_loss, pairs, restricted
+from problems.optimum.smooth.softmax import Rows, mean_loss, pairs, restricted
 from problems.optimum.smooth.softmax_enclosure import enclose_rows
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
 

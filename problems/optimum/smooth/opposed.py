@@ -6,15 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats, dense
+from problems.optimum.arithmetic.extended import Floats, Indices, Mask, dense
 
 # Entries of a dense basis for the span of some rows.
 LARGEST = 5e7
 
 
-def equal_rows(A: Any) -> NDArray[np.intp]:
+def equal_rows(A: Any) -> Indices:
     """For each row the index of the first that equals it."""
     first: dict[bytes, int] = {}
     found = np.empty(A.shape[0], dtype=np.intp)
@@ -28,12 +27,12 @@ def equal_rows(A: Any) -> NDArray[np.intp]:
     return found
 
 
-def first_rows(A: Any) -> NDArray[np.intp]:
+def first_rows(A: Any) -> Indices:
     """Indices of rows that differ from all before them."""
     return np.unique(equal_rows(A))
 
 
-def opposed_rows(A: Any, b: Floats) -> NDArray[np.bool_]:
+def opposed_rows(A: Any, b: Floats) -> Mask:
     """Those that occur with both labels."""
     index = equal_rows(A)
     both = [np.isin(index, index[b == label]) for label in (-1.0, 1.0)]
@@ -75,7 +74,7 @@ def orthogonal_part(A: Any, rows: Any) -> tuple[Any, Callable[[Floats], Floats]]
     return operator, onto
 
 
-def distinct(rows: Any) -> tuple[Floats, NDArray[np.intp]]:
+def distinct(rows: Any) -> tuple[Floats, Indices]:
     """(values, used): rows that differ from all before them, dense, in the columns where any of them is not 0."""
     rows = rows[first_rows(rows)]
     used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())

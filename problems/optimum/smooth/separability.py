@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.arithmetic.null_space import Forms, Mask, null_vector, positive
+from problems.optimum.arithmetic.extended import Floats, Mask
+from problems.optimum.arithmetic.null_space import Forms, null_vector, positive
 from problems.optimum.solvers import positive_rows
 
 # Rows and columns of the linear program are scaled so often, in turn.

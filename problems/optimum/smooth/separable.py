@@ -12,10 +12,10 @@ from typing import Annotated
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats
-from problems.optimum.arithmetic.null_space import Forms, Mask
+from problems.optimum.arithmetic.extended import Floats, Indices, Mask
+from problems.optimum.arithmetic.null_space import Forms
 from problems.optimum.arithmetic.rational import mask
-from problems.optimum.certificate import Certificate, Indices, Point, Proof, Shape, model_of
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.dual import LOGISTIC
 from problems.optimum.law import smooth_law
 from problems.optimum.smooth.multinomial_separability import forms_of, of_pairs, others_above, proved_separation

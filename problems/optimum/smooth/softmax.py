@@ -15,14 +15,22 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import ABOVE, EPS, OUTWARD, Bounded, Floats, combination, norm_up, total
+from problems.optimum.arithmetic.extended import (
+    ABOVE,
+    EPS,
+    OUTWARD,
+    Bounded,
+    Floats,
+    Indices,
+    Mask,
+    combination,
+    norm_up,
+    total,
+)
 from problems.problem import LinearModel
 
 MULTINOMIAL = "multinomial_logistic"
-Mask = NDArray[np.bool_]
-Indices = NDArray[np.intp]
 # Rows whose products are added before the sums are: n terms in blocks of r cost r + n/r roundings, not n.
 ROWS = 128
 BLOCK = 2048  # rows converted to long double at a time

@@ -36,13 +36,13 @@ import numpy as np
 import scipy.linalg
 
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import EPS64, OUTWARD, Bounded, Floats
+from problems.optimum.arithmetic.extended import EPS64, OUTWARD, Bounded, Floats, Indices
 from problems.optimum.arithmetic.metric import Metric, metric
 from problems.optimum.arithmetic.null_space import Forms
 from problems.optimum.law import Enclosure
 from problems.optimum.newton import solve_spd
 from problems.optimum.smooth.smooth import enclose_in
-from problems.optimum.smooth.softmax import Indices, Rows, Softmax, differences, gradient, residual, softmax
+from problems.optimum.smooth.softmax import Rows, Softmax, differences, gradient, residual, softmax
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, hessian
 
 # Numbers in the squares: six times as many are held at once.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
-from problems.optimum.smooth.softmax import Indices, Mask, Rows
+from problems.optimum.smooth.softmax import Rows
 
 # Up to so many unknowns the Hessian is formed; it takes 8 bytes times their square.
 DENSE_UNKNOWNS = 3000
