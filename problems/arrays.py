@@ -72,43 +72,6 @@ def at_least_1(name: str, value: Any) -> int:
     return int(found)
 
 
-def real_csr(name: str, A: Any) -> Any:
-    """A sparse matrix as float64 CSR in canonical form, int32 indices and int64 indptr; it may share memory with A.
-
-    ValueError as in `real`, and for indices that lie outside.
-    """
-    import scipy.sparse
-
-    if A.ndim != 2 or 0 in A.shape:
-        raise ValueError(f"{name} must be a non-empty matrix, got shape {A.shape}.")
-    if getattr(A, "format", "") == "coo":  # entries of one place are added up in float64, not in int8
-        A = scipy.sparse.coo_array((_float64(real(name, A.data)), A.coords), shape=A.shape)
-    A = A.tocsr()
-    matrix: Any = scipy.sparse.csr_array((_float64(real(name, A.data)), A.indices, A.indptr), shape=A.shape)
-    try:
-        matrix.check_format(full_check=True)
-    except ValueError as error:
-        raise ValueError(f"{name} is no valid CSR matrix: {error}.") from None
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    matrix.indices = np.asarray(matrix.indices, dtype=np.int32)
-    matrix.indptr = np.asarray(matrix.indptr, dtype=np.int64)
-    return matrix
-
-
-def freeze_csr(matrix: Any, given: Any = None) -> Any:
-    """The matrix with read-only arrays, copied where they belong to `given`."""
-    theirs = [getattr(given, part, None) for part in ("data", "indices", "indptr")]
-    for part in ("data", "indices", "indptr"):
-        array = getattr(matrix, part)
-        if any(isinstance(other, np.ndarray) and np.may_share_memory(array, other) for other in theirs):
-            array = array.copy()
-        array.setflags(write=False)
-        setattr(matrix, part, array)
-    return matrix
-
-
 def check_size(what: str, size: int) -> None:
     """Raise ValueError for more unknowns than LARGEST_SIZE, before memory is asked for."""
     if size > LARGEST_SIZE:
@@ -118,23 +81,9 @@ def check_size(what: str, size: int) -> None:
         )
 
 
-def largest(A: Any) -> float:
+def largest(array: Any) -> float:
     """The largest absolute entry; 0 where there is none."""
-    entries = A.data if hasattr(A, "tocsr") else A
-    return max(float(entries.max(initial=0)), -float(entries.min(initial=0)))
-
-
-def largest_of_columns(A: Any) -> Vector:
-    """The largest absolute entry of each column."""
-    if not hasattr(A, "tocsr"):
-        return np.maximum(A.max(axis=0), -A.min(axis=0))
-    found = np.zeros(A.shape[1])
-    np.maximum.at(found, A.indices, np.abs(A.data))
-    return found
-
-
-def _float64(array: Any) -> Any:
-    return array.astype(np.float64, copy=False)
+    return max(float(array.max(initial=0)), -float(array.min(initial=0)))
 
 
 def _masked(value: Any) -> int:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any
 
 from dadapt_convex.oracle import nearest, shown
 from problems.hard_instances import HARD
 from problems.linear_models.linear_problem import linear_problem
 from problems.linear_models.loss import Loss, losses
+from problems.matrix import csr, dense, is_sparse
 from problems.problem import Problem
 
 NAME = re.compile(r"(?P<loss>[a-z_]+)(?:\[(?P<parameters>[^\]]*)\])?:(?P<data>.+)")
 # What every linear model takes in brackets, beside its loss's own parameters.
 COMMON = {"intercept": True, "l2": 0.0, "storage": "auto"}
 ONE_CLASS = {"positive": None}  # for losses of two labels: this one against the rest
+STORAGES: dict[str, Callable[[Any], Any]] = {"auto": lambda A: A, "dense": dense, "csr": csr}
 LARGEST_DENSE = 10**9  # entries, 8 GB
 
 
@@ -106,7 +109,7 @@ def _linear(loss: Loss, data_name: str, parameters: dict[str, Any], name: str, d
     _refuse_unknown(parameters, accepted, name)
     values = {**accepted, **parameters}
     storage, positive = values.pop("storage"), values.pop("positive", None)
-    if storage not in ("auto", "dense", "csr"):
+    if storage not in STORAGES:
         raise ValueError(f"storage must be auto, dense or csr, got {storage!r} in {name!r}.")
     before = name.strip().removesuffix(data_name)
     dataset = data.resolve(data_name, "multiclass" if positive is not None else loss.task, data_dir, before)
@@ -120,19 +123,10 @@ def _linear(loss: Loss, data_name: str, parameters: dict[str, Any], name: str, d
 
 
 def _stored(A: Any, storage: str, name: str) -> Any:
-    sparse = hasattr(A, "tocsr")
-    if storage == "dense" and sparse:
-        m, p = A.shape
-        if m * p > LARGEST_DENSE:
-            raise ValueError(
-                f"storage=dense takes {8 * m * p / 1e9:.3g} GB for {m} x {p} entries: {name!r}; leave it out."
-            )
-        return A.toarray()
-    if storage == "csr" and not sparse:
-        import scipy.sparse
-
-        return scipy.sparse.csr_array(A)
-    return A
+    m, p = A.shape
+    if storage == "dense" and is_sparse(A) and m * p > LARGEST_DENSE:
+        raise ValueError(f"storage=dense takes {8 * m * p / 1e9:.3g} GB for {m} x {p} entries: {name!r}; leave it out.")
+    return STORAGES[storage](A)
 
 
 def _parameters(text: str | None, name: str) -> dict[str, Any]:

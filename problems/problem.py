@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import hashlib
 import math
@@ -25,6 +24,7 @@ from dadapt_convex.oracle import (
 )
 from problems.arrays import at_least_1, number, owned, real
 from problems.linear_models.loss import Loss
+from problems.matrix import nonzeros, read_only
 
 NUMBERS = ("f_lo", "f_hi", "D_lo", "D_hi", "D_inf_lo", "D_inf_hi", "seconds", "D_estimate", "radius")  # of an Optimum
 AT_X0 = "x0 is a minimiser"  # a note
@@ -132,38 +132,18 @@ class LinearModel:
         return digest(self.loss, float(self.l2), own, self.classes, _hash_of_matrix(self.A), self.b + 0.0)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, A=_read_only(state["A"]), b=_read_only(state["b"]))
+        # pickle and deepcopy forget that arrays were read-only
+        self.__dict__.update(state, A=read_only(state["A"]), b=read_only(state["b"]))
 
 
 def _hash_of_matrix(A: Any) -> str:
     """A hash of the shape, and of the places and values of the entries that are not 0, row by row."""
-    counts, columns, values = (hashlib.sha256() for _ in range(3))
-
-    def update(row_counts: Any, where: Any, entries: Any) -> None:
-        counts.update(np.ascontiguousarray(row_counts, dtype=np.int64).data)
-        columns.update(np.ascontiguousarray(where, dtype=np.int64).data)
-        values.update(np.ascontiguousarray(entries, dtype=np.float64).data)
-
+    hashes = [hashlib.sha256() for _ in range(3)]
+    for found in nonzeros(A, HASHED_AT_ONCE):
+        for hashed, array, dtype in zip(hashes, found, (np.int64, np.int64, np.float64), strict=True):
+            hashed.update(np.ascontiguousarray(array, dtype=dtype).data)
     m, p = A.shape
-    if hasattr(A, "tocsr"):
-        rows, present = np.repeat(np.arange(m), np.diff(A.indptr)), A.data != 0
-        update(np.bincount(rows[present], minlength=m), A.indices[present], A.data[present])
-    else:
-        size = max(1, HASHED_AT_ONCE // p)
-        for block in (A[first : first + size] for first in range(0, m, size)):
-            update(np.count_nonzero(block, axis=1), np.nonzero(block)[1], block[block != 0])
-    return digest((m, p), *(part.hexdigest() for part in (counts, columns, values)))
-
-
-def _read_only(array: Any) -> Any:
-    """The numbers in read-only arrays: pickle and deepcopy forget that they were read-only."""
-    if hasattr(array, "tocsr"):
-        matrix = copy.copy(array)
-        matrix.data, matrix.indices, matrix.indptr = map(_read_only, (array.data, array.indices, array.indptr))
-        return matrix
-    view = array.view()
-    view.setflags(write=False)
-    return view
+    return digest((m, p), *(hashed.hexdigest() for hashed in hashes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -236,7 +216,7 @@ class Problem:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state_from(state)
-        self.__dict__.update(state, x0=_read_only(state["x0"]))
+        self.__dict__.update(state, x0=read_only(state["x0"]))
 
     def value(self, x: Any) -> float:
         """f(x)."""

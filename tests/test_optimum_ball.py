@@ -15,7 +15,6 @@ import scipy.sparse
 import problems
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.ball.ball import Ball, certify_ball, inside
-from problems.optimum.matrices import with_one_index_type
 from problems.optimum.models import cvxpy_problem
 from problems.problem import Optimum
 
@@ -146,7 +145,7 @@ def test_multinomial_loss_over_a_ball(l2: float, sparse: bool) -> None:
     data = scipy.sparse.csr_array(A) if sparse else A
     p = problems.multinomial_logistic(data, rng.integers(0, 3, size=30), l2=l2, x0=rng.normal(size=12))
     assert p.model is not None
-    model = with_one_index_type(p).model
+    model = p.model
     assert model is not None
     nothing = Optimum(0.0, math.inf, np.full(12, 1e9), 0.0, math.inf)
     for radius in (1e-6, 0.7):

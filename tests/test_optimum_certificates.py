@@ -13,13 +13,15 @@ import scipy.sparse
 
 import problems
 from problems.linear_models.loss import losses
+from problems.matrix import weighted_gram
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import EPS64, Bounded, combination, distance, down, margins, up
-from problems.optimum.arithmetic.metric import metric, weighted_gram
+from problems.optimum.arithmetic.metric import (
+    metric,
+)
 from problems.optimum.certificate import parts
 from problems.optimum.dual import Minorant, box, objective
-from problems.optimum.matrices import with_one_index_type
 from problems.optimum.models import solve_reference
 from problems.optimum.smooth.logistic_split import split
 from problems.optimum.smooth.separability import by_linear_program, separation, two_classes
@@ -149,7 +151,7 @@ def test_existence_of_a_minimiser_is_decided_as_constructed(seed: int, kind: str
     p = problems.logistic(scipy.sparse.csr_array(A) if sparse else A, b)
     optimum = certified_optimum(p, cache=False)
     assert complaints(p, optimum) == []
-    model = with_one_index_type(p).model
+    model = p.model
     by_program = by_linear_program(two_classes(model.A, model.b))
     by_newton = split(model.A, model.b).separation
     assert by_newton.S.sum() == rows

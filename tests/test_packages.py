@@ -139,6 +139,36 @@ def test_a_circle_of_files_is_noticed(back):
     assert circle({**sources, "p.b": "from p import x\nimport p"}) == []
 
 
+# Attributes of scipy's matrices, and functions, that tell how a matrix is stored or change it.
+STORAGE = {"tocsr", "tocsc", "toarray", "todense", "issparse", "isspmatrix", "isspmatrix_csr"}
+
+
+def asks_for_storage(source: str) -> bool:
+    """Whether the source tells sparse matrices from dense ones, or makes one of the other."""
+    fields = ("attr", "id", "name", "value")  # of attributes, variables, imports and texts
+    return any({getattr(node, field, None) for field in fields} & STORAGE for node in ast.walk(ast.parse(source)))
+
+
+def test_only_one_file_knows_how_matrices_are_stored():
+    found = [relative(path) for path in SOURCES if asks_for_storage(path.read_text("utf-8"))]
+    assert found == ["problems/matrix.py"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "hasattr(A, 'tocsr')",
+        "A.toarray()",
+        "from scipy.sparse import issparse",
+        "scipy.sparse.issparse(A)",
+        "A.T.tocsc()",
+    ],
+)
+def test_a_question_for_storage_is_noticed(source):
+    assert asks_for_storage(source)
+    assert not asks_for_storage("from problems.matrix import dense, is_sparse\ndense(A) if is_sparse(A) else A")
+
+
 @pytest.mark.parametrize(
     "statement",
     [

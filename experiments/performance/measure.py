@@ -15,6 +15,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 from experiments.performance.cases import FRACTION, LOSS_BLOCK, Case, Target
+from problems.matrix import entries
 
 METHOD = "dadapt_dual_averaging"
 D0 = 1e-6
@@ -125,7 +126,7 @@ def measure(case: Case, problem: Any, rounds: int) -> list[Row]:
         ),
     ]  # fmt: skip
     if sparse:
-        nnz = problem.model.A.nnz
+        nnz = entries(problem.model.A).size
         rows.append(
             judged(
                 case.passes, what="CSR passes", unit="ns/nnz",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from problems.matrix import canonical, csr, entries, is_sparse, parts, read_only
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -78,13 +80,12 @@ class Dataset:
     def __post_init__(self) -> None:
         """Bring the arrays to their one form and check them."""
         target = _frozen(self.target)
-        A = _frozen(self.A) if isinstance(self.A, np.ndarray) else _frozen_csr(self.A)
+        A = _frozen(self.A)
         if A.ndim != 2 or target.shape != A.shape[:1]:
             raise ValueError(
                 f"{self.name}: A has shape {A.shape} and target {target.shape}; they must be (m, p) and (m,)."
             )
-        entries = A if isinstance(A, np.ndarray) else A.data
-        if not (np.isfinite(entries).all() and np.isfinite(target).all()):
+        if not (np.isfinite(entries(A)).all() and np.isfinite(target).all()):
             raise ValueError(f"{self.name} holds NaN or infinite values; remove these rows.")
         classes = None
         if self.task != "regression":
@@ -109,24 +110,11 @@ class Dataset:
         return int(self.A.shape[1])
 
 
-def _frozen(x: ArrayLike) -> NDArray[np.float64]:
-    """Read-only view; the array of the caller keeps its flags."""
-    view = np.ascontiguousarray(x, dtype=np.float64).view()
-    view.setflags(write=False)
-    return view
-
-
-def _frozen_csr(A: csr_array[np.float64]) -> csr_array[np.float64]:
-    from scipy.sparse import csr_array
-
-    A = csr_array(A.astype(np.float64, copy=False))
-    if not A.has_canonical_format:
-        A = A.copy()
-        A.sum_duplicates()  # sorts too
-    parts = [part.view() for part in (A.data, A.indices, A.indptr)]
-    for part in parts:
-        part.setflags(write=False)
-    return csr_array(tuple(parts), shape=A.shape)
+def _frozen(A: Any) -> Any:
+    """A matrix or vector in its one form, read-only; the arrays of the caller keep their flags."""
+    if is_sparse(A):
+        return read_only(canonical(csr(A.astype(np.float64, copy=False))))
+    return read_only(np.ascontiguousarray(A, dtype=np.float64))
 
 
 def classification_task(n_classes: int) -> Task:
@@ -142,9 +130,9 @@ def check_task(task: str) -> None:
 
 def digest_arrays(A: Matrix, target: NDArray[np.float64]) -> str:
     """SHA-256 of shape, then A (or its indptr, indices, data), then target, little-endian."""
-    parts = [A] if isinstance(A, np.ndarray) else [A.indptr.astype("<i8"), A.indices.astype("<i8"), A.data]
+    values, *places = parts(A)
     digest = hashlib.sha256(np.array(A.shape, dtype="<i8").tobytes())
-    for part in [*parts, target]:
+    for part in [*(place.astype("<i8") for place in reversed(places)), values, target]:
         digest.update(np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
 

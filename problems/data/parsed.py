@@ -16,6 +16,7 @@ from problems.data.dataset import DataError
 from problems.data.grammar import Piece, first_fault, read_plainly, split_rows
 from problems.data.hashes import file_sha256
 from problems.data.streams import TEXT_LIMIT, TextPieces, whole_lines
+from problems.matrix import dense
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -219,7 +220,7 @@ def _matrix(rows: Rows) -> Matrix:
 
     m = rows.target.size
     A: csr_array[np.float64] = csr_array((rows.values, rows.indices, rows.indptr), shape=(m, rows.p))
-    return A.toarray() if rows.values.size > DENSE_ABOVE * m * rows.p else A
+    return dense(A) if rows.values.size > DENSE_ABOVE * m * rows.p else A
 
 
 def _packed(table: Table) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

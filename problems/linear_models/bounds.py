@@ -10,6 +10,7 @@ import numpy as np
 
 from dadapt_convex.oracle import Vector
 from problems.arrays import largest
+from problems.matrix import dense, entries, sums_of_squares
 from problems.problem import Problem
 
 # Up to this many unknowns (or rows) the spectral norm comes from the Gram matrix; beyond, row norms alone.
@@ -40,7 +41,7 @@ class BatchBounds:
         sized, exponent = _sized(A)
         longest = np.sort(_row_norms(sized))[-smallest:].mean()
         G = self.slope * _restored(float(longest) * ROUND_UP, exponent)
-        G_inf = self.slope_inf * largest(A) * ROUND_UP
+        G_inf = self.slope_inf * largest(entries(A)) * ROUND_UP
         return G + decay, G_inf + decay
 
 
@@ -91,7 +92,7 @@ def _decay(problem: Problem) -> float:
 
 def _sized(A: Any) -> tuple[Any, int]:
     """(A / 2^e, e) with a largest entry whose squares neither over- nor underflow; e = 0 for any usual A."""
-    size = largest(A)
+    size = largest(entries(A))
     if size == 0 or SMALL <= size <= LARGE:
         return A, 0
     exponent = math.frexp(size)[1]
@@ -113,15 +114,10 @@ def _norm(x: Vector) -> float:
 
 def _row_norms(A: Any) -> Vector:
     """The Euclidean norm of every row."""
-    return np.sqrt(np.asarray(_squared(A).sum(axis=1)).ravel())
-
-
-def _squared(A: Any) -> Any:
-    return A.multiply(A) if hasattr(A, "multiply") else np.square(A)
+    return np.sqrt(sums_of_squares(A, axis=1))
 
 
 def _spectral_norm(A: Any) -> float:
     m, p = A.shape
-    gram = A.T @ A if p <= m else A @ A.T
-    gram = gram.toarray() if hasattr(gram, "toarray") else gram
+    gram = dense(A.T @ A if p <= m else A @ A.T)
     return math.sqrt(max(0.0, float(np.linalg.eigvalsh(gram)[-1])))

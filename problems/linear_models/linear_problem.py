@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Oracle, Vector, pack, shown
-from problems.arrays import check_size, freeze_csr, largest, number, owned, real, real_csr
+from problems.arrays import check_size, largest, number, owned
 from problems.data.dataset import binary_labels
 from problems.linear_models.bounds import with_bounds
 from problems.linear_models.loss import Loss
+from problems.matrix import entries, is_sparse, owned_matrix, parts, read_only, real_matrix, with_column
 from problems.problem import LinearModel, Optimum, Problem
 
 ONE_AGAINST_THE_REST = "give numpy.equal(b, {label}) for one against the rest, or take problems.multinomial_logistic"
@@ -65,18 +66,16 @@ def linear_problem(
     l2, own = number("l2", l2), loss.checked(parameters)
     if not 0 <= l2 < math.inf:
         raise ValueError(f"l2 must be nonnegative and finite, got {l2!r}.")
-    sparse = hasattr(A, "tocsr")
-    given = _checked_matrix(A, b.size, sparse)
+    given = _checked_matrix(A, b.size)
     check_size(name or loss.short, (given.shape[1] + bool(intercept)) * (classes or 1))
-    matrix = _own_matrix(given, A if copy else None, intercept)
-    m, p = matrix.shape
+    matrix = read_only(with_column(given, 1.0)) if intercept else owned_matrix(given, A if copy else None)
+    sparse, (m, p) = is_sparse(matrix), matrix.shape
     start = _checked_start(x0, p, classes)
     _check_range(matrix, l2, start)
     params = (l2, *own.values(), classes)
     if sparse:
-        data = pack(
-            csr=(matrix.data, matrix.indices.view(np.uint32), matrix.indptr.view(np.uint64)), b=b, params=params
-        )
+        values, columns, ends = parts(matrix)
+        data = pack(csr=(values, columns.view(f"u{columns.itemsize}"), ends), b=b, params=params)
     else:
         data = pack(dense=matrix, b=b, params=params)
     oracle = Oracle(
@@ -182,14 +181,12 @@ def _checked_start(x0: Any, p: int, classes: int) -> Vector:
     return start
 
 
-def _checked_matrix(A: Any, m: int, sparse: bool) -> Any:
+def _checked_matrix(A: Any, m: int) -> Any:
     """A finite matrix of m rows, as CSR or an array, which may share memory with A."""
-    matrix = real_csr("A", A) if sparse else real("A", A)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"A must be a non-empty matrix, got shape {matrix.shape}.")
+    matrix = real_matrix("A", A)
     if matrix.shape[0] != m:
         raise ValueError(f"A has {matrix.shape[0]} rows and b has {m} entries; they must match.")
-    finite = np.isfinite(matrix.data if sparse else matrix)
+    finite = np.isfinite(entries(matrix))
     if not np.all(finite):
         raise ValueError(
             f"A must be finite; it holds {np.count_nonzero(~finite)} NaN or infinite values; remove such rows, or fill "
@@ -198,38 +195,9 @@ def _checked_matrix(A: Any, m: int, sparse: bool) -> Any:
     return matrix
 
 
-def _own_matrix(matrix: Any, A: Any, intercept: bool) -> Any:
-    """The matrix as read-only float64, with a column of ones where there is an intercept.
-
-    One copy, or none where A is None: nobody changes the memory.
-    """
-    if hasattr(matrix, "tocsr"):
-        return freeze_csr(_append_ones(matrix) if intercept else matrix, A)
-    if intercept:
-        own = np.ones((matrix.shape[0], matrix.shape[1] + 1))
-        own[:, :-1] = matrix
-    else:
-        shared = A is not None and not isinstance(A, list | tuple)
-        own = np.array(matrix, dtype=np.float64, order="C", copy=True if shared else None)
-    own.setflags(write=False)
-    return own
-
-
-def _append_ones(matrix: Any) -> Any:
-    """A CSR matrix with a column of ones behind the others."""
-    import scipy.sparse
-
-    m, p = matrix.shape
-    ends = matrix.indptr[1:]
-    parts = np.insert(matrix.data, ends, 1.0), np.insert(matrix.indices, ends, p), matrix.indptr + np.arange(m + 1)
-    stacked: Any = scipy.sparse.csr_array(parts, shape=(m, p + 1))
-    stacked.indices, stacked.indptr = parts[1], parts[2]  # of their types, which scipy makes one
-    return stacked
-
-
 def _check_range(A: Any, l2: float, x0: Vector) -> None:
     """ValueError where margins or the penalty at x0 are beyond float64."""
-    (m, p), a, x = A.shape, largest(A), largest(x0)
+    (m, p), a, x = A.shape, largest(entries(A)), largest(x0)
     if x > 0 and not m * p * a * x + l2 * x0.size * x * x <= np.finfo(np.float64).max:
         raise ValueError(
             f"f(x0) is beyond float64: entries are as large as {a:.3g} in A and {x:.3g} in x0, and l2 is {l2:.3g}; "

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import Vector, notice
-from problems.arrays import largest, largest_of_columns
+from problems.arrays import largest
+from problems.matrix import entries, largest_along
 from problems.optimum import store
 from problems.optimum.certificate import Certificate
 from problems.optimum.dual import LOGISTIC, is_soft, kinked
-from problems.optimum.matrices import with_one_index_type
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -30,10 +30,12 @@ def check_sizes(name: str, model: LinearModel, x0: Vector) -> None:
 
     A smaller entry of a column is a small change of a large one; a column of small entries is a minimiser far away.
     """
-    columns = largest_of_columns(model.A) if _smallest(model.A) < SMALL else np.zeros(1)
+    stored = entries(model.A)
+    smallest = np.abs(stored).min(initial=math.inf, where=stored != 0)
+    columns = largest_along(model.A, axis=0) if smallest < SMALL else np.zeros(1)
     small = columns[(columns > 0) & (columns < SMALL)]
     least = float(small.min(initial=math.inf))
-    sizes = {"A": largest(model.A), "a column of A": least if small.size else 0.0, "b": largest(model.b)}
+    sizes = {"A": largest(stored), "a column of A": least if small.size else 0.0, "b": largest(model.b)}
     for what, size in {**sizes, "x0": largest(x0), "l2": model.l2}.items():
         if size != 0 and not SMALL <= size <= LARGE:
             kind = "" if what == "l2" else "the largest entry of "
@@ -41,12 +43,6 @@ def check_sizes(name: str, model: LinearModel, x0: Vector) -> None:
                 f"the optimum of {name} cannot be certified: {kind}{what} is {size:.3g}, and sizes must be "
                 f"between {SMALL:g} and {LARGE:g}; scale the data to entries near 1."
             )
-
-
-def _smallest(A: Any) -> float:
-    """The smallest absolute entry, zeros left out."""
-    entries = A.data if hasattr(A, "tocsr") else A
-    return float(np.abs(entries).min(initial=math.inf, where=entries != 0))
 
 
 def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = math.inf) -> Optimum:
@@ -95,12 +91,12 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
     try:
         # what over- or underflows is no proof; routes that know what to do with it say so in place
         with threadpool_limits(limits=1, user_api="blas"), notice(what), np.errstate(**RAISE):
-            optimum = find_optimum(with_one_index_type(problem), whole, radius)
+            optimum = find_optimum(problem, whole, radius)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise ValueError(
             f"the optimum of {problem.name} cannot be certified, as numbers go beyond float64: the largest entry of A "
-            f"is {largest(model.A):.3g}, of b {largest(model.b):.3g}, of x0 {largest(problem.x0):.3g}, and the radius "
-            f"{radius:.3g}; bring these sizes nearer to 1."
+            f"is {largest(entries(model.A)):.3g}, of b {largest(model.b):.3g}, of x0 {largest(problem.x0):.3g}, and "
+            f"the radius {radius:.3g}; bring these sizes nearer to 1."
         ) from error
     optimum = replace(with_room(optimum), seconds=time.perf_counter() - begun)
     if cache:

@@ -10,7 +10,6 @@ from problems.optimum.arithmetic.extended import EPS64, TINY
 from problems.optimum.ball.ball import restricted
 from problems.optimum.certificate import Certificate, Proof
 from problems.optimum.closed_form import ClosedForm
-from problems.optimum.matrices import with_one_index_type
 from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -34,7 +33,7 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
         return ["the optimum has no certificate"]
     try:
         with threadpool_limits(limits=1, user_api="blas"):
-            return _complaints(with_one_index_type(problem), optimum, certificate)
+            return _complaints(problem, optimum, certificate)
     except MALFORMED as error:
         return [f"the certificate of kind {optimum.kind!r} is malformed: {in_words(error)}"]
 

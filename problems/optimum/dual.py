@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from problems.matrix import stacked
 from problems.optimum.arithmetic.extended import (
     ABOVE,
     EPS,
@@ -62,14 +63,14 @@ def kinked(model: LinearModel) -> Kinked:
     kinks = model.law.kinks(model.b, **model.parameters)
     m, k = model.b.size, len(kinks)
 
-    def stacked(values: Sequence[Any]) -> Floats:
+    def in_turn(values: Sequence[Any]) -> Floats:
         return np.concatenate([np.broadcast_to(np.asarray(v, dtype=np.float64), m) for v in values])
 
     one: dict[str, Any] = {f.name: getattr(model, f.name) for f in fields(LinearModel)}
     if k > 1:
-        one["A"] = _repeated(model.A, k)
-    lo, hi = stacked([kink.low for kink in kinks]), stacked([kink.high for kink in kinks])
-    one["b"] = stacked([kink.at for kink in kinks])
+        one["A"] = stacked(*[model.A] * k)
+    lo, hi = in_turn([kink.low for kink in kinks]), in_turn([kink.high for kink in kinks])
+    one["b"] = in_turn([kink.at for kink in kinks])
     rows = Kinked(**one, lo=k * lo, hi=k * hi, soft=kinks[0].soft / k)
     if any(kink.soft != kinks[0].soft for kink in kinks):
         raise ValueError(f"the kinks of {model.loss} must be equally soft, got {[kink.soft for kink in kinks]}.")
@@ -82,14 +83,6 @@ def _exactly(k: int, values: Any, multiples: Any) -> bool:
     """Whether these are k times the values, without rounding."""
     pairs = np.unique(np.column_stack([np.ravel(values), np.ravel(multiples)]), axis=0).tolist()
     return all(k * Fraction(value) == Fraction(multiple) for value, multiple in pairs)
-
-
-def _repeated(A: Any, k: int) -> Any:
-    if not hasattr(A, "tocsr"):
-        return np.vstack([A] * k)
-    import scipy.sparse
-
-    return scipy.sparse.csr_array(scipy.sparse.vstack([A] * k, format="csr"))
 
 
 def is_piecewise_linear(model: LinearModel) -> bool:

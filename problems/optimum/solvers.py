@@ -33,7 +33,7 @@ def positive_rows(M: Any, equal: Any = None, **options: Any) -> tuple[Mask, Floa
     if equal is not None:
         zeros = scipy.sparse.csr_array((equal.shape[0], k))
         arguments |= {
-            "A_eq": scipy.sparse.hstack([scipy.sparse.csr_array(equal), zeros]),
+            "A_eq": scipy.sparse.hstack([equal, zeros]),
             "b_eq": np.zeros(equal.shape[0]),
         }
     bounds = np.concatenate([np.tile([-np.inf, np.inf], (n, 1)), np.tile([0.0, 1.0], (k, 1))])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import say
+from problems import matrix
 from problems.data.cache import cache_dir, load_npz, save_npz
 from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.certificate import made, parts
@@ -27,9 +28,8 @@ def key(model: LinearModel, x0: Floats, radius: float = math.inf) -> str:
     """SHA-256 of format, loss, parameters, data, starting point and radius."""
     numbers = {"radius": radius, "l2": model.l2, **model.parameters}
     digest = hashlib.sha256(f"{FORMAT} {model.loss} {numbers!r} {model.A.shape}".encode())
-    A = model.A
-    parts = [A.data, A.indices.astype(np.int64), A.indptr.astype(np.int64)] if hasattr(A, "tocsr") else [A]
-    for array in (*parts, model.b, x0):
+    values, *places = matrix.parts(model.A)
+    for array in (values, *(place.astype(np.int64) for place in places), model.b, x0):
         digest.update(f"{array.shape} {array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from problems.matrix import dense, long_product, long_transposed_product, longest_row, sums_of_squares
+
 Floats = NDArray[np.float64]
 Long = NDArray[np.longdouble]
 Indices = NDArray[np.intp]
@@ -62,15 +64,8 @@ def margins(A: Any, x: Any) -> Bounded:
 def rounded_margins(A: Any, x: Any) -> Bounded:
     """A x for an x whose entries may each be one rounding of long double off; zero or at least 1e-300 in size."""
     size = np.abs(x).astype(np.float64)
-    if hasattr(A, "tocsr"):
-        value = A.astype(np.longdouble) @ x
-        terms = int(np.diff(A.indptr).max(initial=0))
-    else:
-        value = np.zeros(A.shape[0], dtype=np.longdouble)
-        for i in range(0, A.shape[0], BLOCK):
-            value[i : i + BLOCK] = A[i : i + BLOCK].astype(np.longdouble) @ x
-        terms = A.shape[1]
-    return Bounded(value, OUTWARD * (terms + 3) * EPS * (abs(A) @ size) + TINY)
+    error = OUTWARD * (longest_row(A) + 3) * EPS * (abs(A) @ size) + TINY
+    return Bounded(long_product(A, x, BLOCK), error)
 
 
 def _exact_margins(A: Any, x: Floats) -> Long:
@@ -88,14 +83,8 @@ def combination(A: Any, u: Any) -> Bounded:
     """A^T u."""
     u = np.asarray(u, dtype=np.longdouble)
     size = np.abs(u).astype(np.float64)
-    m = A.shape[0]
-    if hasattr(A, "tocsr"):
-        value = A.T.astype(np.longdouble) @ u
-    else:
-        value = np.zeros(A.shape[1], dtype=np.longdouble)
-        for i in range(0, m, BLOCK):
-            value += u[i : i + BLOCK] @ A[i : i + BLOCK].astype(np.longdouble)
-    return Bounded(value, OUTWARD * (m + 2) * EPS * (abs(A).T @ size))
+    error = OUTWARD * (A.shape[0] + 2) * EPS * (abs(A).T @ size)
+    return Bounded(long_transposed_product(A, u, BLOCK), error)
 
 
 def total(terms: Any, errors: Any = 0.0) -> Bounded:
@@ -125,22 +114,9 @@ def difference(z: Bounded, b: Any) -> Bounded:
     return Bounded(value, z.error + EPS * np.abs(value).astype(np.float64))
 
 
-def dense(A: Any) -> Floats:
-    """The matrix as an array."""
-    return np.asarray(A.toarray() if hasattr(A, "toarray") else A)
-
-
 def row_norms(A: Any) -> Floats:
     """Euclidean norms of the rows, rounded up."""
-    squares = A.multiply(A) if hasattr(A, "tocsr") else A * A
-    return np.sqrt(np.asarray(squares.sum(axis=1)).ravel()) * OUTWARD
-
-
-def scaled_rows(A: Any, factors: Floats) -> Any:
-    """diag(factors) A as CSR."""
-    import scipy.sparse
-
-    return scipy.sparse.csr_array(A.multiply(factors[:, None]) if hasattr(A, "tocsr") else factors[:, None] * A)
+    return np.sqrt(sums_of_squares(A, axis=1)) * OUTWARD
 
 
 def least_squares(A: Any, rhs: Floats, cutoff: float = 1e-13) -> Floats:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.matrix import dense, identity_like, stacked, weighted_gram
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import EPS, EPS64, OUTWARD, Floats, dense
+from problems.optimum.arithmetic.extended import EPS, EPS64, OUTWARD, Floats
 
 # Up to so many columns a Cholesky factor of the Gram matrix serves, where eigenvectors would take minutes; B may have
 # so many entries (0.8 GB).
@@ -51,7 +52,7 @@ def metric(A_J: Any, weights: Floats, weight_error: float = 0.0, l2: float = 0.0
     are columns.
     """
     if l2 > 0:
-        A_J, weights = _with_identity(A_J), np.append(weights, np.full(A_J.shape[1], l2))
+        A_J, weights = stacked(A_J, identity_like(A_J)), np.append(weights, np.full(A_J.shape[1], l2))
     m, q = A_J.shape
     if q > LARGEST or (q > DENSE and m * q > ENTRIES):
         return None
@@ -61,15 +62,6 @@ def metric(A_J: Any, weights: Floats, weight_error: float = 0.0, l2: float = 0.0
     if T is None and small(A_J):
         T = by_qr(A_J, weights)
     return None if T is None else _proved(A_J, T, weights, weight_error)
-
-
-def _with_identity(A: Any) -> Any:
-    """The rows of A and those of the identity."""
-    if not hasattr(A, "tocsr"):
-        return np.vstack([A, np.eye(A.shape[1])])
-    import scipy.sparse
-
-    return scipy.sparse.vstack([A, scipy.sparse.eye_array(A.shape[1])], format="csr")
 
 
 def _proved(A_J: Any, T: Floats, weights: Floats, weight_error: float) -> Metric | None:
@@ -158,10 +150,3 @@ def by_qr(A_J: Any, weights: Floats) -> Floats | None:
         if np.linalg.norm(np.abs(R) - np.eye(pivots.size)) < 0.1:
             break
     return T if np.abs(T).max() < BEYOND else None
-
-
-def weighted_gram(A: Any, weights: Floats) -> Floats:
-    """A^T diag(weights) A as a dense matrix."""
-    if hasattr(A, "tocsr"):
-        return np.asarray((A.T @ A.multiply(weights[:, None]).tocsr()).toarray())
-    return np.asarray(A.T @ (weights[:, None] * A))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from problems.matrix import column_blocks, csr, dense, entries, largest_along, rows_of_entries, with_entries
 from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, Indices, Mask, margins
 from problems.optimum.arithmetic.rational import Rational, independent, integers
 
@@ -47,8 +48,8 @@ class Forms(NamedTuple):
         """(k, p C) CSR, exact; W.ravel() holds the unknowns."""
         import scipy.sparse
 
-        rows: Any = scipy.sparse.csr_array(self.A[self.row])
-        again = np.repeat(np.arange(self.row.size), np.diff(rows.indptr))
+        rows = csr(self.A[self.row])
+        again = rows_of_entries(rows)
         first = rows.indices.astype(np.int64) * self.C
         plus, minus = self.plus[again] >= 0, self.minus[again] >= 0
         place = np.concatenate([again[plus], again[minus]])
@@ -83,8 +84,7 @@ def null_vector(forms: Forms, w: Floats) -> Rational | None:
 
     Entries that others do not determine are those of w, rounded to FREE_BITS where the columns of A are scaled to 1.
     """
-    largest = abs(forms.A).max(axis=0)
-    columns = np.frexp(largest.toarray().ravel() if hasattr(largest, "toarray") else largest)[1]
+    columns = np.frexp(largest_along(forms.A, axis=0))[1]
     exponent = np.repeat(np.where(columns < FAR_DOWN, 0, columns), forms.C).astype(np.int64)
     scaled = np.ldexp(w, exponent)
     size = float(np.abs(scaled).max(initial=0.0))
@@ -154,7 +154,7 @@ def _completed(
     for _ in range(ROUNDS):
         if active.size * used.size > ELIMINATION:
             return None
-        rows = integers(matrix[active][:, used].toarray()).rows
+        rows = integers(dense(matrix[active][:, used])).rows
         pivots, columns = independent(rows)
         free = np.setdiff1d(np.arange(used.size), columns)
         if pivots.size**2 * (pivots.size + 10 * (free.size if sides is None else sides)) > SOLUTION:
@@ -203,9 +203,7 @@ def vanishing(forms: Forms, vectors: Vectors) -> Mask:
     """
     A, used = forms.A, np.unique(forms.row)
     forms = forms._replace(A=A[used], row=np.searchsorted(used, forms.row))
-    sparse = hasattr(A, "tocsr")
-    entries = forms.A.data if sparse else forms.A
-    mantissa, exponent = np.frexp(entries)
+    mantissa, exponent = np.frexp(entries(forms.A))
     whole, exponent = np.ldexp(mantissa, 53).astype(np.int64), exponent.astype(np.int64) - 53
     if not np.any(whole) or not vectors:
         return np.ones(forms.row.size, dtype=bool)
@@ -215,12 +213,7 @@ def vanishing(forms: Forms, vectors: Vectors) -> Mask:
     bits = spread + largest.bit_length() + math.ceil(math.log2(2 * A.shape[1])) + 1
     good = np.ones(forms.row.size, dtype=bool)
     for prime in _primes(bits):
-        residues = _residues(whole, exponent, prime)
-        matrix: Any = residues
-        if sparse:
-            import scipy.sparse
-
-            matrix = scipy.sparse.csr_array((residues, forms.A.indices, forms.A.indptr), shape=forms.A.shape)
+        matrix = with_entries(forms.A, _residues(whole, exponent, prime))
         V = np.array([[n % prime for n in v] for v in vectors], dtype=np.float64)
         W = V.reshape(len(vectors), A.shape[1], forms.C).transpose(1, 0, 2).reshape(A.shape[1], -1)
         product = _product(matrix, W, prime).reshape(-1, len(vectors), forms.C)
@@ -230,14 +223,10 @@ def vanishing(forms: Forms, vectors: Vectors) -> Mask:
 
 
 def _product(matrix: Any, W: Floats, prime: int) -> Floats:
-    """matrix W modulo the prime, TERMS columns of the matrix at a time."""
-    if hasattr(matrix, "tocsr"):
-        if int(np.diff(matrix.indptr).max(initial=0)) <= TERMS:
-            return (matrix @ W) % prime
-        matrix = matrix.tocsc()
+    """matrix W modulo the prime, TERMS products at a time."""
     product = np.zeros((matrix.shape[0], W.shape[1]))
-    for j in range(0, matrix.shape[1], TERMS):
-        product = (product + matrix[:, j : j + TERMS] @ W[j : j + TERMS]) % prime
+    for at, block in column_blocks(matrix, TERMS):
+        product = (product + block @ W[at]) % prime
     return product
 
 

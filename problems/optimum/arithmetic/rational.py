@@ -7,14 +7,14 @@ and the converse fails with a probability of about n / 2^61, which costs a certi
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from problems.matrix import entries, row_blocks, with_entries
 from problems.optimum.arithmetic.extended import Floats, Indices, Long, Mask
 
 PRIME = 2**61 - 1
@@ -157,8 +157,7 @@ def column_sums(A: Any, mask: Mask) -> tuple[list[int], int]:
     """
     rows = np.flatnonzero(mask)
     part = A[rows]
-    sparse = hasattr(part, "tocsr")
-    rest = np.array(part.data if sparse else part, dtype=np.float64)
+    rest = np.array(entries(part), dtype=np.float64)
     total = [0] * A.shape[1]
     whole, exponent = _odd(rest)
     if not np.any(whole):
@@ -168,45 +167,20 @@ def column_sums(A: Any, mask: Mask) -> tuple[list[int], int]:
     for k in range(limbs - 1, -1, -1):
         digit = np.trunc(np.ldexp(rest, -(lowest + LIMB * k)))
         rest = rest - np.ldexp(digit, lowest + LIMB * k)
-        sums = _integer_sums(part, digit.astype(np.int64), sparse)
+        sums = np.asarray(with_entries(part, digit.astype(np.int64)).sum(axis=0)).ravel()
         total = [t + (int(s) << (LIMB * k)) for t, s in zip(total, sums, strict=True)]
     return total, lowest
-
-
-def _integer_sums(part: Any, values: NDArray[np.int64], sparse: bool) -> NDArray[np.int64]:
-    if not sparse:
-        return values.sum(axis=0)
-    import scipy.sparse
-
-    whole = scipy.sparse.csr_array((values, part.indices, part.indptr), shape=part.shape)
-    return np.asarray(whole.T @ np.ones(part.shape[0], dtype=np.int64))
 
 
 def exact_combination(A: Any, u: Floats) -> list[Fraction]:
     """A^T u."""
     sums = [Fraction(0)] * A.shape[1]
-    for at, columns, part in blocks(A):
-        factors, entries = integers(u[None, at]), integers(part.T)
-        found = products(entries.rows, factors.rows[0])
-        for j, n, e in zip(columns, found, (entries.exponents + factors.exponents[0]).tolist(), strict=True):
+    for at, columns, part in row_blocks(A, BLOCK):
+        factors, transposed = integers(u[None, at]), integers(part.T)
+        found = products(transposed.rows, factors.rows[0])
+        for j, n, e in zip(columns, found, (transposed.exponents + factors.exponents[0]).tolist(), strict=True):
             sums[j] += n * Fraction(2) ** e
     return sums
-
-
-def blocks(A: Any) -> Iterator[tuple[slice, Indices, Floats]]:
-    """(rows, columns, entries) of consecutive rows as arrays, without columns of zeros where A is sparse."""
-    m, p = A.shape
-    sparse = hasattr(A, "tocsr")
-    size = max(1, BLOCK // (int(np.diff(A.indptr).max(initial=1)) if sparse else p))
-    if sparse and size > 1:  # the columns in use grow with the rows
-        size = max(1, min(size, math.isqrt(size)))
-    for first in range(0, m, size):
-        at = slice(first, min(first + size, m))
-        if sparse:
-            columns = np.unique(A[at].indices).astype(np.intp)
-            yield at, columns, A[at][:, columns].toarray()
-        else:
-            yield at, np.arange(p), A[at]
 
 
 def completed(matrix: Sequence[Sequence[int]], rhs: Sequence[int], columns: Indices, given: Floats) -> Rational | None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from problems.matrix import csr, scaled_rows, sums_of_squares
 from problems.optimum.arithmetic.extended import Floats, combination, distance, least_squares, margins
 from problems.optimum.dual import box, kinked, slack, snapped
 from problems.optimum.law import smooth_law
@@ -176,9 +177,9 @@ def _cone_program(model: LinearModel, x0: Floats, r0: Floats, radius: float) -> 
     """
     import scipy.sparse
 
-    A, m, p = scipy.sparse.csr_array(model.A), model.b.size, model.A.shape[1]
+    A, m, p = csr(model.A), model.b.size, model.A.shape[1]
     lo, hi = box(model)
-    reach = np.sqrt(np.asarray(A.multiply(A).sum(axis=1)).ravel())
+    reach = np.sqrt(sums_of_squares(A, axis=1))
     open_rows = np.flatnonzero(np.abs(r0) <= 1.001 * radius * reach)
     u = np.where(r0 > 0, hi, lo)
     u[open_rows] = 0.0
@@ -188,7 +189,7 @@ def _cone_program(model: LinearModel, x0: Floats, r0: Floats, radius: float) -> 
     sides = (lo[open_rows], hi[open_rows])
     G = scipy.sparse.vstack(
         [
-            *(scipy.sparse.hstack([A_open.multiply(side[:, None]), -eye]) for side in sides),
+            *(scipy.sparse.hstack([scaled_rows(A_open, side), -eye]) for side in sides),
             scipy.sparse.csc_array((1, p + n)),
             scipy.sparse.hstack([-scipy.sparse.eye_array(p), scipy.sparse.csc_array((p, n))]),
         ],

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dadapt_convex.oracle import FASTMATH, Kernel
+from problems.matrix import parts, sums_of_squares
 from problems.optimum.dual import box
 from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.problem import LinearModel
@@ -94,11 +95,10 @@ def descent_pair(model: LinearModel) -> Pair:
     A: Any = model.A
     m, p = A.shape
     lo, hi = box(model)
-    sparse = hasattr(A, "tocsr")
-    values = np.ascontiguousarray(A.data if sparse else A).reshape(-1)
-    indices = A.indices.astype(np.int32) if sparse else np.zeros(0, dtype=np.int32)
-    starts = A.indptr.astype(np.int64) if sparse else np.zeros(0, dtype=np.int64)
-    squares = np.asarray((A.multiply(A) if sparse else A * A).sum(axis=1), dtype=np.float64).ravel()
+    stored, *places = parts(A)
+    values = np.ascontiguousarray(stored).reshape(-1)
+    indices, starts = (np.asarray(at, dtype=t) for at, t in zip(places or ([], []), (np.int32, np.int64), strict=True))
+    squares = sums_of_squares(A, axis=1)
     c = np.array([m * model.l2])
     u, v = np.zeros(m), np.zeros(p)
     rng = np.random.default_rng(0)

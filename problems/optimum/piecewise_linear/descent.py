@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.matrix import dense, long_transposed_product, scaled_rows
 from problems.optimum.arithmetic.extended import (
     EPS,
     EPS64,
@@ -36,10 +37,8 @@ from problems.optimum.arithmetic.extended import (
     Indices,
     Long,
     Mask,
-    dense,
     rounded_margins,
     row_norms,
-    scaled_rows,
 )
 from problems.optimum.dual import box
 from problems.optimum.piecewise_linear.vertex import Signs
@@ -211,7 +210,7 @@ class Floating:
     def __call__(self, rows: Indices, upper: Mask) -> Stationary | None:
         self._outside(rows, upper)
         size = self.size[rows]
-        A, b = scaled(self.model.A[rows], size), self.model.b[rows] / size
+        A, b = scaled_rows(self.model.A[rows], 1 / size), self.model.b[rows] / size
         w, x = np.zeros(rows.size, dtype=np.longdouble), -self.sums / self.c
         factor = _factor(A) if rows.size else _nothing
         if factor is None:
@@ -224,9 +223,9 @@ class Floating:
                 break
             best = left
             w = w + self.c * factor(r.astype(np.float64))
-            x = -(self.sums + _transposed(A, w)) / self.c
+            x = -(self.sums + long_transposed_product(A, w)) / self.c
         correction = factor((rounded_margins(A, x).value - b).astype(np.float64))
-        x = x - _transposed(A, correction.astype(np.longdouble))
+        x = x - long_transposed_product(A, correction.astype(np.longdouble))
         inner = (w / size).astype(np.float64)
         above, below = inner - self.hi[rows], inner - self.lo[rows]
         excess = np.where(above > ROUNDING, above, np.where(below < -ROUNDING, below, 0.0))
@@ -253,7 +252,7 @@ class Floating:
         u[rows] = 0.0
         changed = np.flatnonzero(u != self.u)
         if changed.size:
-            self.sums = self.sums + _transposed(
+            self.sums = self.sums + long_transposed_product(
                 self.model.A[changed], u[changed] - self.u[changed].astype(np.longdouble)
             )
             self.u = u
@@ -263,7 +262,7 @@ def independent(A: Any) -> Indices:
     """Places of rows of A that span the others to working precision, by a pivoted Cholesky factorisation of A A^T."""
     import scipy.linalg
 
-    B = scaled(A, row_sizes(A))
+    B = scaled_rows(A, 1 / row_sizes(A))
     _, order, rank, _ = scipy.linalg.lapack.dpstrf(dense(B @ B.T), tol=DEPENDENT)
     return np.sort(order[:rank] - 1).astype(np.intp)
 
@@ -271,7 +270,7 @@ def independent(A: Any) -> Indices:
 def shortest(A: Any) -> Callable[[Floats], Floats] | None:
     """v -> the shortest x with A x = v; None where rows are dependent, or nearly."""
     size = row_sizes(A)
-    B = scaled(A, size)
+    B = scaled_rows(A, 1 / size)
     factor = _factor(B)
     if factor is None:
         return None
@@ -286,18 +285,6 @@ def _nothing(v: Floats) -> Floats:
 def row_sizes(A: Any) -> Floats:
     """Powers of two near the norms of the rows: scaling by them is exact."""
     return np.exp2(np.round(np.log2(np.maximum(row_norms(A), np.finfo(float).tiny))))
-
-
-def scaled(A: Any, size: Floats) -> Any:
-    """diag(size)^-1 A."""
-    return scaled_rows(A, 1 / size) if hasattr(A, "tocsr") else A / size[:, None]
-
-
-def _transposed(A: Any, u: Long) -> Long:
-    """A^T u in long double."""
-    if hasattr(A, "tocsr"):
-        return np.asarray(A.T.astype(np.longdouble) @ u)
-    return np.asarray(u @ A.astype(np.longdouble))
 
 
 def _factor(B: Any) -> Callable[[Floats], Floats] | None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats, Indices, dense, scaled_rows
+from problems.matrix import csr, dense, scaled_rows
+from problems.optimum.arithmetic.extended import Floats, Indices
 from problems.optimum.dual import box, kinked
 from problems.optimum.solvers import ROUGH, clarabel, highs
 from problems.problem import LinearModel
@@ -36,8 +37,7 @@ def vertex_pair(model: LinearModel) -> Pair | None:
     """(x, u) by HiGHS on the dual linear program: a vertex of the dual, x its multipliers."""
     model, s = _unit_targets(model)
     lo, hi = box(model)
-    A_eq = model.A.T.tocsc() if hasattr(model.A, "tocsr") else model.A.T
-    result = highs(model.b, A_eq=A_eq, b_eq=np.zeros(model.A.shape[1]), bounds=np.column_stack([lo, hi]))
+    result = highs(model.b, A_eq=model.A.T, b_eq=np.zeros(model.A.shape[1]), bounds=np.column_stack([lo, hi]))
     if result.x is None or result.status != 0:
         return None
     # d(min)/d(rhs): the Lagrangian sum b_i u_i - <x, A^T u>
@@ -53,13 +53,13 @@ def interior_pair(model: LinearModel) -> Pair | None:
     import scipy.sparse
 
     model, s = _unit_targets(model)
-    A = scipy.sparse.csr_array(model.A)
+    A = csr(model.A)
     b = model.b
     m, p = A.shape
     lo, hi = box(model)
     soft = kinked(model).soft / s
     eye = scipy.sparse.eye_array(m)
-    blocks = [[A.multiply(side[:, None]), -eye] for side in (lo, hi)]
+    blocks = [[scaled_rows(A, side), -eye] for side in (lo, hi)]
     P = [model.l2 * m * scipy.sparse.eye_array(p), scipy.sparse.csc_array((m, m))]
     if soft:
         blocks = [[*block, -scipy.sparse.diags_array(side)] for block, side in zip(blocks, (lo, hi), strict=True)]

@@ -26,6 +26,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from problems.matrix import dense, scaled_rows
 from problems.optimum.arithmetic.extended import (
     EPS,
     Bounded,
@@ -33,13 +34,11 @@ from problems.optimum.arithmetic.extended import (
     Indices,
     Mask,
     combination,
-    dense,
     difference,
     down,
     least_squares,
     margins,
     norm_up,
-    scaled_rows,
     total,
 )
 from problems.optimum.arithmetic.rational import Rational, independent, integers

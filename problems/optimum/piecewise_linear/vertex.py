@@ -26,12 +26,19 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.optimum.arithmetic.extended import Bounded, Floats, Indices, Mask, dense, rounded_margins
+from problems.matrix import dense, row_blocks
+from problems.optimum.arithmetic.extended import (
+    Bounded,
+    Floats,
+    Indices,
+    Mask,
+    rounded_margins,
+)
 from problems.optimum.arithmetic.rational import (
+    BLOCK,
     Integers,
     Rational,
     balanced,
-    blocks,
     column_sums,
     completed,
     independent,
@@ -263,7 +270,7 @@ def exact_residuals(model: LinearModel, x: Rational, rows: Indices) -> list[Frac
 
 def _residuals(model: LinearModel, x: Rational, rows: Indices) -> Iterator[tuple[int, int]]:
     """(n, e) with <a_i, x> - b_i = n 2^e / denominator of x, row by row."""
-    for at, columns, part in blocks(model.A[rows]):
+    for at, columns, part in row_blocks(model.A[rows], BLOCK):
         scaled = integers(np.column_stack([part, model.b[rows[at]]]))
         found = products(scaled.rows, [*(x.numerators[j] for j in columns), -x.denominator])
         yield from zip(found, scaled.exponents.tolist(), strict=True)

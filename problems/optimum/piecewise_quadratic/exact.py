@@ -27,12 +27,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats, Indices, dense
-from problems.optimum.arithmetic.rational import Rational, completed, independent, integers, products, solve
+from problems.matrix import dense, with_column
+from problems.optimum.arithmetic.extended import (
+    Floats,
+    Indices,
+)
+from problems.optimum.arithmetic.rational import BLOCK, Rational, completed, independent, integers, products, solve
 from problems.optimum.dual import Kinked
 from problems.optimum.piecewise_linear.vertex import Signs, dual_sums, residual_signs
 from problems.optimum.piecewise_quadratic.points import newton_point
@@ -41,7 +44,6 @@ from problems.optimum.piecewise_quadratic.points import newton_point
 LARGEST, WORK = 300, 3e9
 # Exact systems solved until the sides agree.
 ROUNDS = 30
-BLOCK = 1_000_000  # entries of data taken at a time as Python integers
 
 
 @dataclass(frozen=True)
@@ -148,14 +150,8 @@ def _sides_of(model: Kinked, x: Rational) -> Signs:
 
 def _with_end(model: Kinked, end: Floats, x: Rational) -> tuple[Kinked, Rational]:
     n, d = model.soft.as_integer_ratio()
-    if hasattr(model.A, "tocsr"):
-        import scipy.sparse
-
-        A: Any = scipy.sparse.csr_array(scipy.sparse.hstack([model.A, scipy.sparse.csr_array(end[:, None])]))
-    else:
-        A = np.column_stack([model.A, end])
     longer = Rational([*(d * v for v in x.numerators), -n * x.denominator], d * x.denominator)
-    return replace(model, A=A), longer
+    return replace(model, A=with_column(model.A, end)), longer
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from problems.matrix import dense, weighted_gram
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import Floats, Mask, dense
-from problems.optimum.arithmetic.metric import weighted_gram
+from problems.optimum.arithmetic.extended import (
+    Floats,
+    Mask,
+)
 from problems.optimum.dual import Kinked
 from problems.optimum.newton import Newton, Stop, solve_spd
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.matrix import dense, sums_of_squares
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import Floats, Indices, Mask, down
 from problems.optimum.arithmetic.null_space import Forms, spanning_columns
@@ -170,7 +171,7 @@ def _separating(rows: Rows, keep: Mask, still: Mask) -> Floats | None:
     part = restricted(rows, others)
     if not part.y.size:
         return None
-    size = np.sqrt(np.asarray((abs(rows.A) ** 2).sum(axis=0)).ravel())
+    size = np.sqrt(sums_of_squares(rows.A, axis=0))
     scale = np.repeat(1 / np.where(size > 0, size, 1.0), rows.C)
     forms, among = forms_of(rows), pairs(rows)
     values, vectors = np.linalg.eigh(_gram(forms.at(at_rest[among]), scale))
@@ -185,7 +186,7 @@ def _separating(rows: Rows, keep: Mask, still: Mask) -> Floats | None:
 def _gram(forms: Forms, scale: Floats) -> Floats:
     """M^T M of the forms' matrix M, scaled."""
     M = forms.matrix()
-    return (M.T @ M).toarray() * np.outer(scale, scale)
+    return dense(M.T @ M) * np.outer(scale, scale)
 
 
 def _combined(rows: Rows, S: Mask, V: Floats, direction: Floats) -> Floats:

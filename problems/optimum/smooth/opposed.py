@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats, Indices, Mask, dense
+from problems.matrix import dense, row_contents
+from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 
 # Entries of a dense basis for the span of some rows.
 LARGEST = 5e7
@@ -16,15 +17,7 @@ LARGEST = 5e7
 def equal_rows(A: Any) -> Indices:
     """For each row the index of the first that equals it."""
     first: dict[bytes, int] = {}
-    found = np.empty(A.shape[0], dtype=np.intp)
-    for i in range(A.shape[0]):
-        if hasattr(A, "tocsr"):
-            at = slice(A.indptr[i], A.indptr[i + 1])
-            content = A.indices[at].tobytes() + A.data[at].tobytes()
-        else:
-            content = A[i].tobytes()
-        found[i] = first.setdefault(content, i)
-    return found
+    return np.array([first.setdefault(row, i) for i, row in enumerate(row_contents(A))], dtype=np.intp)
 
 
 def first_rows(A: Any) -> Indices:

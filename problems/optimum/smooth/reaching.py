@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from problems.matrix import dense
 from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
-from problems.optimum.arithmetic.extended import dense
 from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
 from problems.optimum.smooth.opposed import first_rows
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from problems.matrix import largest_along, rows_of_entries
 from problems.optimum.arithmetic.extended import Floats, Mask
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive
 from problems.optimum.solvers import positive_rows
@@ -69,7 +70,7 @@ def by_linear_program(forms: Forms, **options: Any) -> Separation | None:
     M = forms.matrix()
     columns = np.zeros(M.shape[1], dtype=np.int64)
     for _ in range(SCALINGS):
-        M.data = np.ldexp(M.data, -_exponents(M, 1)[np.repeat(np.arange(M.shape[0]), np.diff(M.indptr))])
+        M.data = np.ldexp(M.data, -_exponents(M, 1)[rows_of_entries(M)])
         sizes = _exponents(M, 0)
         M.data = np.ldexp(M.data, -sizes[M.indices])
         columns += sizes
@@ -82,5 +83,5 @@ def by_linear_program(forms: Forms, **options: Any) -> Separation | None:
 
 def _exponents(M: Any, axis: int) -> NDArray[np.int64]:
     """e of the largest entries of columns (axis 0) or rows (axis 1), in [2^e, 2^(e+1)); 0 where all are 0."""
-    largest = abs(M).max(axis=axis).toarray().ravel()
+    largest = largest_along(M, axis)
     return np.where(largest > 0, np.frexp(largest)[1] - 1, 0).astype(np.int64)

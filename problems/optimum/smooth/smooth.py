@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from problems.matrix import weighted_gram
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import (
     EPS,
@@ -39,7 +40,11 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     transformed,
 )
-from problems.optimum.arithmetic.metric import Metric, metric, small, weighted_gram
+from problems.optimum.arithmetic.metric import (
+    Metric,
+    metric,
+    small,
+)
 from problems.optimum.law import Enclosure
 from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
 

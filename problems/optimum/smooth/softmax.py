@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from problems.matrix import columns_in_use, dense, entries, is_sparse, long_transposed_product, longest_row
 from problems.optimum.arithmetic.extended import (
     ABOVE,
     EPS,
@@ -68,9 +69,7 @@ def rows_of(model: LinearModel) -> Rows:
     Dense where that is no larger than twice the sparse form.
     """
     rows, A = all_rows(model), model.A
-    if hasattr(A, "tocsr") and A.nnz * 3 > A.shape[0] * A.shape[1]:
-        return rows._replace(A=np.ascontiguousarray(A.toarray()))
-    return rows
+    return rows._replace(A=dense(A)) if entries(A).size * 3 > A.shape[0] * A.shape[1] else rows
 
 
 def restricted(rows: Rows, keep: Mask) -> Rows:
@@ -90,17 +89,15 @@ def pairs(rows: Rows) -> tuple[Indices, Indices]:
 def differences(rows: Rows, W: Any) -> Bounded:
     """d_ic = <a_i, w_c - w_y>, (n, C), with error bounds."""
     W = np.asarray(W, dtype=np.longdouble)
-    n, sparse = rows.y.size, hasattr(rows.A, "tocsr")
+    n, terms = rows.y.size, longest_row(rows.A)
     value, error = np.zeros((n, rows.C), dtype=np.longdouble), np.zeros((n, rows.C))
-    terms = int(np.diff(rows.A.indptr).max(initial=0)) if sparse else rows.A.shape[1]
     for k in np.unique(rows.y):
         of_class = np.flatnonzero(rows.y == k)
         for i in range(0, of_class.size, BLOCK):
             at = of_class[i : i + BLOCK]
-            A, of_A = rows.A[at], W
-            if sparse:  # wide data: few features occur in the rows of one class
-                used = np.unique(A.indices)
-                A, of_A = A[:, used], W[used]
+            A = rows.A[at]
+            used = columns_in_use(A)  # wide data: few features occur in the rows of one class
+            A, of_A = A[:, used], W[used]
             D = of_A - of_A[:, k : k + 1]  # one rounding
             value[at] = A.astype(np.longdouble) @ D
             error[at] = OUTWARD * (terms + 3) * EPS * (abs(A) @ np.abs(D).astype(np.float64))
@@ -109,14 +106,11 @@ def differences(rows: Rows, W: Any) -> Bounded:
 
 def adjoint(A: Any, U: Bounded) -> Bounded:
     """A^T U for a matrix U."""
-    if hasattr(A, "tocsr"):
-        columns = [combination(A, u) for u in U.value.T]
-        value = np.stack([g.value for g in columns], axis=1)
-        return Bounded(value, np.stack([g.error for g in columns], axis=1) + OUTWARD * (abs(A).T @ U.error))
+    if is_sparse(A):
+        g = combination(A, U.value)
+        return g._replace(error=g.error + OUTWARD * (abs(A).T @ U.error))
     m = A.shape[0]
-    value = np.zeros((A.shape[1], U.value.shape[1]), dtype=np.longdouble)
-    for i in range(0, m, ROWS):
-        value += A[i : i + ROWS].T.astype(np.longdouble) @ U.value[i : i + ROWS]
+    value = long_transposed_product(A, U.value, ROWS)
     terms = min(m, ROWS) + m // ROWS + 3
     size = np.abs(U.value).astype(np.float64) * (terms * EPS) + U.error
     return Bounded(value, OUTWARD * (np.abs(A).T @ size))

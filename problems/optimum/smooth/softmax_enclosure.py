@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from problems.matrix import dense, squared
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import EPS64, OUTWARD, Bounded, Floats, Indices
 from problems.optimum.arithmetic.metric import Metric, metric
@@ -86,7 +87,7 @@ def by_squares(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
     i, c = np.nonzero(rows.keep & (np.arange(rows.C) != s.top[:, None]))
     pi, error = _certain(s)
     weights = pi[i, c] * pi[i, s.top[i]] / rows.m
-    squares = Forms(rows.A, i, c, s.top[i], rows.C).matrix()[:, at].toarray()
+    squares = dense(Forms(rows.A, i, c, s.top[i], rows.C).matrix()[:, at])
     chart = metric(squares, weights, error + 1e-14, l2)  # products rounded
     return None if chart is None else chart._replace(B=2 * chart.B, row_errors=2 * chart.row_errors)
 
@@ -107,8 +108,7 @@ def by_blocks(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
         return None
     by_class = np.zeros(rows.A.shape[1] * rows.C)
     by_class[at] = inverse**2
-    squared = rows.A.multiply(rows.A) if hasattr(rows.A, "tocsr") else rows.A**2
-    largest = np.asarray(squared @ by_class.reshape(-1, rows.C)).max(axis=1)
+    largest = np.asarray(squared(rows.A) @ by_class.reshape(-1, rows.C)).max(axis=1)
     B = np.sqrt(2 * largest)[:, None] * OUTWARD
     if l2 > 0:
         B = np.vstack([B, np.zeros((at.size, 1))])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from problems.matrix import dense, squared
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
@@ -104,8 +105,7 @@ class _Overlapping(Newton):
         Newton's method then converges with order 1.5.
         """
         A = self.rows.A
-        squares = A.multiply(A) if hasattr(A, "tocsr") else A**2
-        diagonal = (squares.T @ (pi * (1 - pi)) / self.rows.m + self.l2).ravel()
+        diagonal = (squared(A).T @ (pi * (1 - pi)) / self.rows.m + self.l2).ravel()
         rtol = LOOSE * np.sqrt(self.size / self.first if self.l2 > 0 else 1.0)
         scale = np.where(diagonal > 0, diagonal, 1.0)
         return conjugate_gradients(self.loss.curvature(z), self.l2, g, rtol, CG_STEPS, scale)
@@ -197,8 +197,7 @@ def hessian(rows: Rows, pi: Floats, l2: float, at: Indices, block: int = ROWS) -
     p = rows.A.shape[1]
     H = np.zeros((p, C, p, C))
     for first in range(0, m, block):
-        A = rows.A[first : first + block]
-        A = A.toarray() if hasattr(A, "toarray") else A
+        A = dense(rows.A[first : first + block])
         q = pi[first : first + block]
         for c in range(C):
             weights = -q[:, c : c + 1] * q[:, c:]
