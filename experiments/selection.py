@@ -44,6 +44,11 @@ class MethodConfig:
         """True where gradients are stochastic, so that runs depend on a seed."""
         return not self.sampling.keys() <= {"seed"}
 
+    def value(self, name: str) -> Any:
+        """A hyper-parameter, given or the method's own."""
+        own: Any = self.method.parameters[name]
+        return dict(self.hyper).get(name, own.default)
+
     def seeds(self, count: int) -> range:
         """The seeds to run, of so many asked for."""
         return range(count if self.stochastic and "seed" not in self.sampling else 1)

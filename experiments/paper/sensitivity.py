@@ -12,7 +12,6 @@ from experiments.paper.files import CURVES, SENSITIVITY
 from experiments.paper.search import config
 from experiments.paper.training import Finished, Group
 from experiments.paper.work import Complete, TrainingWork
-from experiments.selection import MethodConfig
 
 
 class Sensitivity(TrainingWork):
@@ -39,7 +38,7 @@ class Sensitivity(TrainingWork):
             if all(group in groups for group in mine):
                 named.add(key.name)
                 rows += [
-                    {"problem": key.name, "method": group.config.name, "d0": d0_of(group.config),
+                    {"problem": key.name, "method": group.config.name, "d0": float(group.config.value("d0")),
                      **tables.summary(groups[group])}
                     for group in mine
                 ]  # fmt: skip
@@ -62,9 +61,3 @@ class Sensitivity(TrainingWork):
             shown.add_row(problem["title"], *(pages.fixed(value) for value in by_d0.loc[problem["problem"]]))
         session.console.print(shown)
         return True
-
-
-def d0_of(config: MethodConfig) -> float:
-    """Its d0, given or the method's own."""
-    own: Any = config.method.parameters["d0"]
-    return float(dict(config.hyper).get("d0", own.default))

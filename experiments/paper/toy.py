@@ -1,4 +1,4 @@
-"""`paper_toy`: a method with D-Adaptation on |x| from x0 = 1: the iterates, and d_k."""
+"""`paper_toy`: a method that estimates D, on |x| from x0 = 1: the iterates, and d_k."""
 
 from __future__ import annotations
 
@@ -101,9 +101,7 @@ class Toy(OneFigure):
 
 def given(config: MethodConfig) -> dict[str, Any]:
     """Option, step and d0 of a configuration, given or the method's own."""
-    values = dict(config.hyper)
-    own: Any = config.method.parameters
-    return {name: values.get(name, own[name].default) for name in ("option", "step", "d0")}
+    return {name: config.value(name) for name in ("option", "step", "d0")}
 
 
 def trace(config: MethodConfig, steps: int) -> store.Rows:
@@ -118,7 +116,7 @@ def trace(config: MethodConfig, steps: int) -> store.Rows:
     x = 1.0 - columns["x_dist"]  # s_k >= 0 as long as d_k <= D = 1: the iterates never pass x_0
     if not np.allclose(np.abs(x), columns["f"], rtol=0, atol=1e-12):
         raise AssertionError("an iterate lies beyond x_0, where 1 - ||x - x_0|| is not x")
-    first = {"k": [0], "x": [1.0], "d": [given(config)["d0"]], "f_avg": [1.0]}
+    first = {"k": [0], "x": [1.0], "d": [config.value("d0")], "f_avg": [1.0]}
     whole = {name: np.concatenate([first[name], x if name == "x" else columns[name]]) for name in first}
     return store.Rows(whole, {})
 
