@@ -1,7 +1,7 @@
 """Figures and summaries, made from the stored files alone.
 
-Per problem: the suboptimality of the average, best and last iterate, and a figure of the D-Adaptation methods with
-their own bounds and d_k against the certified distance. Over the suite: a heat map of verdicts.
+Per problem: the suboptimality of the average, best and last iterate, and a figure of the methods that
+estimate the distance, with their own bounds and d_k against the certified one. Over the suite: a heat map of verdicts.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _main_labels(runs: pd.DataFrame) -> list[str]:
-    """The labels of the first figure: of a D-Adaptation method the first alone, as the others have their own figure."""
+    """The labels of the first figure: of a method that estimates D the first alone: the others have a figure."""
     chosen: list[str] = []
     seen: set[str] = set()
     for label, rows in _labelled(runs):
@@ -286,7 +286,7 @@ def _main_labels(runs: pd.DataFrame) -> list[str]:
 
 
 def line_styles(labels: Sequence[str], adaptive: Sequence[str]) -> dict[str, LineStyle]:
-    """D-Adaptation in vermillion and on top; the others by their place in the suite."""
+    """Methods that estimate D in vermillion and on top; the others by their place in the suite."""
     styles, given = {}, 0
     taken = [ADAPTIVE_COLOURS[i % len(ADAPTIVE_COLOURS)] for i in range(len(adaptive))]
     free = [colour for colour in COLOURS if colour not in taken] or COLOURS
@@ -345,7 +345,7 @@ def suboptimality_figure(runs: pd.DataFrame, facts: Any, order: Sequence[str], m
 
 
 def dadaptation_figure(runs: pd.DataFrame, facts: Any, methods: Methods = UNKNOWN) -> Any:
-    """The D-Adaptation methods: their averages under their own bounds, and d_k against the certified distance."""
+    """The methods that estimate D: their averages under their own bounds, and d_k against the certified distance."""
     import matplotlib
 
     labels = [label for label, _ in _labelled(runs)]

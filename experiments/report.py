@@ -19,8 +19,8 @@ CAPTIONS = {
     "iterate; single points where it oscillates. With stochastic gradients the best iterate is the best checkpoint, "
     "and a mini-batch counts as one subgradient. A line is the upper end of the gap, f - f_lo; it is shaded down to "
     "f - f_hi where the two differ.",
-    "dadaptation": "The D-Adaptation methods. Left: the output of each, under its bound where it has one. Right: the "
-    "estimate d_k of the distance D from x0 to the minimisers.",
+    "dadaptation": "The methods that estimate the distance D from x0 to the minimisers. Left: the output of each, "
+    "under its bound where it has one. Right: the estimate d_k.",
 }
 
 

@@ -99,7 +99,7 @@ def sensitivity(out: Path) -> Any:
 
 
 def learning_rates(out: Path) -> Any:
-    """The rate d_k gamma_k that D-Adaptation chose, over the epochs, and that of the grid search times gamma_k."""
+    """The rate d_k gamma_k of the adaptive method over the epochs, and that of the grid search times gamma_k."""
     from dadapt_convex.schedules import as_schedule
 
     stored = Stored.read(out)

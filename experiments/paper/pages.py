@@ -112,7 +112,7 @@ def compares(stored: Stored) -> bool:
 
 
 def comparison(stored: Stored, accuracy: Any) -> list[dict[str, Any]]:
-    """Per problem: for Adam and D-Adapt Adam the published accuracy, ours, and the difference."""
+    """Per problem: for the tuned and the adaptive method the published accuracy, ours, and the difference."""
     found = []
     for _, problem in stored.problems.iterrows():
         row: dict[str, Any] = {"title": problem["title"], "compared": problem["data"] in COMPARED, "methods": []}
@@ -177,4 +177,6 @@ def write_toy(out: Path) -> None:
     """The final d from each d_0, against D/(1 + sqrt 3)."""
     manifest = store.checked_manifest(out, (TOY,))
     rows = [dict(row) for _, row in files.read_table(out, TOY).iterrows()]
-    write("paper_toy", out, "toy", {"rows": rows, "configuration": manifest["configuration"]}, manifest)
+    (method,) = manifest["methods"].values()
+    content = {"rows": rows, "configuration": manifest["configuration"], "method": method["title"]}
+    write("paper_toy", out, "toy", content, manifest)

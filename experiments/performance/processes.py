@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from experiments.performance.cases import COLD, HELP, WARM
-from experiments.performance.measure import Row, interleaved, judged, spread
+from experiments.performance.measure import METHOD, Row, interleaved, judged, spread
 from experiments.provenance import ROOT
 
-FIRST_RESULT = """\
+FIRST_RESULT = f"""\
 import numpy as np
 import dadapt_convex as dc, problems
 random = np.random.default_rng(0)
 A, b = random.standard_normal((200, 30)), np.where(random.random(200) < 0.5, -1.0, 1.0)
-run = dc.solve(problems.logistic(A, b), "dadapt_dual_averaging", steps=100)
+run = dc.solve(problems.logistic(A, b), {METHOD!r}, steps=100)
 assert run.status == "completed", run.message
 """
 TRIVIAL = """\

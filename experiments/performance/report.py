@@ -16,7 +16,7 @@ from experiments.engine.session import Session, Work
 from experiments.engine.task import Task
 from experiments.performance import minibatch
 from experiments.performance.cases import A9A, BATCH_SIZE, BUILT_IN, FURTHER, MINI_BATCHES, SEED, Case, MiniBatch, build
-from experiments.performance.measure import SAME_ITERATES, Row, measure
+from experiments.performance.measure import METHOD, SAME_ITERATES, Row, measure
 from experiments.performance.processes import process_rows
 from experiments.performance.steps import measured as steps_measured
 from experiments.suite import BadInput, Options, Suite
@@ -30,15 +30,15 @@ CPU times of one thread, all from one run and interleaved (A B C, C B A, ...). `
 over the rounds; `ratio` is the median of the ratios taken round by round, with the smallest and the largest of them:
 reference / ours, but ours / reference for processes. Trust the ratios: a time alone says more of the machine.
 
-- iteration: `dadapt_dual_averaging` as `solve()` runs it, with f, both averages, the sums of the theorems, the best and
+- iteration: `{METHOD}` as `solve()` runs it, with f, both averages, the sums of the theorems, the best and
   the selected iterate; compilation excluded. The NumPy/SciPy loop keeps f, x, d and the averages of x and the margins.
 - against the limit: the limit is reading the matrix once from where it lives in the caches, plus the loss of m margins
   by the faster of two blocks measured here: this project's and NumPy's. `fraction` is limit / ours.
 - loss block: the value and derivative of the logistic loss over m margins.
-- mini-batch step: `dadapt_adam` on multinomial logistic regression in batches of {BATCH_SIZE}, as `solve()` runs it: in
-  the paper's convention against a NumPy loop, in the released one against the released package in an ordinary PyTorch
-  loop. All take the same batches; `solve()` draws their order in its time, the others are handed it.
-- step: `dadapt_dual_averaging` alone, whose state has names, against its twin that reads and writes arrays by numbers.
+- mini-batch step: `{minibatch.METHOD}` on multinomial logistic regression in batches of {BATCH_SIZE}, as `solve()`
+  runs it: in the paper's convention against a NumPy loop, in the released one against the released package in an
+  ordinary PyTorch loop. All take the same batches; `solve()` draws their order in its time, the others are handed it.
+- step: `{METHOD}` alone, whose state has names, against its twin that reads and writes arrays by numbers.
 - first result: a whole process that solves a problem of 200x30, with an empty and with a filled cache.
 """
 MISSED = """\
