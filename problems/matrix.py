@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from dadapt_convex.oracle import Vector
 from problems.arrays import real
 
-Indices = NDArray[np.intp]
 PARTS = ("data", "indices", "indptr")  # the arrays of a CSR matrix
 
 
@@ -142,7 +141,7 @@ def longest_row(A: Any) -> int:
     return int(np.diff(A.indptr).max(initial=0)) if is_sparse(A) else A.shape[1]
 
 
-def rows_of_entries(A: Any) -> Indices:
+def rows_of_entries(A: Any) -> NDArray[np.intp]:
     """The row of each stored entry of a CSR matrix."""
     return np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
 
@@ -150,6 +149,11 @@ def rows_of_entries(A: Any) -> Indices:
 def columns_in_use(A: Any) -> Any:
     """The columns with stored entries, as an index: an array, or a slice of all columns where A is dense."""
     return np.unique(A.indices) if is_sparse(A) else slice(None)
+
+
+def nonzero_columns(A: Any) -> NDArray[np.intp]:
+    """The columns with an entry that is not 0."""
+    return np.flatnonzero(np.asarray(abs(A).sum(axis=0)).ravel())
 
 
 def row_contents(A: Any) -> Iterator[bytes]:
@@ -173,7 +177,7 @@ def nonzeros(A: Any, size: int) -> Iterator[tuple[Any, Any, Any]]:
         yield np.count_nonzero(block, axis=1), np.nonzero(block)[1], block[block != 0]
 
 
-def row_blocks(A: Any, size: int) -> Iterator[tuple[slice, Indices, Vector]]:
+def row_blocks(A: Any, size: int) -> Iterator[tuple[slice, NDArray[np.intp], Vector]]:
     """(rows, columns, block) of consecutive rows as arrays of about `size` entries, in the columns in use."""
     m, p = A.shape
     rows = max(1, size // max(1, longest_row(A)))

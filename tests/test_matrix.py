@@ -19,6 +19,7 @@ from problems.matrix import (
     long_product,
     long_transposed_product,
     longest_row,
+    nonzero_columns,
     nonzeros,
     owned_matrix,
     parts,
@@ -109,6 +110,7 @@ def test_blocks_of_rows_and_columns_hold_every_entry_once(M):
 @FORMS
 def test_entries_and_their_places(M):
     assert longest_row(M) == (np.count_nonzero(A, axis=1).max() if is_sparse(M) else 7)
+    assert np.array_equal(nonzero_columns(M), np.flatnonzero(A.any(axis=0)))
     used = np.arange(7)[columns_in_use(M)]
     assert np.array_equal(used, np.flatnonzero(A.any(axis=0)) if is_sparse(M) else np.arange(7))
     contents = list(row_contents(M))

@@ -17,7 +17,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.matrix import column_blocks, csr, dense, entries, largest_along, rows_of_entries, with_entries
+from problems.matrix import (
+    column_blocks,
+    csr,
+    dense,
+    entries,
+    largest_along,
+    nonzero_columns,
+    rows_of_entries,
+    with_entries,
+)
 from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, Indices, Mask, margins
 from problems.optimum.arithmetic.rational import Rational, independent, integers
 
@@ -148,7 +157,7 @@ def _completed(
     for as many as free entries.
     """
     matrix = forms.matrix()
-    used = np.unique(matrix.indices[matrix.data != 0])
+    used = nonzero_columns(matrix)
     shuffled = np.random.default_rng(0).permutation(forms.row.size)
     active = np.sort(shuffled[: 100 + 2 * used.size])  # some more than there are unknowns
     for _ in range(ROUNDS):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from problems.matrix import dense, row_contents
+from problems.matrix import dense, nonzero_columns, row_contents
 from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 
 # Entries of a dense basis for the span of some rows.
@@ -70,5 +70,5 @@ def orthogonal_part(A: Any, rows: Any) -> tuple[Any, Callable[[Floats], Floats]]
 def distinct(rows: Any) -> tuple[Floats, Indices]:
     """(values, used): rows that differ from all before them, dense, in the columns where any of them is not 0."""
     rows = rows[first_rows(rows)]
-    used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
+    used = nonzero_columns(rows)
     return dense(rows[:, used]), used

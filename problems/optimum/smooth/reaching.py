@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from problems.matrix import dense
+from problems.matrix import dense, nonzero_columns
 from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
 from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
 from problems.optimum.smooth.opposed import first_rows
@@ -38,7 +38,7 @@ def _pivots(A: Any) -> Any:
     rows = A[first_rows(A)]
     if rows.shape[0] > DENSE // 4:
         return None
-    used = np.flatnonzero(np.asarray(abs(rows).sum(axis=0)).ravel())
+    used = nonzero_columns(rows)
     part = rows[:, used]
     _, order = scipy.linalg.qr(dense(part), mode="r", pivoting=True)
     return np.sort(used[order[: rows.shape[0]]])

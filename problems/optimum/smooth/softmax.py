@@ -19,6 +19,7 @@ import numpy as np
 from problems.matrix import columns_in_use, dense, entries, is_sparse, long_transposed_product, longest_row
 from problems.optimum.arithmetic.extended import (
     ABOVE,
+    BLOCK,
     EPS,
     OUTWARD,
     Bounded,
@@ -34,7 +35,6 @@ from problems.problem import LinearModel
 MULTINOMIAL = "multinomial_logistic"
 # Rows whose products are added before the sums are: n terms in blocks of r cost r + n/r roundings, not n.
 ROWS = 128
-BLOCK = 2048  # rows converted to long double at a time
 # Added for what underflows; exponents beyond EXPONENT are not taken.
 EXPONENT = 700.0
 TINY = float(np.finfo(np.float64).tiny)
