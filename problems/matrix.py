@@ -97,11 +97,7 @@ def entries(A: Any) -> Any:
 
 def with_entries(A: Any, values: Any) -> Any:
     """The matrix with other values, of any type, in the places of entries(A)."""
-    if not is_sparse(A):
-        return values
-    import scipy.sparse
-
-    return scipy.sparse.csr_array((values, A.indices, A.indptr), shape=A.shape)
+    return _csr(values, A.indices, A.indptr, A.shape) if is_sparse(A) else values
 
 
 def read_only(A: Any) -> Any:
@@ -256,15 +252,7 @@ def stacked(*blocks: Any) -> Any:
         return np.vstack(blocks)
     import scipy.sparse
 
-    return scipy.sparse.csr_array(scipy.sparse.vstack(blocks, format="csr"))
-
-
-def long_product(A: Any, x: Any, rows: int) -> Any:
-    """A x in long double, to which so many rows are converted at a time."""
-    value = np.empty(A.shape[0], dtype=np.longdouble)
-    for first in range(0, A.shape[0], rows):
-        value[first : first + rows] = A[first : first + rows].astype(np.longdouble) @ x
-    return value
+    return csr(scipy.sparse.vstack(blocks, format="csr"))
 
 
 def long_transposed_product(A: Any, U: Any, rows: int = 0) -> Any:

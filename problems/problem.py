@@ -12,16 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dadapt_convex.oracle import (
-    Fault,
-    Oracle,
-    Vector,
-    check_interval,
-    digest,
-    identity,
-    state_from,
-    state_with,
-)
+from dadapt_convex.oracle import Fault, Oracle, Vector, check_interval, digest, identity, state_from, state_with
 from problems.arrays import at_least_1, number, owned, real
 from problems.linear_models.loss import Loss
 from problems.matrix import nonzeros, read_only

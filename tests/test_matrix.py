@@ -16,7 +16,6 @@ from problems.matrix import (
     identity_like,
     is_sparse,
     largest_along,
-    long_product,
     long_transposed_product,
     longest_row,
     nonzero_columns,
@@ -36,6 +35,7 @@ from problems.matrix import (
     with_column,
     with_entries,
 )
+from problems.optimum.arithmetic.extended import combination, rounded_margins
 
 RNG = np.random.default_rng(11)
 # integers of few bits: sums are exact in any order, so that both forms give equal bits
@@ -73,22 +73,26 @@ def test_matrices_put_together(M):
 @FORMS
 def test_products_in_long_double_in_blocks_of_any_size(M):
     for rows in (1, 2, 9, 100):
-        assert np.array_equal(long_product(M, U[:7, 0], rows), A @ U[:7, 0])
         assert np.array_equal(long_transposed_product(M, U, rows), A.T @ U)
     assert np.array_equal(long_transposed_product(M, U[:, 1]), A.T @ U[:, 1])
-    assert long_product(M, U[:7, 0], 2).dtype == long_transposed_product(M, U).dtype == np.longdouble
+    assert long_transposed_product(M, U).dtype == np.longdouble
+
+
+def test_margins_of_more_rows_than_are_converted_at_a_time():
+    many = np.tile(A, (500, 1))
+    for M in (many, scipy.sparse.csr_array(many)):
+        assert np.array_equal(rounded_margins(M, U[:7, 0]).value, many @ U[:7, 0])
+        assert np.array_equal(combination(M, np.tile(U[:, 0], 500)).value, 500 * (A.T @ U[:, 0]))
 
 
 @FORMS
-def test_products_without_rows(M):
-    assert long_product(M[:0], U[:7, 0], 5).shape == (0,)
+def test_a_product_without_rows_is_0(M):
     assert np.array_equal(long_transposed_product(M[:0], U[:0]), np.zeros((7, 2)))
 
 
 def test_long_double_keeps_what_float64_would_round():
     x = np.array([1.0, 2.0**-60], dtype=np.longdouble)
     for M in (np.ones((1, 2)), scipy.sparse.csr_array(np.ones((1, 2)))):
-        assert long_product(M, x, 1)[0] == x.sum()
         assert long_transposed_product(stacked(M[:, :1], M[:, :1]), x)[0] == x.sum()
 
 

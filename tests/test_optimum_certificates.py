@@ -17,9 +17,7 @@ from problems.matrix import weighted_gram
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import EPS64, Bounded, combination, distance, down, margins, up
-from problems.optimum.arithmetic.metric import (
-    metric,
-)
+from problems.optimum.arithmetic.metric import metric
 from problems.optimum.certificate import parts
 from problems.optimum.dual import Minorant, box, objective
 from problems.optimum.models import solve_reference

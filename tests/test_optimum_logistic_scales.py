@@ -15,11 +15,7 @@ import problems
 from problems.matrix import weighted_gram
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.extended import margins
-from problems.optimum.arithmetic.metric import (
-    by_qr,
-    metric,
-    product,
-)
+from problems.optimum.arithmetic.metric import by_qr, metric, product
 from problems.optimum.smooth.exact_slopes import dual_point
 from problems.optimum.smooth.opposed import first_rows, opposed_rows
 from problems.optimum.smooth.reaching import reaching_columns

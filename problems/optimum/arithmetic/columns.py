@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 
 from problems.matrix import dense
-from problems.optimum.arithmetic.extended import (
-    Floats,
-    Indices,
-)
+from problems.optimum.arithmetic.extended import Floats, Indices
 
 # Columns are scaled to unit norm, so a pivot this small in their Gram matrix says: depends on the others, or
 # so ill-conditioned that no certificate in float64 would succeed anyway. Only a candidate for the exact check.

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.matrix import dense, long_product, long_transposed_product, longest_row, sums_of_squares
+from problems.matrix import dense, long_transposed_product, longest_row, sums_of_squares
 
 Floats = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -64,8 +64,10 @@ def margins(A: Any, x: Any) -> Bounded:
 def rounded_margins(A: Any, x: Any) -> Bounded:
     """A x for an x whose entries may each be one rounding of long double off; zero or at least 1e-300 in size."""
     size = np.abs(x).astype(np.float64)
-    error = OUTWARD * (longest_row(A) + 3) * EPS * (abs(A) @ size) + TINY
-    return Bounded(long_product(A, x, BLOCK), error)
+    value = np.empty(A.shape[0], dtype=np.longdouble)
+    for i in range(0, A.shape[0], BLOCK):
+        value[i : i + BLOCK] = A[i : i + BLOCK].astype(np.longdouble) @ x
+    return Bounded(value, OUTWARD * (longest_row(A) + 3) * EPS * (abs(A) @ size) + TINY)
 
 
 def _exact_margins(A: Any, x: Floats) -> Long:
@@ -83,8 +85,7 @@ def combination(A: Any, u: Any) -> Bounded:
     """A^T u."""
     u = np.asarray(u, dtype=np.longdouble)
     size = np.abs(u).astype(np.float64)
-    error = OUTWARD * (A.shape[0] + 2) * EPS * (abs(A).T @ size)
-    return Bounded(long_transposed_product(A, u, BLOCK), error)
+    return Bounded(long_transposed_product(A, u, BLOCK), OUTWARD * (A.shape[0] + 2) * EPS * (abs(A).T @ size))
 
 
 def total(terms: Any, errors: Any = 0.0) -> Bounded:

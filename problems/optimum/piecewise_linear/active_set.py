@@ -22,11 +22,7 @@ from typing import Annotated
 import numpy as np
 
 from problems.matrix import dense
-from problems.optimum.arithmetic.extended import (
-    TINY,
-    Indices,
-    Mask,
-)
+from problems.optimum.arithmetic.extended import TINY, Indices, Mask
 from problems.optimum.arithmetic.rational import Rational, independent, integers, mask, products, solve
 from problems.optimum.certificate import Proof, Shape
 from problems.optimum.distances import exactly_at

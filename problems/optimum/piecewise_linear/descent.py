@@ -30,16 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.matrix import dense, long_transposed_product, scaled_rows
-from problems.optimum.arithmetic.extended import (
-    EPS,
-    EPS64,
-    Floats,
-    Indices,
-    Long,
-    Mask,
-    rounded_margins,
-    row_norms,
-)
+from problems.optimum.arithmetic.extended import EPS, EPS64, Floats, Indices, Long, Mask, rounded_margins, row_norms
 from problems.optimum.dual import box
 from problems.optimum.piecewise_linear.vertex import Signs
 from problems.problem import LinearModel

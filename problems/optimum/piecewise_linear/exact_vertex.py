@@ -8,9 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from problems.matrix import dense
-from problems.optimum.arithmetic.extended import (
-    Indices,
-)
+from problems.optimum.arithmetic.extended import Indices
 from problems.optimum.arithmetic.rational import independent, integers, mask
 from problems.optimum.certificate import Point, Proof, Shape
 from problems.optimum.distances import closest, exactly_at

@@ -27,13 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from problems.matrix import dense, row_blocks
-from problems.optimum.arithmetic.extended import (
-    Bounded,
-    Floats,
-    Indices,
-    Mask,
-    rounded_margins,
-)
+from problems.optimum.arithmetic.extended import Bounded, Floats, Indices, Mask, rounded_margins
 from problems.optimum.arithmetic.rational import (
     BLOCK,
     Integers,

@@ -31,10 +31,7 @@ from fractions import Fraction
 import numpy as np
 
 from problems.matrix import dense, with_column
-from problems.optimum.arithmetic.extended import (
-    Floats,
-    Indices,
-)
+from problems.optimum.arithmetic.extended import Floats, Indices
 from problems.optimum.arithmetic.rational import BLOCK, Rational, completed, independent, integers, products, solve
 from problems.optimum.dual import Kinked
 from problems.optimum.piecewise_linear.vertex import Signs, dual_sums, residual_signs

@@ -9,10 +9,7 @@ import numpy as np
 
 from problems.matrix import dense, weighted_gram
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import (
-    Floats,
-    Mask,
-)
+from problems.optimum.arithmetic.extended import Floats, Mask
 from problems.optimum.dual import Kinked
 from problems.optimum.newton import Newton, Stop, solve_spd
 

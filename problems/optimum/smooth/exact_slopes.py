@@ -12,16 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.matrix import dense
-from problems.optimum.arithmetic.extended import (
-    EPS,
-    OUTWARD,
-    Bounded,
-    Floats,
-    Indices,
-    Long,
-    down,
-    total,
-)
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, Indices, Long, down, total
 from problems.optimum.arithmetic.rational import Integers, balanced, exact_combination, independent, integers, long_of
 from problems.optimum.dual import negative_entropy
 

@@ -40,11 +40,7 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     transformed,
 )
-from problems.optimum.arithmetic.metric import (
-    Metric,
-    metric,
-    small,
-)
+from problems.optimum.arithmetic.metric import Metric, metric, small
 from problems.optimum.law import Enclosure
 from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
 
