@@ -28,14 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from problems.data.cache import cache_dir, load_npz, save_npz
-from problems.data.dataset import (
-    DataNotFound,
-    Dataset,
-    Task,
-    check_task,
-    classification_task,
-    digest_arrays,
-)
+from problems.data.dataset import DataNotFound, Dataset, Task, check_task, classification_task, digest_arrays
 
 if TYPE_CHECKING:
     from problems.data.dataset import Matrix

@@ -23,14 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from problems.arrays import at_least_1
-from problems.data.dataset import (
-    DataError,
-    Dataset,
-    Task,
-    check_task,
-    classification_task,
-    label_text,
-)
+from problems.data.dataset import DataError, Dataset, Task, check_task, classification_task, label_text
 from problems.data.grammar import is_number, split_rows
 from problems.data.locate import as_path, bare_name, find_file
 from problems.data.parsed import cached_table, first_line_where, placed

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from problems.matrix import weighted_gram
+from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, least_squares
 
 MAX_NEWTON = 300
@@ -14,6 +17,9 @@ ARMIJO = 0.25  # any constant below 1/2 keeps full Newton steps near the minimis
 # f is known to 1e-16: a predicted decrease (half the squared Newton decrement) below this changes nothing.
 CONVERGED = 1e-30
 ROUNDING = 4e-16  # of f, relative
+FARTHEST = 1e100  # a step so long comes from a Hessian without digits, and its square would overflow
+# Margins that still move so far with a step by which f falls so little drift to infinity.
+DRIFTS, DECREASE = 0.3, 1e-7
 
 
 class SmoothLoss(Protocol):
@@ -33,6 +39,38 @@ class SmoothLoss(Protocol):
 
     def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
         """Its Hessian in x as a map."""
+
+
+class RowLoss(ABC):
+    """The mean over m rows of a loss of the margin <a_i, x>, from its derivatives."""
+
+    def __init__(self, A: Any) -> None:
+        self.A, self.m = A, A.shape[0]
+
+    @abstractmethod
+    def slopes(self, z: Floats) -> Floats:
+        """First derivatives of the loss, row by row."""
+
+    @abstractmethod
+    def weights(self, z: Floats) -> Floats:
+        """Second derivatives divided by m: the Hessian in x is A^T diag(weights) A."""
+
+    def margins(self, x: Floats) -> Floats:
+        """A x."""
+        return np.asarray(self.A @ x)
+
+    def gradient(self, z: Floats) -> Floats:
+        """The gradient in x."""
+        return self.A.T @ self.slopes(z) / self.m
+
+    def hessian(self, z: Floats) -> Floats | None:
+        """The Hessian in x, for up to DENSE columns."""
+        return weighted_gram(self.A, self.weights(z)) if self.A.shape[1] <= DENSE else None
+
+    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
+        """The Hessian in x as a map."""
+        weights = self.weights(z)
+        return lambda v: self.A.T @ (weights * (self.A @ v))
 
 
 class Stop(NamedTuple):
@@ -55,7 +93,6 @@ class Newton:
 
     def __init__(self, loss: SmoothLoss, l2: float) -> None:
         self.loss, self.l2 = loss, l2
-        self.stalled = 0
 
     def margins_at(self, x: Floats) -> Floats:
         """The margins at x."""
@@ -82,13 +119,8 @@ class Newton:
         return None
 
     def settled(self, f: float, f_next: float, decrement: float) -> bool:
-        """Whether the step from f to f_next was the last.
-
-        At the rounding of f the decrement no longer falls; three full steps more, and stop.
-        """
-        small = decrement < 1e-14 * (f if self.l2 > 0 else max(f, 1e-14))
-        self.stalled = self.stalled + 1 if small else 0
-        return self.stalled == 3
+        """Whether the step from f to f_next was the last."""
+        return False
 
     def length(
         self, x: Floats, z: Floats, f: float, step: Floats, moved: Floats, decrement: float
@@ -126,6 +158,33 @@ class Newton:
             if last:
                 return Stop(x, step, True)
         return Stop(x, step, False)
+
+
+class Overlapping(Newton):
+    """Newton's method for losses whose rows may be separable: with l2 = 0 there may be no minimiser.
+
+    Stops at convergence; for l2 = 0 also (ended, drifting) at a point that separates all rows, or as soon as steps keep
+    moving some margins by about 1 while f hardly falls: exp(-t) has Newton step 1 for ever, so those rows drift to
+    infinity. With l2 > 0 they stop in the end, where f can be tiny: then convergence is relative to f.
+    """
+
+    converged = CONVERGED
+
+    def __init__(self, loss: SmoothLoss, l2: float) -> None:
+        super().__init__(loss, l2)
+        self.stalled = 0
+
+    def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
+        """At convergence, or where the Hessian has no digits."""
+        if not np.isfinite(decrement) or np.abs(step).max(initial=0.0) > FARTHEST:
+            return Stop(x, np.zeros(x.shape), False)
+        return Stop(x + step, step, True) if decrement <= self.converged * (f if self.l2 > 0 else 1.0) else None
+
+    def settled(self, f: float, f_next: float, decrement: float) -> bool:
+        """Whether three steps in a row were at the rounding of f, where the decrement no longer falls."""
+        small = decrement < 1e-14 * (f if self.l2 > 0 else max(f, 1e-14))
+        self.stalled = self.stalled + 1 if small else 0
+        return self.stalled == 3
 
 
 def solve_spd(H: Floats, g: Floats) -> Floats:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from problems.matrix import dense, weighted_gram
-from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, Mask
 from problems.optimum.dual import Kinked
-from problems.optimum.newton import Newton, Stop, solve_spd
+from problems.optimum.newton import Newton, RowLoss, Stop, solve_spd
 
 # Newton steps with one softness; it falls by GROWTH from where every row is inside its box.
 STEPS, GROWTH = 100, 8.0
@@ -56,16 +54,12 @@ def _basis(A: Floats, l2: float) -> Floats:
     return scale[:, None] * T
 
 
-class Soft:
+class Soft(RowLoss):
     """The mean loss of soft kinks in floating point."""
 
     def __init__(self, model: Kinked) -> None:
+        super().__init__(model.A)
         self.model = model
-        self.m, self.p = model.A.shape
-
-    def margins(self, x: Floats) -> Floats:
-        """A x."""
-        return np.asarray(self.model.A @ x)
 
     def slopes(self, z: Floats) -> Floats:
         """u, row by row."""
@@ -81,21 +75,8 @@ class Soft:
         u = self.slopes(z)
         return float(np.mean(u * (z - self.model.b - self.model.soft / 2 * u)))
 
-    def gradient(self, z: Floats) -> Floats:
-        """The gradient in x."""
-        return self.model.A.T @ self.slopes(z) / self.m
-
-    def hessian(self, z: Floats) -> Floats | None:
-        """The Hessian, for up to DENSE columns."""
-        return weighted_gram(self.model.A, self.weights(z)) if self.p <= DENSE else None
-
-    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
-        """The Hessian as a map."""
-        A, weights = self.model.A, self.weights(z)
-        return lambda v: A.T @ (weights * (A @ v))
-
     def weights(self, z: Floats) -> Floats:
-        """What the rows count in the Hessian."""
+        """Those of the rows inside their boxes."""
         return self.inside(z) / (self.model.soft * self.m)
 
 
@@ -120,7 +101,7 @@ class _Stage(Newton):
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
         """With the Hessian of the rows inside their boxes."""
         self.before, self.inside = self.inside, self.rows.inside(z)
-        H = weighted_gram(self.rows.model.A, self.rows.weights(z)) + self.penalty
+        H = weighted_gram(self.rows.A, self.rows.weights(z)) + self.penalty
         H[np.diag_indices(x.size)] += DAMPING / (self.rows.model.soft * self.rows.m)
         g = self.loss.gradient(z) + self.penalty @ x
         step = -solve_spd(H, g)
@@ -153,7 +134,3 @@ class _Stage(Newton):
         t = float(times[last] - (slopes[last] / rises[last] if rises[last] > 0 else 0.0))
         self.full = abs(t - 1) < 1e-6
         return t, self.value(z + t * moved, x + t * step)
-
-    def settled(self, f: float, f_next: float, decrement: float) -> bool:
-        """Never: the sides decide."""
-        return False

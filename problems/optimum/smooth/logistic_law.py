@@ -9,24 +9,8 @@ import numpy as np
 from problems.optimum.arithmetic.extended import Bounded, Floats, margins
 from problems.optimum.dual import Minorant, dual_value, objective
 from problems.optimum.law import Enclosure
-from problems.optimum.smooth.smooth import Logistic, enclose, gradient, slopes
+from problems.optimum.smooth.smooth import FarLogistic, enclose, gradient, slopes
 from problems.problem import LinearModel
-
-
-class FarLogistic(Logistic):
-    """With weights that keep their digits where margins are large, as over balls of separable data."""
-
-    def gradient(self, z: Floats) -> Floats:
-        """The gradient in x."""
-        from scipy.special import expit
-
-        return -(self.A.T @ (self.b * expit(-self.b * z))) / self.m
-
-    def weights(self, z: Floats) -> Floats:
-        """alpha (1 - alpha) / m without cancellation."""
-        from scipy.special import expit
-
-        return expit(z) * expit(-z) / self.m
 
 
 class LogisticLaw:

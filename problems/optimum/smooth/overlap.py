@@ -8,16 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from problems.optimum.arithmetic.columns import Columns, spread
-from problems.optimum.arithmetic.extended import (
-    OUTWARD,
-    Floats,
-    distance,
-    down,
-    least_squares,
-    margins,
-    total,
-    up,
-)
+from problems.optimum.arithmetic.extended import OUTWARD, Floats, distance, down, least_squares, margins, total, up
 from problems.optimum.arithmetic.metric import LARGEST, small
 from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball

@@ -22,12 +22,11 @@ losses this is far sharper than strong convexity.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
-from problems.matrix import weighted_gram
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import (
     EPS,
@@ -42,56 +41,66 @@ from problems.optimum.arithmetic.extended import (
 )
 from problems.optimum.arithmetic.metric import Metric, metric, small
 from problems.optimum.law import Enclosure
-from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
+from problems.optimum.newton import (
+    CONVERGED,
+    DECREASE,
+    DRIFTS,
+    MAX_NEWTON,
+    Overlapping,
+    RowLoss,
+    Stop,
+    conjugate_gradients,
+    solve_spd,
+)
 
 # With conjugate gradients one more step costs much, and its decrement would be the square of this.
 CONVERGED_BY_CG = 1e-17
 CG_STEPS = 1000
 POLISH = 6
-FARTHEST = 1e100  # a step so long comes from a Hessian without digits, and its square would overflow
 EXP_LIMIT = float(np.log(np.finfo(np.longdouble).max)) - 1.0  # the weight of a row beyond is 0 in any case
 
 
-class Logistic:
+class Logistic(RowLoss):
     """The mean logistic loss in floating point; of sharpness sigma, log(1 + exp(-sigma b z)) / sigma."""
 
     def __init__(self, A: Any, b: Floats, sigma: Any = 1.0) -> None:
-        self.A, self.b, self.sigma, self.m = A, b, sigma, A.shape[0]
-
-    def margins(self, x: Floats) -> Floats:
-        """A x."""
-        return np.asarray(self.A @ x)
+        super().__init__(A)
+        self.b, self.sigma = b, sigma
 
     def value(self, z: Floats) -> float:
         """The mean loss."""
         return float((np.logaddexp(0.0, -self.sigma * self.b * z) / self.sigma).mean())
 
-    def gradient(self, z: Floats) -> Floats:
-        """The gradient in x."""
-        return -(self.A.T @ (self.b * sigmoid(-self.sigma * self.b * z))) / self.m
+    def slopes(self, z: Floats) -> Floats:
+        """-b alpha, alpha = 1 / (1 + exp(sigma b z))."""
+        return -self.b * sigmoid(-self.sigma * self.b * z)
 
     def weights(self, z: Floats) -> Floats:
-        """What the rows count in the Hessian A^T diag(weights) A."""
+        """sigma alpha (1 - alpha) / m."""
         alpha = sigmoid(-self.sigma * self.b * z)
         return self.sigma * alpha * (1 - alpha) / self.m
 
-    def hessian(self, z: Floats) -> Floats | None:
-        """The Hessian, for up to DENSE columns."""
-        return weighted_gram(self.A, self.weights(z)) if self.A.shape[1] <= DENSE else None
 
-    def curvature(self, z: Floats) -> Callable[[Floats], Floats]:
-        """v -> A^T diag(weights) A v."""
-        weights = self.weights(z)
-        return lambda v: self.A.T @ (weights * (self.A @ v))
+class FarLogistic(Logistic):
+    """With weights that keep their digits where margins are large, as over balls of separable data."""
+
+    def slopes(self, z: Floats) -> Floats:
+        """-b alpha."""
+        return -self.b * expit(-self.b * z)
+
+    def weights(self, z: Floats) -> Floats:
+        """alpha (1 - alpha) / m without cancellation."""
+        return expit(z) * expit(-z) / self.m
 
 
-class _Overlapping(Newton):
-    """Newton's method for the logistic loss of rows that may be separable.
+def sigmoid(t: Floats) -> Floats:
+    """1 / (1 + exp(-t))."""
+    e = np.exp(-np.abs(t))
+    return np.where(t >= 0, 1.0, e) / (1.0 + e)
 
-    Stops at convergence; for l2 = 0 also at a point that separates all rows, or as soon as steps keep moving some
-    margins by about 1 while f hardly falls: exp(-t) has Newton step 1 for ever, so those rows drift to infinity.
-    With l2 > 0 they stop in the end, where f can be tiny: then convergence is relative to f.
-    """
+
+class _Overlapping(Overlapping):
+    """Newton's method for the logistic loss."""
 
     def __init__(self, A: Any, b: Floats, l2: float) -> None:
         super().__init__(Logistic(A, b), l2)
@@ -115,29 +124,22 @@ class _Overlapping(Newton):
         return step, -float(g @ step)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """At convergence, or where the Hessian has no digits."""
-        if not np.isfinite(decrement) or np.abs(step).max(initial=0.0) > FARTHEST:
-            return Stop(x, np.zeros(x.size), False)
-        if decrement <= self.converged * (f if self.l2 > 0 else 1.0):
-            return Stop(x + step, step, True)
-        # the decrement of an exact step would be of the order of its square: converges as fast as that
-        self.accuracy = max(1e-12, min(self.accuracy, np.sqrt(decrement / max(f, CONVERGED))))
-        return None
+        """At convergence, or where the Hessian has no digits; sets the accuracy of the next step."""
+        stop = super().stopped(x, z, f, step, decrement)
+        if stop is None:
+            # the decrement of an exact step would be of the order of its square: converges as fast as that
+            self.accuracy = max(1e-12, min(self.accuracy, np.sqrt(decrement / max(f, CONVERGED))))
+        return stop
 
     def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
         """Where some margins still move although f hardly falls."""
-        return Stop(x, step, False) if self.l2 == 0 and decrement < 1e-7 and np.abs(moved).max() > 0.3 else None
+        drifts = self.l2 == 0 and decrement < DECREASE and np.abs(moved).max() > DRIFTS
+        return Stop(x, step, False) if drifts else None
 
 
 def newton(A: Any, b: Floats, l2: float, start: Floats, patience: int = MAX_NEWTON) -> Stop:
     """Minimise the mean logistic loss plus l2/2 ||x||^2, or stop where rows drift to infinity."""
     return _Overlapping(A, b, l2).run(start, patience)
-
-
-def sigmoid(t: Floats) -> Floats:
-    """1 / (1 + exp(-t))."""
-    e = np.exp(-np.abs(t))
-    return np.where(t >= 0, 1.0, e) / (1.0 + e)
 
 
 def slopes(b: Floats, z: Bounded) -> tuple[Bounded, Floats]:

@@ -10,7 +10,7 @@ import numpy as np
 from problems.matrix import dense, squared
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import Floats, Indices, Mask
-from problems.optimum.newton import CONVERGED, MAX_NEWTON, Newton, Stop, conjugate_gradients, solve_spd
+from problems.optimum.newton import DECREASE, DRIFTS, MAX_NEWTON, Overlapping, Stop, conjugate_gradients, solve_spd
 from problems.optimum.smooth.softmax import Rows
 
 # Up to so many unknowns the Hessian is formed; it takes 8 bytes times their square.
@@ -22,8 +22,7 @@ CG_STEPS = 500
 LOOSE = 0.1
 # Pairs on their way to infinity move by about 1 with each step, and what they add to f falls by a factor e; the others
 # move by less and less. These are told apart once f hardly falls, and for some steps no pair moves by anything between.
-DECREASE, SETTLED = 1e-7, 3
-STILL, MOVES, DRIFTS = 1e-3, 1e-2, 0.3
+SETTLED, STILL, MOVES = 3, 1e-3, 1e-2
 ROWS = 256
 FLUSHED = 1e-100
 
@@ -69,7 +68,7 @@ class Multinomial:
         return product
 
 
-class _Overlapping(Newton):
+class _Overlapping(Overlapping):
     """Newton's method for f_K in a basis; see newton."""
 
     def __init__(self, rows: Rows, l2: float, basis: Any, enough: float) -> None:
@@ -111,12 +110,9 @@ class _Overlapping(Newton):
         return conjugate_gradients(self.loss.curvature(z), self.l2, g, rtol, CG_STEPS, scale)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """At convergence."""
-        if not np.isfinite(decrement):
-            return Stop(x, np.zeros(x.shape), False)
-        if decrement <= CONVERGED * (f if self.l2 > 0 else 1.0) or self.size**2 <= SHARP * self.l2 * f:
-            return Stop(x + step, step, True)
-        return None
+        """At convergence, by the decrement or by the gradient, or where the Hessian has no digits."""
+        stop = super().stopped(x, z, f, step, decrement)
+        return Stop(x + step, step, True) if stop is None and self.size**2 <= SHARP * self.l2 * f else stop
 
     def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
         """Where some pairs drift off and all others are still."""

@@ -71,10 +71,6 @@ class _Tempered(Newton):
         good = self.value(self.margins_at(x + step), x + step) <= f + ROUNDING * f
         return Stop(x + step if good else x, step, True)
 
-    def settled(self, f: float, f_next: float, decrement: float) -> bool:
-        """Never: the accuracy decides."""
-        return False
-
 
 def _newton_step(B: Floats, weights: Floats, g: Floats) -> Floats:
     """-(B^T W B)^-1 g from a QR factor of W^1/2 B with sorted rows."""
