@@ -16,12 +16,12 @@ from problems.matrix import weighted_gram
 from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.extended import margins
 from problems.optimum.arithmetic.metric import by_qr, metric, product
+from problems.optimum.law import value_up
 from problems.optimum.smooth.exact_slopes import dual_point
 from problems.optimum.smooth.opposed import first_rows, opposed_rows
 from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.smooth import slopes
 from problems.optimum.smooth.tempered import tempered_newton
-from problems.optimum.value import value_up
 from problems.problem import Optimum
 
 DIGITS = 200  # bits of the reference: 60 digits

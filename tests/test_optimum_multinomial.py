@@ -19,6 +19,7 @@ from problems.optimum import certified_optimum, complaints
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive, row_forms, spanning_columns, vanishing
 from problems.optimum.arithmetic.rational import Rational
+from problems.optimum.dual import penalised_slope
 from problems.optimum.models import solve_reference
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_attained import MultinomialSelfConcordance, invariant_directions
@@ -28,14 +29,13 @@ from problems.optimum.smooth.softmax import (
     Rows,
     all_rows,
     differences,
-    gradient,
     mean_loss,
     residual,
     restricted,
     softmax,
 )
 from problems.optimum.smooth.softmax_enclosure import by_blocks, by_squares, enclose_rows, polished, smallest_eigenvalue
-from problems.optimum.smooth.softmax_newton import hessian, newton, probabilities, value
+from problems.optimum.smooth.softmax_newton import Multinomial, hessian, newton, probabilities
 from problems.optimum.smooth.strong_convexity import StrongConvexity
 
 KINDS = ["complete", "quasi", "overlapping"]
@@ -375,7 +375,7 @@ def test_null_vectors_and_spanning_columns_are_exact() -> None:
         u = [int(x) for x in rng.integers(-4, 5, n)]
         values = [sum(a * b for a, b in zip(row, u, strict=True)) for row in M]
         assert vanishing(forms, [u]).tolist() == [x == 0 for x in values]
-        assert positive(forms, Rational(u, 1)).tolist() == [x > 0 for x in values]
+        assert positive(forms, Rational(u, 1).long()).tolist() == [x > 0 for x in values]
 
 
 def test_a_null_vector_stays_near_what_was_asked_for() -> None:
@@ -448,12 +448,13 @@ def test_gradient_and_hessian_are_derivatives() -> None:
     W, d, h = rng.normal(size=(4, 4)), rng.normal(size=(4, 4)), 1e-5
 
     def slope(at: Any) -> Any:
-        return gradient(rows, residual(rows, softmax(rows, differences(rows, at))), 0.0, at).value.astype(np.float64)
+        u = residual(rows, softmax(rows, differences(rows, at)))
+        return penalised_slope(rows.A, u, rows.m).value.astype(np.float64)
 
     f = [float(mean_loss(rows, W + s * h * d).value) for s in (-1, 1)]
     # central differences: h^2 beside the third derivative
     assert (f[1] - f[0]) / (2 * h) == pytest.approx(float(np.sum(slope(W) * d)), abs=1e-9)
-    assert value(rows, rows.A @ W) == pytest.approx(float(mean_loss(rows, W).value), rel=1e-14)
+    assert Multinomial(rows).value(rows.A @ W) == pytest.approx(float(mean_loss(rows, W).value), rel=1e-14)
     H = hessian(rows, probabilities(rows, rows.A @ W), 0.0, np.arange(16), block=7)
     assert np.abs(H @ d.ravel() - ((slope(W + h * d) - slope(W - h * d)) / (2 * h)).ravel()).max() <= 1e-9
 

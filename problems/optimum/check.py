@@ -10,7 +10,7 @@ from problems.optimum.arithmetic.extended import EPS64, TINY
 from problems.optimum.ball.ball import restricted
 from problems.optimum.certificate import Certificate, Proof
 from problems.optimum.closed_form import ClosedForm
-from problems.optimum.value import value_up
+from problems.optimum.law import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
 # What fields that fit their types and yet contradict each other may lead to; so do numbers beyond float64.

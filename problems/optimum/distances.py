@@ -106,24 +106,16 @@ def find_flattest(N: Floats, d: Floats) -> Flattest | None:
 
 def exactly_at(x: Rational, value: Fraction, x0: Floats) -> Proof:
     """Bounds from the exact minimum and the only minimiser."""
-    return between(value, distances_down(x, x0), distances_up(x, x0))
-
-
-def between(value: Fraction, below: Both, above: Both) -> Proof:
-    """Bounds from the exact minimum and those on the distance in both norms."""
-    f = rounded_down(value), rounded_up(value)
-    return Proof(*f, below[0], above[0], below[1], above[1], attained=True, D_estimate=above[0])
+    return closest(value, [(distances_down(x, x0), distances_up(x, x0))])
 
 
 def closest(value: Fraction, ends: Sequence[tuple[Both, Both]]) -> Proof:
     """Bounds from the exact minimum and several pairs of bounds on the distance, from below and from above."""
-    below = [b for b, _ in ends]
-    above = [a for _, a in ends]
-    return between(
-        value,
-        (max((b[0] for b in below), default=0.0), max((b[1] for b in below), default=0.0)),
-        (min((a[0] for a in above), default=math.inf), min((a[1] for a in above), default=math.inf)),
-    )
+    below, above = zip(((0.0, 0.0), (math.inf, math.inf)), *ends, strict=True)
+    D_lo, D_inf_lo = map(max, zip(*below, strict=True))
+    D_hi, D_inf_hi = map(min, zip(*above, strict=True))
+    f = rounded_down(value), rounded_up(value)
+    return Proof(*f, D_lo, D_hi, D_inf_lo, D_inf_hi, attained=True, D_estimate=D_hi)
 
 
 def distances_up(x: Rational, x0: Floats) -> Both:

@@ -24,6 +24,7 @@ import numpy as np
 from problems.matrix import stacked
 from problems.optimum.arithmetic.extended import (
     ABOVE,
+    BLOCK,
     EPS,
     OUTWARD,
     Bounded,
@@ -154,21 +155,39 @@ def objective(model: LinearModel, x: Any) -> Bounded:
     """f(x)."""
     model = form(model)
     z = margins(model.A, x)
-    phi = losses(model, z)
+    return penalised(losses(model, z), model.b.size, model.l2, x)
+
+
+def penalised(phi: Bounded, m: int, l2: float, x: Any) -> Bounded:
+    """(1/m) sum phi_i + l2/2 ||x||^2 for an exact x."""
     mean = total(phi.value, phi.error)
-    m = model.b.size
-    square = np.sum(np.square(np.asarray(x, dtype=np.longdouble)))
-    penalty = np.longdouble(model.l2) / 2 * square
+    squares = np.square(np.asarray(x, dtype=np.longdouble)).ravel()
+    # in blocks: x may have millions of entries
+    square = np.add.reduceat(squares, np.arange(0, squares.size, BLOCK)).sum()
+    penalty = np.longdouble(l2) / 2 * square
     value = mean.value / m + penalty
-    return Bounded(value, OUTWARD * (mean.error / m + (np.size(x) + 4) * EPS * float(penalty) + 4 * EPS * float(value)))
+    rounding = (min(squares.size, BLOCK) + squares.size // BLOCK + 4) * EPS * float(penalty) + 4 * EPS * float(value)
+    return Bounded(value, OUTWARD * (mean.error / m + rounding))
+
+
+def penalised_slope(A: Any, u: Bounded, m: int, l2: float = 0.0, x: Any = 0.0) -> Bounded:
+    """A^T u / m + l2 x, the gradient of f where u are the slopes at an exact x; both vectors or both matrices."""
+    g, penalty = combination(A, u), np.longdouble(l2) * np.asarray(x, dtype=np.longdouble)
+    value = g.value / m + penalty
+    rounding = 2 * EPS * (np.abs(penalty) + np.abs(value)).astype(np.float64)
+    return Bounded(value, OUTWARD * (g.error / m + rounding))
 
 
 def dual_value(model: LinearModel, minorant: Minorant) -> Any:
-    """A lower bound on f in long double, l2 > 0: the minimum c - ||v||^2 / (2 l2) of minorant plus penalty."""
-    v = minorant.v
+    """A lower bound on f in long double, l2 > 0."""
+    return least(minorant.c.value - minorant.c.error, minorant.v, model.l2)
+
+
+def least(c: Any, v: Bounded, l2: float) -> Any:
+    """A lower bound on min <v, x> + c + l2/2 ||x||^2 = c - ||v||^2 / (2 l2), in long double."""
     size = np.abs(v.value) + v.error
     square = np.sum(np.square(size)) * (1 + np.longdouble((size.size + 4) * EPS))
-    return minorant.c.value - minorant.c.error - square / (2 * np.longdouble(model.l2)) * ABOVE
+    return c - square / (2 * np.longdouble(l2)) * ABOVE
 
 
 def conjugates(model: LinearModel, u: Any) -> Bounded:

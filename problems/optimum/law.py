@@ -1,10 +1,11 @@
-"""What certificates need of a smooth loss, in extended precision and with bounds on what rounding does."""
+"""A smooth loss as certificates need it, in extended precision with bounds on rounding; and the value of any loss."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from problems.optimum.arithmetic.extended import Bounded, Floats
+from problems.optimum.arithmetic.extended import Bounded, Floats, up
+from problems.optimum.dual import objective
 from problems.optimum.newton import SmoothLoss
 from problems.problem import LinearModel
 
@@ -47,3 +48,10 @@ def smooth_law(model: LinearModel) -> SmoothLaw | None:
     """As the file of the loss declares it; None for losses of kinks."""
     law: SmoothLaw | None = None if model.law.smooth is None else model.law.smooth(model)
     return law
+
+
+def value_up(model: LinearModel, x: Floats) -> float:
+    """An upper bound on f(x), tight to rounding, for every linear model."""
+    law = smooth_law(model)
+    f = objective(model, x) if law is None else law.value(x)
+    return up(f.value + f.error)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from problems.optimum.arithmetic.extended import Floats, distance
 from problems.optimum.certificate import Certificate, Point, Proof, model_of
-from problems.optimum.law import smooth_law
-from problems.optimum.value import value_up
+from problems.optimum.law import smooth_law, value_up
 from problems.problem import LinearModel, Optimum, Problem
 
 

@@ -52,13 +52,12 @@ def independent_columns(A: Any) -> Columns:
     norms = np.sqrt(np.diag(gram))
     zero = norms == 0
     scale = np.where(zero, 1.0, norms)
-    order, rank = _pivoted_cholesky(gram / np.outer(scale, scale))
-    chosen, rest = sorted(order[:rank]), sorted(order[rank:])
+    unit = gram / np.outer(scale, scale)
+    chosen, rest = pivots(unit, CANDIDATE)
     vectors: list[Floats] = []
     kept: list[int] = []
-    unit = gram / np.outer(scale, scale)
-    solved = np.zeros((len(chosen), len(rest)))
-    if rest and chosen:
+    solved = np.zeros((chosen.size, rest.size))
+    if rest.size and chosen.size:
         solved = np.linalg.solve(unit[np.ix_(chosen, chosen)], unit[np.ix_(chosen, rest)])
     for k, j in enumerate(rest):
         coefficients = np.zeros(p) if zero[j] else spread(solved[:, k] / scale[chosen] * scale[j], chosen, p)
@@ -68,7 +67,7 @@ def independent_columns(A: Any) -> Columns:
         else:
             vectors.append(n)
     N = np.array(vectors).T if vectors else np.zeros((p, 0))
-    return Columns(np.array(sorted([*chosen, *kept]), dtype=np.intp), N, np.array(chosen, dtype=np.intp))
+    return Columns(np.array(sorted([*chosen, *kept]), dtype=np.intp), N, chosen.astype(np.intp))
 
 
 def spread(values: Floats, at: Any, p: int) -> Floats:
@@ -78,23 +77,12 @@ def spread(values: Floats, at: Any, p: int) -> Floats:
     return full
 
 
-def _pivoted_cholesky(gram: Floats) -> tuple[list[int], int]:
-    """Order of the pivots and how many exceed CANDIDATE."""
-    p = gram.shape[0]
-    left = np.diag(gram).copy()
-    factor = np.zeros((p, p))
-    order = np.arange(p)
-    for k in range(p):
-        at = k + int(np.argmax(left[order[k:]]))
-        order[[k, at]] = order[[at, k]]
-        pivot = order[k]
-        if left[pivot] <= CANDIDATE:
-            return order.tolist(), k
-        row = gram[pivot] - factor[:k].T @ factor[:k, pivot]
-        factor[k] = row / np.sqrt(left[pivot])
-        left -= factor[k] ** 2
-        left[pivot] = 0.0
-    return order.tolist(), p
+def pivots(gram: Floats, least: float) -> tuple[Indices, Indices]:
+    """(columns, others): columns with pivots above least in a Cholesky factorisation of this matrix, ascending."""
+    import scipy.linalg
+
+    _, order, rank, _ = scipy.linalg.lapack.dpstrf(gram, tol=least)
+    return np.sort(order[:rank] - 1), np.sort(order[rank:] - 1)
 
 
 def _integer_null_vector(A: Any, j: int, coefficients: Floats) -> Floats | None:

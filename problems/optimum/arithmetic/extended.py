@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.matrix import dense, long_transposed_product, longest_row, sums_of_squares
+from problems.matrix import dense, is_sparse, long_transposed_product, longest_row, sums_of_squares
 
 Floats = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -41,6 +41,8 @@ STEPS = math.ceil(0.5 + ROUNDINGS * EPS / (EPS64 / 2))
 COARSE, EXACT_TERMS = 1e-16, 20_000
 TINY = 2.0**-1070  # EPS times a float64 sum of products may underflow: a few units of the last place there is
 BLOCK = 2048  # rows converted to long double at a time
+# Rows whose products are added before the sums are: n terms in blocks of r cost r + n/r roundings, not n.
+ROWS = 128
 
 
 class Bounded(NamedTuple):
@@ -82,10 +84,14 @@ def _exact_margins(A: Any, x: Floats) -> Long:
 
 
 def combination(A: Any, u: Any) -> Bounded:
-    """A^T u."""
+    """A^T u for a vector or a matrix u, exact or Bounded."""
+    u, off = u if isinstance(u, Bounded) else (u, None)
     u = np.asarray(u, dtype=np.longdouble)
-    size = np.abs(u).astype(np.float64)
-    return Bounded(long_transposed_product(A, u, BLOCK), OUTWARD * (A.shape[0] + 2) * EPS * (abs(A).T @ size))
+    m = A.shape[0]
+    terms = m + 2 if is_sparse(A) else min(m, ROWS) + m // ROWS + 2
+    error = terms * EPS * (abs(A).T @ np.abs(u).astype(np.float64))
+    value = long_transposed_product(A, u, ROWS)
+    return Bounded(value, OUTWARD * (error if off is None else error + abs(A).T @ off))
 
 
 def total(terms: Any, errors: Any = 0.0) -> Bounded:

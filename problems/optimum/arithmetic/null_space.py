@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +26,8 @@ from problems.matrix import (
     rows_of_entries,
     with_entries,
 )
-from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, Indices, Mask, margins
-from problems.optimum.arithmetic.rational import Rational, independent, integers
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, Indices, Long, Mask, margins
+from problems.optimum.arithmetic.rational import Rational, independent, integers, solutions
 
 Vectors = list[list[int]]
 # A null vector near w keeps so many bits of the entries that may be chosen freely.
@@ -93,6 +92,8 @@ def null_vector(forms: Forms, w: Floats) -> Rational | None:
 
     Entries that others do not determine are those of w, rounded to FREE_BITS where the columns of A are scaled to 1.
     """
+    from flint import fmpz_mat
+
     columns = np.frexp(largest_along(forms.A, axis=0))[1]
     exponent = np.repeat(np.where(columns < FAR_DOWN, 0, columns), forms.C).astype(np.int64)
     scaled = np.ldexp(w, exponent)
@@ -103,8 +104,7 @@ def null_vector(forms: Forms, w: Floats) -> Rational | None:
     v = [int(n) << k for n, k in zip(np.rint(np.ldexp(scaled / size, FREE_BITS)).tolist(), up, strict=True)]
 
     def right_hand_side(free: Indices, others: Any) -> Any:
-        at_free = _column([v[j] for j in free])
-        return others * at_free
+        return others * fmpz_mat(free.size, 1, [v[j] for j in free])
 
     def completed(part: Solution) -> Vectors:
         full = [n * part.denominator for n in v]
@@ -156,6 +156,8 @@ def _completed(
     right_hand_side(free, others): from the part's columns at the free entries; sides: how many there will be, None
     for as many as free entries.
     """
+    from flint import fmpz_mat
+
     matrix = forms.matrix()
     used = nonzero_columns(matrix)
     shuffled = np.random.default_rng(0).permutation(forms.row.size)
@@ -168,7 +170,9 @@ def _completed(
         free = np.setdiff1d(np.arange(used.size), columns)
         if pivots.size**2 * (pivots.size + 10 * (free.size if sides is None else sides)) > SOLUTION:
             return None
-        found = _solved([rows[i] for i in pivots], columns, free, partial(right_hand_side, used[free]))
+        part = [rows[i] for i in pivots]
+        others = fmpz_mat(pivots.size, free.size, [row[j] for row in part for j in free])
+        found = solutions([[row[j] for j in columns] for row in part], right_hand_side(used[free], others))
         if found is None:
             return None
         solution = Solution(used[columns], used[free], *found)
@@ -178,30 +182,6 @@ def _completed(
             return vectors, solution
         active = np.union1d(active[pivots], failing[np.argsort(shuffled[failing])][: 100 + 2 * used.size])
     return None
-
-
-def _column(entries: list[int]) -> Any:
-    from flint import fmpz_mat
-
-    return fmpz_mat(len(entries), 1, entries)
-
-
-def _solved(
-    rows: Vectors, chosen: Indices, free: Indices, right_hand_side: Callable[[Any], Any]
-) -> tuple[Vectors, int] | None:
-    """(columns of numerators, denominator > 0) of square^-1 rhs; None where the square part is singular."""
-    from flint import fmpz_mat
-
-    n = len(rows)
-    others = fmpz_mat(n, free.size, [row[j] for row in rows for j in free.tolist()])
-    rhs = right_hand_side(others)
-    if not n or not rhs.ncols():
-        return [[] for _ in range(rhs.ncols())], 1
-    try:
-        numerators, denominator = fmpz_mat([[row[j] for j in chosen.tolist()] for row in rows]).solve(rhs).numer_denom()
-    except ZeroDivisionError:
-        return None
-    return [[int(e) for e in column] for column in numerators.transpose().tolist()], int(denominator)
 
 
 def vanishing(forms: Forms, vectors: Vectors) -> Mask:
@@ -258,13 +238,13 @@ def _primes(bits: int) -> list[int]:
     return found[::-1][:needed].tolist()
 
 
-def positive(forms: Forms, v: Rational | Floats) -> Mask:
-    """Which forms are proved to be positive at v."""
-    V = (v.long() if isinstance(v, Rational) else v).reshape(-1, forms.C)
+def positive(forms: Forms, v: Floats | Long) -> Mask:
+    """Which forms are proved to be positive at v, whose entries may each be one rounding off in long double."""
+    V = v.reshape(-1, forms.C)
     columns = [margins(forms.A, w) for w in V.T]
     value = np.stack([z.value for z in columns], axis=1)
     error = np.stack([z.error for z in columns], axis=1)
-    if isinstance(v, Rational):  # which was rounded
+    if v.dtype == np.longdouble:
         error += EPS * OUTWARD * np.asarray(abs(forms.A) @ np.abs(V).astype(np.float64))
     plus, minus = forms.terms(error)
     return (forms.values(value) * (1 - 4 * EPS)).astype(np.float64) > (plus + minus) * OUTWARD

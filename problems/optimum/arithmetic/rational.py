@@ -41,6 +41,10 @@ class Rational(NamedTuple):
         """Entry by entry."""
         return [Fraction(n, self.denominator) for n in self.numerators]
 
+    def square(self) -> Fraction:
+        """The squared Euclidean norm."""
+        return Fraction(sum(n * n for n in self.numerators), self.denominator**2)
+
     def long(self) -> Long:
         """In long double, each entry within one rounding."""
         return np.array([long_of(n, self.denominator) for n in self.numerators], dtype=np.longdouble)
@@ -124,14 +128,21 @@ def solve(matrix: Sequence[Sequence[int]], rhs: Sequence[int]) -> Rational | Non
     """The solution of a square system of integers; None where it is singular."""
     from flint import fmpz_mat
 
-    if not len(matrix):
-        return Rational([], 1)
+    found = solutions(matrix, fmpz_mat(len(rhs), 1, list(rhs)))
+    return None if found is None else Rational(found[0][0], found[1])
+
+
+def solutions(matrix: Sequence[Sequence[int]], rhs: Any) -> tuple[list[list[int]], int] | None:
+    """(numerators for each column of rhs, an fmpz_mat; their denominator > 0); None where the matrix is singular."""
+    from flint import fmpz_mat
+
+    if not len(matrix) or not rhs.ncols():
+        return [[] for _ in range(rhs.ncols())], 1
     try:
-        found = fmpz_mat(matrix).solve(fmpz_mat(len(rhs), 1, list(rhs)))
+        numerators, denominator = fmpz_mat(matrix).solve(rhs).numer_denom()
     except ZeroDivisionError:
         return None
-    numerators, denominator = found.numer_denom()
-    return Rational([int(n) for n in numerators.entries()], int(denominator))
+    return [[int(n) for n in column] for column in numerators.transpose().tolist()], int(denominator)
 
 
 def products(matrix: Sequence[Sequence[int]], vector: Sequence[int]) -> list[int]:

@@ -38,9 +38,8 @@ from problems.optimum.arithmetic.extended import (
 )
 from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.dual import Minorant, form, is_soft, kinked
-from problems.optimum.law import smooth_law
+from problems.optimum.law import smooth_law, value_up
 from problems.optimum.piecewise_quadratic.stationary import slopes
-from problems.optimum.value import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
 # An interval so narrow, relative to max(1, f), needs no better.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -74,25 +75,20 @@ class Minimiser:
 
 def exact_minimiser(model: LinearModel, state: State) -> Minimiser | None:
     """The minimiser, by descent in exact arithmetic from a state near it; None where none is found."""
-
-    def solver(rows: Indices, upper: Mask) -> Stationary | None:
-        return None if rows.size > LARGEST else _stationary(model, rows, upper)
-
     try:
         rows = independent(integers(dense(model.A[state.rows])).rows)[0]
         steps = int(min(MAX_STEPS, 1 + WORK / (1 + rows.size) ** 3))
-        found = descend(model, replace(state, rows=state.rows[rows]), solver, steps)
+        found = descend(model, replace(state, rows=state.rows[rows]), partial(_stationary, model), steps)
     except OverflowError:  # numbers beyond extended precision
         return None
     if not found.done or found.last is None:
         return None
-    x, value = found.last.exact
-    return Minimiser(found.rows, found.upper, x, value)
+    return Minimiser(found.rows, found.upper, *found.last.exact)
 
 
 def _stationary(model: LinearModel, rows: Indices, upper: Mask) -> Stationary | None:
-    """The exact stationary point; None where the rows are dependent."""
-    found = _solved(model, rows, upper)
+    """The exact stationary point; None where the rows are dependent, or more than LARGEST."""
+    found = None if rows.size > LARGEST else _solved(model, rows, upper)
     if found is None:
         return None
     lo, hi = box(model)
@@ -109,20 +105,10 @@ def _stationary(model: LinearModel, rows: Indices, upper: Mask) -> Stationary | 
 
 def checked_minimiser(model: LinearModel, rows: Indices, upper: Mask) -> Minimiser | None:
     """The minimiser, if these rows and ends of boxes are right."""
-    lo, hi = box(model)
-    if rows.size > LARGEST:
+    found = _stationary(model, rows, upper)
+    if found is None or found.excess.any() or found.wrong(rows, upper).any():
         return None
-    found = _solved(model, rows, upper)
-    if found is None:
-        return None
-    x, u_rows, value = found
-    if any(v > Fraction(hi[i]) or v < Fraction(lo[i]) for i, v in zip(rows, u_rows, strict=True)):
-        return None
-    signs = residual_signs(model, x)[1]
-    signs[rows] = 0
-    agree = np.where(upper, signs >= 0, signs <= 0)
-    agree[rows] = True
-    return Minimiser(rows, upper, x, value) if agree.all() else None
+    return Minimiser(rows, upper, *found.exact)
 
 
 def _solved(model: LinearModel, rows: Indices, upper: Mask) -> tuple[Rational, list[Fraction], Fraction] | None:
@@ -149,8 +135,7 @@ def _solved(model: LinearModel, rows: Indices, upper: Mask) -> tuple[Rational, l
     scale = [Fraction(2) ** int(-e) for e in scaled.exponents]
     u = [Fraction(n, w.denominator * unit) * s for n, s in zip(w.numerators, scale, strict=True)]
     linear = rest + sum((v * Fraction(b[i]) for i, v in zip(rows, u, strict=True)), Fraction(0))
-    square = Fraction(sum(n * n for n in x.numerators), x.denominator**2)
-    return x, u, -linear / m - l2 / 2 * square
+    return x, u, -linear / m - l2 / 2 * x.square()
 
 
 def _gram(matrix: list[list[int]]) -> list[list[int]]:

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from problems.matrix import dense, long_transposed_product, scaled_rows
+from problems.optimum.arithmetic.columns import pivots
 from problems.optimum.arithmetic.extended import EPS, EPS64, Floats, Indices, Long, Mask, rounded_margins, row_norms
 from problems.optimum.dual import box
 from problems.optimum.piecewise_linear.vertex import Signs
@@ -64,6 +65,12 @@ class Stationary(NamedTuple):
     excess: Floats
     exact: Any = None
 
+    def wrong(self, rows: Indices, upper: Mask) -> Mask:
+        """Rows outside I whose residual is not on their side."""
+        found = np.where(upper, self.signs < 0, self.signs > 0)
+        found[rows] = False
+        return found
+
 
 @dataclass(frozen=True)
 class State:
@@ -95,9 +102,7 @@ def descend(model: LinearModel, start: State, solver: Solver, steps: int) -> Sta
             upper[entered] = not upper[entered]
             rows, entered = rows[:-1], None
             continue
-        last = found
-        wrong = np.where(upper, found.signs < 0, found.signs > 0)
-        wrong[rows] = False
+        last, wrong = found, found.wrong(rows, upper)
         if wrong.any():
             step, entered = _line_search(model, upper, wrong, x, found)
             still = 0 if step > 0 else still + 1
@@ -128,9 +133,7 @@ def settled(model: LinearModel, start: State, solver: Solver) -> State:
         found = solver(rows, upper)
         if found is None:
             break
-        wrong = np.where(upper, found.signs < 0, found.signs > 0)
-        wrong[rows] = False
-        outside = found.excess != 0
+        wrong, outside = found.wrong(rows, upper), found.excess != 0
         count = int(wrong.sum() + outside.sum())
         if count < fewest:
             fewest, patience = count, PATIENCE
@@ -251,11 +254,8 @@ class Floating:
 
 def independent(A: Any) -> Indices:
     """Places of rows of A that span the others to working precision, by a pivoted Cholesky factorisation of A A^T."""
-    import scipy.linalg
-
     B = scaled_rows(A, 1 / row_sizes(A))
-    _, order, rank, _ = scipy.linalg.lapack.dpstrf(dense(B @ B.T), tol=DEPENDENT)
-    return np.sort(order[:rank] - 1).astype(np.intp)
+    return pivots(dense(B @ B.T), DEPENDENT)[0].astype(np.intp)
 
 
 def shortest(A: Any) -> Callable[[Floats], Floats] | None:

@@ -97,8 +97,7 @@ def value(model: LinearModel, x: Rational) -> Fraction:
     signs = residual_signs(model, x)[1]
     sums, rest = dual_sums(model, signs > 0, signs != 0)
     along = sum((s * n for s, n in zip(sums, x.numerators, strict=True) if s), Fraction(0))
-    square = Fraction(sum(n * n for n in x.numerators), x.denominator**2)
-    return (along / x.denominator - rest) / model.b.size + Fraction(model.l2) / 2 * square
+    return (along / x.denominator - rest) / model.b.size + Fraction(model.l2) / 2 * x.square()
 
 
 def _dual_value(model: LinearModel, rows: Indices, upper: Mask, u: Floats) -> Fraction:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated
 
 import numpy as np
 
 from problems.matrix import dense
 from problems.optimum.arithmetic.extended import Indices
-from problems.optimum.arithmetic.rational import independent, integers, mask
-from problems.optimum.certificate import Point, Proof, Shape
-from problems.optimum.distances import closest, exactly_at
-from problems.optimum.dual import box, is_piecewise_linear, snapped
+from problems.optimum.arithmetic.rational import Rational, independent, integers, mask
+from problems.optimum.certificate import Point, Shape
+from problems.optimum.dual import Kinked, box, is_piecewise_linear, snapped
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.linear_program import interior_pair, vertex_pair
-from problems.optimum.piecewise_linear.of_kinks import rows
 from problems.optimum.piecewise_linear.polyhedron import Polyhedron
 from problems.optimum.piecewise_linear.projected import Projected, projected
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, optimal_vertex
@@ -45,16 +44,12 @@ class ExactVertex(Projected):
         """For piecewise-linear losses without a penalty."""
         return model is not None and is_piecewise_linear(model) and model.l2 == 0
 
-    def prove(self, problem: Problem) -> Proof:
-        """The exact minimum, and the distance to X*."""
-        model, x0 = rows(problem), problem.x0
-        upper = mask(self.high, model.b.size)
-        vertex = checked_vertex(model, self.rows, self.columns, self.given, upper)
+    def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
+        """The vertex of the basis."""
+        vertex = checked_vertex(model, self.rows, self.columns, self.given, mask(self.high, model.b.size))
         if vertex is None:
             raise ValueError("rows and columns are no optimal basis")
-        if _unique(model, vertex):
-            return exactly_at(vertex.x, vertex.value, x0)
-        return closest(vertex.value, self.distances(Polyhedron.of(model, vertex), x0))
+        return vertex.x, vertex.value, _minimisers(model, vertex)
 
 
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
@@ -73,10 +68,9 @@ def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
 
 def _exactly(problem: Problem, model: LinearModel, vertex: Vertex) -> Optimum:
     """The optimum at this basis, with the distance of x0 from X*."""
-    X = None if _unique(model, vertex) else Polyhedron.of(model, vertex)
     high = np.flatnonzero(vertex.upper & (vertex.signs == 0))
     certificate = ExactVertex(rows=vertex.rows, columns=vertex.columns, given=vertex.given, high=high)
-    return projected(problem, certificate, vertex.x, X)
+    return projected(problem, certificate, vertex.x, _minimisers(model, vertex))
 
 
 def _solved(model: LinearModel) -> Vertex | None:
@@ -89,11 +83,11 @@ def _solved(model: LinearModel) -> Vertex | None:
     return None
 
 
-def _unique(model: LinearModel, vertex: Vertex) -> bool:
-    """Whether the rows on which every minimiser has residual 0 leave one point: then X* is that point."""
-    rows = np.flatnonzero(vertex.side == 0)
-    p = model.A.shape[1]
-    return rows.size >= p and independent(integers(dense(model.A[rows])).rows)[0].size == p
+def _minimisers(model: LinearModel, vertex: Vertex) -> Polyhedron | None:
+    """X*; None where the rows on which every minimiser has residual 0 leave one point: then X* is that point."""
+    rows, p = np.flatnonzero(vertex.side == 0), model.A.shape[1]
+    unique = rows.size >= p and independent(integers(dense(model.A[rows])).rows)[0].size == p
+    return None if unique else Polyhedron.of(model, vertex)
 
 
 def _without_proof(problem: Problem, why: str) -> Optimum:

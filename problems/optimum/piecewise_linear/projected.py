@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.arithmetic.rational import Rational
-from problems.optimum.distances import Both
-from problems.optimum.piecewise_linear.of_kinks import OfKinks
+from problems.optimum.certificate import Proof
+from problems.optimum.distances import closest, distances_up, exactly_at
+from problems.optimum.dual import Kinked
+from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.polyhedron import NORMS, Polyhedron, Projection
 from problems.problem import Optimum, Problem
 
@@ -26,9 +29,18 @@ class Projected(OfKinks):
     euclidean: Projection | None = None
     maximum: Projection | None = None
 
-    def distances(self, X: Polyhedron, x0: Floats) -> list[tuple[Both, Both]]:
-        """Bounds on the distance of x0 from X*, from below and from above, by each projection that is here."""
-        return [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
+    @abstractmethod
+    def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
+        """(x, min f, X*): an exact minimiser; X* is None where it is the only one. ValueError where the fields fail."""
+
+    def prove(self, problem: Problem) -> Proof:
+        """The exact minimum, and the distance to X*."""
+        x0 = problem.x0
+        x, value, X = self.minimiser(rows(problem))
+        if X is None:
+            return exactly_at(x, value, x0)
+        near = [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]
+        return closest(value, [((0.0, 0.0), distances_up(x, x0)), *near])
 
 
 def projected(problem: Problem, certificate: Projected, x: Rational, X: Polyhedron | None) -> Optimum:

@@ -33,9 +33,8 @@ from problems.optimum.arithmetic.extended import (
 from problems.optimum.arithmetic.metric import metric
 from problems.optimum.certificate import Point, Proof
 from problems.optimum.distances import in_ball
-from problems.optimum.dual import Kinked, is_soft, objective
+from problems.optimum.dual import Kinked, is_soft, objective, penalised_slope
 from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
-from problems.optimum.smooth.smooth import from_slopes
 from problems.problem import LinearModel, Problem
 
 # Rows that might leave their boxes are left out of S, and the ball is looked for again.
@@ -72,7 +71,7 @@ def _ball(model: Kinked, x: Floats) -> tuple[float, float] | None:
     r = difference(margins(model.A, x), model.b)
     u = np.clip(r.value / soft, model.lo, model.hi)
     slopes = Bounded(u, OUTWARD * (r.error / model.soft + EPS * np.abs(u).astype(np.float64)))
-    g = from_slopes(model.A, slopes, model.l2, x)
+    g = penalised_slope(model.A, slopes, m, model.l2, x)
     room = np.minimum(soft * model.hi - r.value, r.value - soft * model.lo).astype(np.float64)
     size = np.abs(r.value).astype(np.float64) + model.soft * np.maximum(model.hi, -model.lo)
     room = room - OUTWARD * (r.error + 4 * EPS * size + EPS64 * np.abs(room))

@@ -44,39 +44,19 @@ ROUNDS = 30
 
 
 @dataclass(frozen=True)
-class Stationary:
-    """The exact solution x of the system with these sides and given entries, and f(x) if it is a minimiser.
+class Minimiser:
+    """A minimiser x, and the minimum.
 
-    free: how many unknowns the equations left open.
+    solved, given: the sides and the entries that x was solved for with; side: 0 where a row is strictly inside its box
+    at x, else its end; unique: whether x is the only minimiser.
     """
 
-    side: Signs
+    solved: Signs
     given: Floats
     x: Rational
     value: Fraction
-    free: int
-
-
-@dataclass(frozen=True)
-class Minimiser:
-    """A minimiser; solved: the system it comes from; side: 0 where a row is strictly inside its box, else its end.
-
-    unique: whether it is the only one.
-    """
-
-    solved: Stationary
     side: Signs
     unique: bool
-
-    @property
-    def x(self) -> Rational:
-        """The point."""
-        return self.solved.x
-
-    @property
-    def value(self) -> Fraction:
-        """The minimum."""
-        return self.solved.value
 
 
 def feasible(model: Kinked) -> bool:
@@ -91,43 +71,34 @@ def minimiser(model: Kinked) -> Minimiser | None:
     side = _sides(model.A @ x - model.b, model)
     for _ in range(ROUNDS):
         system = _System.of(model, side)
-        solved = system.solution(model, x)
-        if solved is None:
+        solution = system.solution(x)
+        if solution is None:
             side, x = _followed(model, side, x, system)
             continue
-        found = _minimiser(model, solved)
+        found = _minimiser(model, system, x, solution)
         if found is not None:
             return found
-        side, x = np.sign(_sides_of(model, solved.x)), solved.x.long().astype(np.float64)
+        side, x = np.sign(_sides_of(model, solution)), solution.long().astype(np.float64)
     return None
-
-
-def checked(model: Kinked, inner: Indices, high: Indices, given: Floats) -> Minimiser | None:
-    """The minimiser with these entries, where the rows inside their boxes and at the upper ends are right."""
-    side = np.full(model.b.size, -1, dtype=np.int8)
-    side[high] = 1
-    side[inner] = 0
-    if not feasible(model):
-        return None
-    return with_sides(model, side, given)
 
 
 def with_sides(model: Kinked, side: Signs, given: Floats) -> Minimiser | None:
     """The minimiser with these entries where columns are dependent, if these sides are right."""
-    solved = _System.of(model, side).solution(model, given)
-    return None if solved is None else _minimiser(model, solved)
+    system = _System.of(model, side)
+    x = system.solution(given)
+    return None if x is None else _minimiser(model, system, given, x)
 
 
-def _minimiser(model: Kinked, solved: Stationary) -> Minimiser | None:
-    """The solution as a minimiser, if every row is where its side says: in its box, or at least at that end."""
-    found, side = _sides_of(model, solved.x), solved.side
+def _minimiser(model: Kinked, system: _System, given: Floats, x: Rational) -> Minimiser | None:
+    """The solution x as a minimiser, if every row is where its side says: in its box, or at least at that end."""
+    found, side = _sides_of(model, x), system.side
     if not np.all(np.where(side == 0, np.abs(found) <= 1, side * found >= 1)):
         return None
     strict = np.sign(found)
-    unique = solved.free == 0
+    unique = system.J.size == model.A.shape[1]
     if unique and model.l2 == 0 and np.any(strict != side):
         unique = _pivots(_exact_gram(model, np.flatnonzero(strict == 0))).size == model.A.shape[1]
-    return Minimiser(solved, strict, unique)
+    return Minimiser(side, given, x, system.value(model, x), strict, unique)
 
 
 def _sides(r: Floats, model: Kinked) -> Signs:
@@ -178,23 +149,24 @@ class _System:
         M, rhs = [[int(v * unit) for v in row] for row in matrix], [int(v * unit) for v in target]
         return cls(side, gram, sums, rest, M, rhs, np.arange(p) if model.l2 > 0 else _pivots(gram))
 
-    def solution(self, model: Kinked, given: Floats) -> Stationary | None:
-        """The solution with the given entries outside J, and f there; None where there is none."""
+    def solution(self, given: Floats) -> Rational | None:
+        """The solution with the given entries outside J; None where there is none."""
         x = self.completed(given)
-        if x is None or any(self.left(x)):
-            return None
+        return None if x is None or any(self.left(x)) else x
+
+    def value(self, model: Kinked, x: Rational) -> Fraction:
+        """f at the solution x."""
         m, p = model.A.shape
         soft, l2, point = Fraction(model.soft), Fraction(model.l2), x.fractions()
         along = sum((v * s for v, s in zip(point, self.sums, strict=True)), Fraction(0))
-        square = sum((v * v for v in point), Fraction(0))
+        square = x.square()
         h = sum((v * row[p] for v, row in zip(point, self.gram, strict=False)), Fraction(0))
         # ||r_I||^2 = x^T G x - 2 h + ||b_I||^2, and x^T G x = h - s <x, A_N^T u_N> - s m l2 ||x||^2
         squares = self.gram[p][p] - h - soft * along - soft * m * l2 * square
         ends = np.where(self.side > 0, model.hi, model.lo)[self.side != 0]
         values, counts = np.unique(ends, return_counts=True)
         of_ends = sum((int(n) * Fraction(v) ** 2 for v, n in zip(values.tolist(), counts, strict=True)), Fraction(0))
-        value = (squares / (2 * soft) + along - self.rest - soft / 2 * of_ends) / m + l2 / 2 * square
-        return Stationary(self.side, given, x, value, p - self.J.size)
+        return (squares / (2 * soft) + along - self.rest - soft / 2 * of_ends) / m + l2 / 2 * square
 
     def completed(self, given: Floats) -> Rational | None:
         """x with the given entries outside J that solves the equations J."""

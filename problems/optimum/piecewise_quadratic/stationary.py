@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated
 
 import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS, Bounded, Floats, Indices, Mask, rounded_margins
 from problems.optimum.arithmetic.rational import Rational
-from problems.optimum.certificate import Point, Proof, Shape
-from problems.optimum.distances import closest, distances_up, exactly_at
+from problems.optimum.certificate import Point, Shape
 from problems.optimum.dual import Kinked, is_soft
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
 from problems.optimum.piecewise_linear.dual_ball import DualBall
 from problems.optimum.piecewise_linear.linear_program import interior_pair
-from problems.optimum.piecewise_linear.of_kinks import rows
 from problems.optimum.piecewise_linear.polyhedron import ExactPoint, Polyhedron, polished
 from problems.optimum.piecewise_linear.projected import Projected, projected
 from problems.optimum.piecewise_quadratic.enclosed import Enclosed
-from problems.optimum.piecewise_quadratic.exact import Minimiser, checked, feasible, minimiser, with_sides
+from problems.optimum.piecewise_quadratic.exact import Minimiser, feasible, minimiser, with_sides
 from problems.optimum.piecewise_quadratic.points import newton_point
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -48,16 +47,15 @@ class ExactStationary(Projected):
         """For losses of soft kinks."""
         return model is not None and is_soft(model)
 
-    def prove(self, problem: Problem) -> Proof:
-        """The exact minimum, and the distance to X*."""
-        model, x0 = rows(problem), problem.x0
-        found = checked(model, self.inner, self.high, self.given)
+    def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
+        """The solution of the system of these rows."""
+        side = np.full(model.b.size, -1, dtype=np.int8)
+        side[self.high] = 1
+        side[self.inner] = 0
+        found = with_sides(model, side, self.given) if feasible(model) else None
         if found is None:
             raise ValueError("inner and high are not those of a minimiser")
-        if found.unique:
-            return exactly_at(found.x, found.value, x0)
-        near = self.distances(polyhedron(model, found), x0)
-        return closest(found.value, [((0.0, 0.0), distances_up(found.x, x0)), *near])
+        return found.x, found.value, None if found.unique else polyhedron(model, found)
 
 
 def certify_piecewise_quadratic(problem: Problem, model: Kinked) -> Optimum:
@@ -92,8 +90,8 @@ def slopes(model: Kinked, x: Floats) -> Floats:
 
 
 def _exactly(problem: Problem, model: Kinked, found: Minimiser) -> Optimum:
-    side, given = found.solved.side, found.solved.given
-    certificate = ExactStationary(inner=np.flatnonzero(side == 0), high=np.flatnonzero(side > 0), given=given)
+    inner, high = np.flatnonzero(found.solved == 0), np.flatnonzero(found.solved > 0)
+    certificate = ExactStationary(inner=inner, high=high, given=found.given)
     return projected(problem, certificate, found.x, None if found.unique else polyhedron(model, found))
 
 
@@ -110,7 +108,7 @@ def polyhedron(model: Kinked, found: Minimiser) -> Polyhedron:
     """X*, from one of the minimisers."""
     none, boundary = np.zeros(0, dtype=np.intp), target(model, found)
     aim = boundary.value.astype(np.float64)
-    start = ExactPoint(none, none, found.solved.given, found.x)
+    start = ExactPoint(none, none, found.given, found.x)
 
     def completed(_: Indices, __: Indices, given: Floats) -> Rational | None:
         point = with_sides(model, found.side, given)

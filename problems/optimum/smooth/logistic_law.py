@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Bounded, Floats, margins
-from problems.optimum.dual import Minorant, dual_value, objective
+from problems.optimum.dual import Minorant, dual_value, objective, penalised_slope
 from problems.optimum.law import Enclosure
-from problems.optimum.smooth.smooth import FarLogistic, enclose, gradient, slopes
+from problems.optimum.smooth.smooth import FarLogistic, enclose, slopes
 from problems.problem import LinearModel
 
 
@@ -26,7 +26,8 @@ class LogisticLaw:
 
     def gradient(self, x: Any) -> Bounded:
         """The gradient at x."""
-        return gradient(self.model.A, self.model.b, self.model.l2, x)
+        A, b = self.model.A, self.model.b
+        return penalised_slope(A, slopes(b, margins(A, x))[0], b.size, self.model.l2, x)
 
     def lower(self, x: Any) -> Any:
         """From the dual point of the slopes at x."""

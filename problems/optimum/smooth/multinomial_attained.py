@@ -15,11 +15,11 @@ from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import ABOVE, BELOW, EPS, OUTWARD, Floats, Indices, down, least_squares, up
 from problems.optimum.certificate import Certificate, Point, Proof, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
+from problems.optimum.law import value_up
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_separability import coordinates
 from problems.optimum.smooth.softmax import MULTINOMIAL, Rows, mean_loss, rows_of
 from problems.optimum.smooth.softmax_enclosure import enclose_rows, halves
-from problems.optimum.value import value_up
 from problems.problem import LinearModel, Problem
 
 

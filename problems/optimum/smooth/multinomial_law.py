@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS, OUTWARD, Bounded, Floats, inner
+from problems.optimum.dual import penalised_slope
 from problems.optimum.law import Enclosure
 from problems.optimum.smooth.multinomial_repeated import entropy, repeated
 from problems.optimum.smooth.softmax import (
@@ -15,7 +16,6 @@ from problems.optimum.smooth.softmax import (
     all_rows,
     differences,
     dual_value,
-    gradient,
     mean_loss,
     residual,
     rows_of,
@@ -75,5 +75,5 @@ class MultinomialLaw:
 
     def _gradient(self, rows: Rows, x: Any, l2: float) -> Bounded:
         W = self._matrix(x)
-        g = gradient(rows, residual(rows, softmax(rows, differences(rows, W))), l2, W)
+        g = penalised_slope(rows.A, residual(rows, softmax(rows, differences(rows, W))), rows.m, l2, W)
         return Bounded(g.value.ravel(), g.error.ravel())

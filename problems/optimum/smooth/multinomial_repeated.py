@@ -17,23 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import (
-    BELOW,
-    EPS,
-    EPS64,
-    OUTWARD,
-    Floats,
-    Indices,
-    Long,
-    Mask,
-    down,
-    rounded_margins,
-    row_norms,
-    total,
-)
-from problems.optimum.arithmetic.rational import independent, integers, long_of
+from problems.optimum.arithmetic.extended import BELOW, Floats, Indices, Long, Mask, down, row_norms, total
+from problems.optimum.arithmetic.null_space import positive
+from problems.optimum.arithmetic.rational import Rational, integers, solutions
 from problems.optimum.smooth.opposed import distinct, equal_rows, orthogonal_part
-from problems.optimum.smooth.softmax import Rows
+from problems.optimum.smooth.softmax import Rows, forms_of
 
 # V keeps so many bits of its entries, beside the largest.
 BITS = 40
@@ -169,9 +157,6 @@ def exact_direction(rows: Rows, found: Repeated, V: Floats) -> Long | None:
     order = scipy.linalg.qr(values, mode="r", pivoting=True)[1]
     J, free = np.sort(order[:n]), np.sort(order[n:])
     whole = integers(values)
-    square = [[row[j] for j in J.tolist()] for row in whole.rows]
-    if independent(square)[0].size < n:
-        return None
     # in units of the integers that stand for a row of the data
     with np.errstate(over="ignore", invalid="ignore"):
         wanted = np.ldexp(values @ V[used], -whole.exponents[:, None])
@@ -184,9 +169,11 @@ def exact_direction(rows: Rows, found: Repeated, V: Floats) -> Long | None:
     if free.size:
         at_free = fmpz_mat(n, free.size, [row[j] for row in whole.rows for j in free.tolist()])
         rhs -= at_free * _matrix(V[used[free]])
-    numerators, denominator = fmpz_mat(square).solve(rhs).numer_denom()
+    solved = solutions([[row[j] for j in J.tolist()] for row in whole.rows], rhs)
+    if solved is None:
+        return None
     exact = V.astype(np.longdouble)
-    exact[used[J]] = [[long_of(int(e), int(denominator)) for e in row] for row in numerators.tolist()]
+    exact[used[J]] = np.array([Rational(column, solved[1]).long() for column in solved[0]]).T
     return exact
 
 
@@ -201,12 +188,7 @@ def proved_direction(rows: Rows, found: Repeated, V: Floats) -> Floats | None:
     exact = exact_direction(rows, found, V)
     if exact is None:
         return None
-    others = rows.keep & ~found.tied(rows)
-    columns = [rounded_margins(rows.A, v) for v in exact.T]
-    value, error = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
-    i, c = np.nonzero(others & (np.arange(rows.C) != rows.y[:, None]))
-    lead = value[i, rows.y[i]] - value[i, c]
-    margin = (error[i, rows.y[i]] + error[i, c]) * OUTWARD + 4 * EPS * np.abs(value[i, c]).astype(np.float64)
-    if not np.all(lead.astype(np.float64) * (1 - EPS64) > margin):
+    others = rows._replace(keep=rows.keep & ~found.tied(rows))
+    if not positive(forms_of(others), exact.ravel()).all():
         return None
     return np.asarray(exact / np.abs(exact).max(), dtype=np.float64)

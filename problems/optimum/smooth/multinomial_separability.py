@@ -25,7 +25,7 @@ from problems.optimum.arithmetic.null_space import Forms, spanning_columns
 from problems.optimum.newton import Stop
 from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
 from problems.optimum.smooth.separability import by_linear_program, separation
-from problems.optimum.smooth.softmax import Rows, mean_loss, pairs, restricted
+from problems.optimum.smooth.softmax import Rows, forms_of, mean_loss, pairs, restricted
 from problems.optimum.smooth.softmax_enclosure import enclose_rows
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
 
@@ -59,12 +59,6 @@ class Split(NamedTuple):
     at: Indices | None
     W: Floats
     converged: bool
-
-
-def forms_of(rows: Rows) -> Forms:
-    """<a_i, V_y - V_c> for all pairs."""
-    i, c = pairs(rows)
-    return Forms(rows.A, i, rows.y[i], c, rows.C)
 
 
 def of_pairs(rows: Rows, which: Mask) -> Mask:

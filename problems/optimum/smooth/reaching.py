@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from problems.matrix import dense, nonzero_columns
 from problems.optimum.arithmetic.columns import DENSE, Columns, independent_columns
 from problems.optimum.arithmetic.null_space import row_forms, spanning_columns
-from problems.optimum.smooth.opposed import first_rows
+from problems.optimum.smooth.opposed import distinct, first_rows
 
 
 def reaching_columns(A: Any) -> Columns:
@@ -33,12 +32,9 @@ def reaching_columns(A: Any) -> Columns:
 def _pivots(A: Any) -> Any:
     import scipy.linalg
 
-    if A.shape[0] == 0:
+    rows = first_rows(A)
+    if not 0 < rows.size <= DENSE // 4:
         return None
-    rows = A[first_rows(A)]
-    if rows.shape[0] > DENSE // 4:
-        return None
-    used = nonzero_columns(rows)
-    part = rows[:, used]
-    _, order = scipy.linalg.qr(dense(part), mode="r", pivoting=True)
-    return np.sort(used[order[: rows.shape[0]]])
+    values, used = distinct(A[rows])
+    _, order = scipy.linalg.qr(values, mode="r", pivoting=True)
+    return np.sort(used[order[: rows.size]])

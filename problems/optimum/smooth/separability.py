@@ -58,9 +58,9 @@ def _moved(forms: Forms, S: Mask, w: Floats) -> Floats | None:
     if S.all():
         return w if positive(forms, w).all() else None
     v = null_vector(forms.at(~S), w)
-    if v is None or not positive(forms.at(S), v).all():
+    long = None if v is None else v.long()
+    if long is None or not positive(forms.at(S), long).all():
         return None
-    long = v.long()
     with np.errstate(under="ignore"):
         return np.asarray(long / np.abs(long).max(), dtype=np.float64)
 

@@ -17,12 +17,11 @@ from problems.optimum.arithmetic.null_space import Forms
 from problems.optimum.arithmetic.rational import mask
 from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
 from problems.optimum.dual import LOGISTIC
-from problems.optimum.law import smooth_law
-from problems.optimum.smooth.multinomial_separability import forms_of, of_pairs, others_above, proved_separation
+from problems.optimum.law import smooth_law, value_up
+from problems.optimum.smooth.multinomial_separability import of_pairs, others_above, proved_separation
 from problems.optimum.smooth.overlap import proved_overlap
 from problems.optimum.smooth.separability import separation, two_classes
-from problems.optimum.smooth.softmax import rows_of
-from problems.optimum.value import value_up
+from problems.optimum.smooth.softmax import forms_of, rows_of
 from problems.problem import LinearModel, Problem
 
 # Margins this large leave a pair's loss below 3e-20, nothing in float64 beside any other.

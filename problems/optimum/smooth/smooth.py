@@ -28,18 +28,9 @@ import numpy as np
 from scipy.special import expit
 
 from problems.optimum.arithmetic.columns import DENSE
-from problems.optimum.arithmetic.extended import (
-    EPS,
-    OUTWARD,
-    TINY,
-    Bounded,
-    Floats,
-    combination,
-    margins,
-    norm_up,
-    transformed,
-)
+from problems.optimum.arithmetic.extended import EPS, OUTWARD, TINY, Bounded, Floats, margins, norm_up, transformed
 from problems.optimum.arithmetic.metric import Metric, metric, small
+from problems.optimum.dual import penalised_slope
 from problems.optimum.law import Enclosure
 from problems.optimum.newton import (
     CONVERGED,
@@ -162,21 +153,6 @@ def _long_sigmoid(t: Any) -> Any:
     return 1 / (1 + np.exp(-np.clip(t, -EXP_LIMIT, EXP_LIMIT)))
 
 
-def gradient(A: Any, b: Floats, l2: float, x: Any) -> Bounded:
-    """The gradient at x with error bounds."""
-    return from_slopes(A, slopes(b, margins(A, x))[0], l2, x)
-
-
-def from_slopes(A: Any, u: Bounded, l2: float = 0.0, x: Any = 0.0) -> Bounded:
-    """A^T u / m + l2 x, for slopes u and an exact x."""
-    g = combination(A, u.value)
-    m = A.shape[0]
-    penalty = np.longdouble(l2) * np.asarray(x, dtype=np.longdouble)
-    error = OUTWARD * ((g.error + abs(A).T @ u.error) / m + 2 * EPS * np.abs(penalty).astype(np.float64))
-    value = g.value / m + penalty
-    return Bounded(value, error + 2 * EPS * np.abs(value).astype(np.float64))
-
-
 def enclose(A: Any, b: Floats, z: Bounded, l2: float = 0.0, x: Any = 0.0) -> Enclosure | None:
     """Prove that f has a minimiser near the point x with margins z; None where it fails.
 
@@ -186,7 +162,7 @@ def enclose(A: Any, b: Floats, z: Bounded, l2: float = 0.0, x: Any = 0.0) -> Enc
         return None
     u, weights = slopes(b, z)
     chart = metric(A, weights / b.size, _weight_error(z), l2)
-    return None if chart is None else enclose_in(chart, from_slopes(A, u, l2, x), b.size)
+    return None if chart is None else enclose_in(chart, penalised_slope(A, u, b.size, l2, x), b.size)
 
 
 def polished(A: Any, b: Floats, x: Floats, l2: float = 0.0) -> Floats:
@@ -201,7 +177,7 @@ def polished(A: Any, b: Floats, x: Floats, l2: float = 0.0) -> Floats:
             chart = metric(A, weights / b.size, l2=l2)
         if chart is None:
             break
-        slope = transformed(chart.T, from_slopes(A, u, l2, x)).value.astype(np.float64)
+        slope = transformed(chart.T, penalised_slope(A, u, b.size, l2, x)).value.astype(np.float64)
         if not np.linalg.norm(slope) < size:
             break
         best, size = x, float(np.linalg.norm(slope))

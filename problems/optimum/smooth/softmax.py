@@ -16,25 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems.matrix import columns_in_use, dense, entries, is_sparse, long_transposed_product, longest_row
-from problems.optimum.arithmetic.extended import (
-    ABOVE,
-    BLOCK,
-    EPS,
-    OUTWARD,
-    Bounded,
-    Floats,
-    Indices,
-    Mask,
-    combination,
-    norm_up,
-    total,
-)
+from problems.matrix import columns_in_use, dense, entries, longest_row
+from problems.optimum.arithmetic.extended import BLOCK, EPS, OUTWARD, Bounded, Floats, Indices, Mask, total
+from problems.optimum.arithmetic.null_space import Forms
+from problems.optimum.dual import least, penalised, penalised_slope
 from problems.problem import LinearModel
 
 MULTINOMIAL = "multinomial_logistic"
-# Rows whose products are added before the sums are: n terms in blocks of r cost r + n/r roundings, not n.
-ROWS = 128
 # Added for what underflows; exponents beyond EXPONENT are not taken.
 EXPONENT = 700.0
 TINY = float(np.finfo(np.float64).tiny)
@@ -86,6 +74,12 @@ def pairs(rows: Rows) -> tuple[Indices, Indices]:
     return i, c
 
 
+def forms_of(rows: Rows) -> Forms:
+    """<a_i, V_y - V_c> for all pairs."""
+    i, c = pairs(rows)
+    return Forms(rows.A, i, rows.y[i], c, rows.C)
+
+
 def differences(rows: Rows, W: Any) -> Bounded:
     """d_ic = <a_i, w_c - w_y>, (n, C), with error bounds."""
     W = np.asarray(W, dtype=np.longdouble)
@@ -102,18 +96,6 @@ def differences(rows: Rows, W: Any) -> Bounded:
             value[at] = A.astype(np.longdouble) @ D
             error[at] = OUTWARD * (terms + 3) * EPS * (abs(A) @ np.abs(D).astype(np.float64))
     return Bounded(value, error)
-
-
-def adjoint(A: Any, U: Bounded) -> Bounded:
-    """A^T U for a matrix U."""
-    if is_sparse(A):
-        g = combination(A, U.value)
-        return g._replace(error=g.error + OUTWARD * (abs(A).T @ U.error))
-    m = A.shape[0]
-    value = long_transposed_product(A, U.value, ROWS)
-    terms = min(m, ROWS) + m // ROWS + 3
-    size = np.abs(U.value).astype(np.float64) * (terms * EPS) + U.error
-    return Bounded(value, OUTWARD * (np.abs(A).T @ size))
 
 
 class Softmax(NamedTuple):
@@ -180,26 +162,9 @@ def residual(rows: Rows, s: Softmax) -> Bounded:
     return Bounded(U, np.where(rows.keep, error, 0.0))
 
 
-def gradient(rows: Rows, U: Bounded, l2: float, W: Any) -> Bounded:
-    """A^T U / m + l2 W, (p, C)."""
-    g, m = adjoint(rows.A, U), rows.m
-    penalty = np.longdouble(l2) * np.asarray(W, dtype=np.longdouble)
-    value = g.value / m + penalty
-    rounding = 2 * EPS * (np.abs(penalty) + np.abs(value)).astype(np.float64)
-    return Bounded(value, OUTWARD * (g.error / m + rounding))
-
-
 def mean_loss(rows: Rows, W: Any, l2: float = 0.0) -> Bounded:
     """f_K(W)."""
-    loss = softmax(rows, differences(rows, W)).loss
-    mean = total(loss.value, loss.error)
-    squares = np.square(np.asarray(W, dtype=np.longdouble)).ravel()
-    # in blocks, as in adjoint: W may have millions of entries
-    square = np.add.reduceat(squares, np.arange(0, squares.size, BLOCK)).sum()
-    penalty = np.longdouble(l2) / 2 * square
-    value = mean.value / rows.m + penalty
-    rounding = (BLOCK + squares.size // BLOCK + 5) * EPS * float(penalty) + 4 * EPS * float(value)
-    return Bounded(value, OUTWARD * (mean.error / rows.m + rounding))
+    return penalised(softmax(rows, differences(rows, W)).loss, rows.m, l2, W)
 
 
 def dual_value(rows: Rows, W: Any, l2: float) -> Any:
@@ -211,12 +176,11 @@ def dual_value(rows: Rows, W: Any, l2: float) -> Any:
     """
     d = differences(rows, W)
     q = softmax(rows, d._replace(error=np.zeros(d.error.shape)))
-    V = gradient(rows, residual(rows, q), 0.0, np.zeros(np.shape(W)))
+    V = penalised_slope(rows.A, residual(rows, q), rows.m)
     phi = conjugates(rows, q)
     s = total(-phi.value, phi.error)
     entropy = (s.value - s.error * OUTWARD) / rows.m
-    square = np.longdouble(norm_up(Bounded(V.value.ravel(), V.error.ravel()))) ** 2
-    return entropy - 4 * EPS * np.abs(entropy) - square / (2 * np.longdouble(l2)) * ABOVE
+    return least(entropy - 4 * EPS * np.abs(entropy), V, l2)
 
 
 def conjugates(rows: Rows, q: Softmax) -> Bounded:

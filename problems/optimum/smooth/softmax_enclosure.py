@@ -40,10 +40,11 @@ from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import EPS64, OUTWARD, Bounded, Floats, Indices
 from problems.optimum.arithmetic.metric import Metric, metric
 from problems.optimum.arithmetic.null_space import Forms
+from problems.optimum.dual import penalised_slope
 from problems.optimum.law import Enclosure
 from problems.optimum.newton import solve_spd
 from problems.optimum.smooth.smooth import enclose_in
-from problems.optimum.smooth.softmax import Rows, Softmax, differences, gradient, residual, softmax
+from problems.optimum.smooth.softmax import Rows, Softmax, differences, residual, softmax
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, hessian
 
 # Numbers in the squares: six times as many are held at once.
@@ -64,7 +65,7 @@ def enclose_rows(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Enclosure 
     if at.size > DENSE_UNKNOWNS:
         return None
     s = softmax(rows, differences(rows, W))
-    g = gradient(rows, residual(rows, s), l2, W)
+    g = penalised_slope(rows.A, residual(rows, s), rows.m, l2, W)
     chart = by_squares(rows, s, at, l2) if _few(rows, at) else by_blocks(rows, s, at, l2)
     g_at = Bounded(g.value.ravel()[at], g.error.ravel()[at])
     return None if chart is None else enclose_in(chart, g_at, chart.B.shape[0] - (at.size if l2 > 0 else 0))
@@ -150,7 +151,8 @@ def polished(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Any:
 
     def slope(at_W: Any) -> Floats:
         s = softmax(rows, differences(rows, at_W))
-        return gradient(rows, residual(rows, s), l2, at_W).value.ravel()[at].astype(np.float64)
+        g = penalised_slope(rows.A, residual(rows, s), rows.m, l2, at_W)
+        return g.value.ravel()[at].astype(np.float64)
 
     g = slope(W)
     for _ in range(POLISH):

@@ -40,7 +40,11 @@ class Multinomial:
 
     def value(self, z: Floats) -> float:
         """The mean loss."""
-        return value(self.rows, z)
+        gap = np.where(self.rows.keep, -growth(self.rows, z), -np.inf)
+        top = gap.max(axis=1)
+        e = np.exp(gap - top[:, None])
+        e[np.arange(top.size), np.argmax(gap, axis=1)] = 0.0
+        return float((top + np.log1p(e.sum(axis=1))).sum()) / self.rows.m
 
     def gradient(self, z: Floats) -> Floats:
         """The gradient in W, (p, C)."""
@@ -164,15 +168,6 @@ def separates(rows: Rows, z: Floats, enough: float = 0.0) -> bool:
     gap = growth(rows, z)
     gap[np.arange(rows.y.size), rows.y] = np.inf
     return bool(np.all(gap[rows.keep] > enough))
-
-
-def value(rows: Rows, z: Floats) -> float:
-    """The mean loss at margins z, in float64."""
-    gap = np.where(rows.keep, -growth(rows, z), -np.inf)
-    top = gap.max(axis=1)
-    e = np.exp(gap - top[:, None])
-    e[np.arange(top.size), np.argmax(gap, axis=1)] = 0.0
-    return float((top + np.log1p(e.sum(axis=1))).sum()) / rows.m
 
 
 def probabilities(rows: Rows, z: Floats) -> Floats:

@@ -14,8 +14,7 @@ import numpy as np
 from problems.optimum.arithmetic.extended import ABOVE, down, norm_up, up
 from problems.optimum.certificate import Certificate, Point, Proof, model_of
 from problems.optimum.distances import in_ball
-from problems.optimum.law import smooth_law
-from problems.optimum.value import value_up
+from problems.optimum.law import smooth_law, value_up
 from problems.problem import LinearModel, Problem
 
 
