@@ -84,7 +84,7 @@ def test_labels_of_a_group_are_exactly_equal_under_the_direction(counts: bool, m
         solved.append((n, d))
         return np.longdouble(len(solved))
 
-    monkeypatch.setattr(repeated_rows, "long_of", kept)
+    monkeypatch.setattr("problems.optimum.arithmetic.rational.long_of", kept)
     marked = exact_direction(rows, found, V)
     assert marked is not None
     whole = np.rint(np.ldexp(V, repeated_rows.BITS - int(np.frexp(np.abs(V).max())[1])))

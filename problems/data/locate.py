@@ -119,7 +119,7 @@ def places(data_dir: str | Path | None = None) -> dict[str, Path]:
 
 
 def is_path(name: str | Path) -> bool:
-    """Whether a name has a folder in it, and so means a file and nothing else; ValueError for what is no name."""
+    """Whether the name contains a folder, so that it can only mean a file; ValueError unless it is a text or a path."""
     if not isinstance(name, str | Path):
         raise ValueError(f"a data set is given by its path or name, got {shown(name)}.")
     return os.path.dirname(str(name)) != ""

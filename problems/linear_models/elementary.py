@@ -55,7 +55,7 @@ def exp_of_negative(t: float) -> float:
 
 @exact_helper
 def exp_of_negative_lanes(t: Any) -> Any:
-    """exp(-t) as exp_of_negative has it, for eight numbers; NaN stays NaN."""
+    """exp(-t) for eight numbers t >= 0, by the formula of exp_of_negative; NaN stays NaN."""
     a = where_greater(t, LARGEST, -LARGEST, 0.0 - t)
     n = rint(a * LOG2_E)
     r = (a - n * LN2_HIGH) - n * LN2_LOW
@@ -95,7 +95,7 @@ def log1p_and_reciprocal(e: float) -> tuple[float, float]:
 
 @exact_helper
 def log1p_and_reciprocal_lanes(e: Any) -> tuple[Any, Any]:
-    """(log(1 + e), 1/(1 + e)) as log1p_and_reciprocal has it, for eight numbers."""
+    """(log(1 + e), 1/(1 + e)) for eight numbers 0 <= e <= 1, by the formula of log1p_and_reciprocal."""
     numerator = where_greater(e, SQRT2_MINUS_1, e - 1.0, e)
     denominator = where_greater(e, SQRT2_MINUS_1, e + 3.0, e + 2.0)
     both = 1.0 / ((1.0 + e) * denominator)

@@ -1,4 +1,4 @@
-"""How a loss and data become a Problem: the arguments checked, the kernels bound to the data, the bounds filled in."""
+"""Make a Problem of a loss and data: check the arguments, bind the kernels to the data, fill in the bounds."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def linear_problem(
 
 @dataclass(frozen=True)
 class Work:
-    """How many numbers of scratch a batch of so many rows needs."""
+    """The length of the scratch vector `work` by the size of a batch."""
 
     size: Callable[[int, int, int], int]
     p: int

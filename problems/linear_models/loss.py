@@ -30,7 +30,7 @@ class Parameter(NamedTuple):
 
     @property
     def interval(self) -> str:
-        """As in "(0, 1)"."""
+        """The interval as text, for example "(0, 1)"."""
         return f"{'[' if self.closed else '('}{self.low:g}, {self.high:g})"
 
     def checked(self, name: str, value: Any) -> float:

@@ -55,7 +55,7 @@ def log1p_and_reciprocal_beyond_1(t: Any) -> tuple[Any, Any]:
 
 @exact_helper
 def softmax(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale: float) -> None:
-    """The losses of rows first, ..., last - 1 of the order; `scale` times their derivatives in place of their margins.
+    """Losses of rows first, ..., last - 1 of the order; margins are replaced by `scale` times the derivatives.
 
     Without derivatives where scale is 0.
 
@@ -81,7 +81,7 @@ def softmax(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale:
 
 @exact_helper
 def softmax_of_eight(work: Any, C: int, h: int, derivatives: bool) -> None:
-    """Softmax of eight columns, of which `work` holds z_y where their losses will be, and the scales."""
+    """Softmax of eight columns of margins; `work` holds their scales, and z_y where their losses go."""
     z, y = MARGINS + h, load(work, LABELS + h)
     largest, top = load(work, z), splat(0.0)
     for c in range(1, C):
@@ -106,7 +106,7 @@ def softmax_of_eight(work: Any, C: int, h: int, derivatives: bool) -> None:
 
 @helper
 def block_loss(work: Any, C: int, b: Any, order: Any, first: int, last: int, scale: float) -> float:
-    """Softmax of a block, and the sum of its losses."""
+    """Apply softmax to a block of rows; returns the sum of their losses."""
     softmax(work, C, b, order, first, last, scale)
     total = 0.0
     for i in range(last - first):  # a loop of its own, see passes.py
@@ -116,7 +116,7 @@ def block_loss(work: Any, C: int, b: Any, order: Any, first: int, last: int, sca
 
 @helper
 def start(x: Any, g: Any, l2: float) -> None:
-    """g <- l2 x, the subgradient before any row: what rows add is divided by their number already."""
+    """Set g to l2 x, the penalty's part; rows add their parts already divided by their number."""
     for j in range(g.size):
         g[j] = l2 * x[j] if l2 > 0.0 else 0.0
 
@@ -197,7 +197,7 @@ def csr_products(values: Any, indices: Any, e: int, end: int, R: Any, at: int, C
 
 @helper
 def csr_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
-    """dense_pass for CSR rows: all margins first, as rows of W and of the subgradient would share the cache."""
+    """dense_pass for CSR rows; all margins come first, so that W and the subgradient do not compete for the cache."""
     values, indices, indptr, b = data.values, data.indices, data.indptr, data.b
     l2, C, scale = data.params[0], int(data.params[1]), 1.0 / (end - begin)
     for i in range(begin, end):
@@ -222,7 +222,7 @@ def csr_pass(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int
 
 @helper
 def scratch(p: int, C: int) -> int:
-    """How long `work` must be: for dense rows as columns, or for 16 CSR rows of derivatives."""
+    """The length of `work`: room for dense rows as columns, or for the derivatives of 16 CSR rows."""
     return MARGINS + ROWS * (rounded_up(C) + max(rounded_up(p), C))
 
 

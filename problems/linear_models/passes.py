@@ -91,7 +91,7 @@ def csr_rows(x: Any, g: Any, z: Any, data: Any, order: Any, begin: int, end: int
 def block_loss(
     z: Any, first: int, last: int, b: Any, order: Any, begin: int, params: Any, work: Any, loss: Any
 ) -> float:
-    """The sum of the losses at margins z[first:last]; their slopes to `work`."""
+    """Sum the losses at margins z[first:last]; their slopes are written to `work`."""
     total = correct = 0.0
     for i in range(last - first):
         work[LABELS + i] = b[row_of(order, begin + first + i)]
@@ -160,7 +160,7 @@ def value_pass(z: Any, x: Any, data: Any, loss: Any) -> float:
 
 
 def kernels(loss: Helper) -> Kernels:
-    """The compiled functions of a loss, which its file holds by a name: they travel to other processes under that."""
+    """The compiled functions of a loss; other processes find them under the name that its file gives them."""
 
     def of_the_loss(function: Any) -> Any:
         function.__module__, function.__qualname__ = loss.python.__module__, function.__name__

@@ -31,7 +31,7 @@ def rounded_up(n: int) -> int:
 
 @helper
 def load_some(a: Any, at: int, n: int) -> Any:
-    """As load_first; faster where n is LANES or more."""
+    """Load the first n of eight numbers, then zeros; faster than load_first where n is LANES or more."""
     if n >= LANES:
         return load(a, at)
     return load_first(a, at, n)
@@ -39,7 +39,7 @@ def load_some(a: Any, at: int, n: int) -> Any:
 
 @helper
 def store_some(a: Any, at: int, n: int, u: Any) -> None:
-    """As store_first; faster where n is LANES or more."""
+    """Store the first n of eight numbers; faster than store_first where n is LANES or more."""
     if n >= LANES:
         store(a, at, u)
     else:
@@ -48,7 +48,7 @@ def store_some(a: Any, at: int, n: int, u: Any) -> None:
 
 @helper
 def to_columns(A: Any, p: int, order: Any, first: int, last: int, columns: Any, at: int) -> None:
-    """Rows first, ..., last - 1 of the order, at most 16 of p entries each, to the columns of the buffer at `at`.
+    """Copy rows first, ..., last - 1 of the order, at most 16 of p entries, to the columns of the buffer at `at`.
 
     The last of them fills the columns that are left: numbers as finite as the data.
     """
@@ -84,7 +84,7 @@ def eight_rows(columns: Any, at: int) -> Any:
 
 @helper
 def to_rows(columns: Any, at: int, C: int, rows: int, A: Any, first: int) -> None:
-    """The first `rows` columns of a buffer become rows first, ... of A, (m, C)."""
+    """Copy the first `rows` columns of a buffer to rows first, ... of A, (m, C)."""
     for h in range(0, rows, HALF):
         for c in range(0, C, LANES):
             u = eight_rows(columns, at + ROWS * c + h)

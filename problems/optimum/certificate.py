@@ -53,7 +53,7 @@ Point = Annotated[Floats, Shape("p")]
 
 
 class Proof(NamedTuple):
-    """What a certificate proves: f_lo <= inf f <= f_hi, and the distance of x0 from the minimisers in both norms.
+    """Proved bounds: f_lo <= inf f <= f_hi, and on the distance of x0 from the minimisers in both norms.
 
     attained as in Optimum. D_estimate and notes prove nothing; see Optimum.
     """
@@ -80,7 +80,7 @@ NOTHING = Proof(0.0, math.inf)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Certificate(ABC):
-    """Base of all certificates; see above.
+    """Base class of all certificates, as the head of this file describes them.
 
     arithmetic: "rational": the numbers are the same on every machine; "extended": sums in long double, whose order is
     fixed; "norms": norms and eigenvalues, whose last digits depend on the order of sums in BLAS.
@@ -97,13 +97,13 @@ class Certificate(ABC):
 
     @abstractmethod
     def prove(self, problem: Problem) -> Proof:
-        """The bounds that the fields prove, without a solver; what they do not prove stays trivial.
+        """The bounds that the fields prove, without a solver; bounds that they do not prove are trivial.
 
         ValueError where the fields contradict each other or the problem.
         """
 
     def check(self, problem: Problem) -> None:
-        """ValueError unless every field is what its type says, for this problem, and the kind serves for it."""
+        """Raise ValueError unless every field fits its type for this problem, and the kind serves for it."""
         model = problem.model
         if not self.serves(model):
             function = "what is no linear model" if model is None else f"{model.loss} with l2 = {model.l2!r}"
@@ -111,7 +111,7 @@ class Certificate(ABC):
         _check(self, self.sizes(problem), "")
 
     def sizes(self, problem: Problem) -> dict[str, int]:
-        """The sizes that types name and the problem decides."""
+        """The sizes, named in the types of fields, that the problem determines."""
         return {"m": problem.m, "p": problem.p}
 
 
@@ -135,7 +135,7 @@ def _derived(cls: type) -> list[type]:
 
 
 def parts(certificate: Any, prefix: str = "") -> dict[str, Any]:
-    """The fields by name, those of a dataclass within it as "name.field"; without what is absent."""
+    """The fields that are present, by name; those of a dataclass within it as "name.field"."""
     found: dict[str, Any] = {}
     for field in fields(certificate):
         value = getattr(certificate, field.name)
@@ -147,7 +147,7 @@ def parts(certificate: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def made(name: str, entries: Mapping[str, Any]) -> Certificate:
-    """The certificate of this class from its parts; ValueError where the class or its fields are others."""
+    """The certificate of this class from its parts; ValueError where a name is unknown or a field is missing."""
     cls = classes().get(name)
     if cls is None:
         raise ValueError(f"there is no certificate {name!r}")
@@ -174,7 +174,7 @@ def _made(cls: Any, entries: Mapping[str, Any]) -> Any:
 
 
 class _Type(NamedTuple):
-    """The type of a field: of an array the dtype, and its shape."""
+    """The type of a field: a class, or the dtype and the shape of an array."""
 
     base: Any
     shape: Shape | None
@@ -197,7 +197,7 @@ def _types(cls: Any) -> dict[str, _Type]:
 
 
 def _check(certificate: Any, sizes: dict[str, int], prefix: str) -> None:
-    """Compare every field with its type; sizes by name, which a dataclass within does not share but for m and p."""
+    """Compare every field with its type; a dataclass within has sizes of its own, beside those of the problem."""
     own = dict(sizes)
     cls: Any = type(certificate)
     for field, kind in _types(cls).items():

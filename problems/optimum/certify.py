@@ -1,4 +1,4 @@
-"""Which route a problem takes."""
+"""Certify the optimum of a linear model: check its sizes, look into the cache, take the route of its loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RAISE: dict[str, Any] = {"over": "raise", "invalid": "raise", "divide": "raise"}
 
 
 def check_sizes(name: str, model: LinearModel, x0: Vector) -> None:
-    """ValueError unless b, x0, l2 and the largest entries of all columns of A are 0 or between SMALL and LARGE.
+    """Raise ValueError unless b, x0, l2 and the largest entries of all columns of A are 0 or between SMALL and LARGE.
 
     A smaller entry of a column is a small change of a large one; a column of small entries is a minimiser far away.
     """
@@ -105,8 +105,9 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
 
 
 def with_room(optimum: Optimum) -> Optimum:
-    """Each interval wider by ROOM where it rests on norms, so that a check on a machine that rounds otherwise arrives
-    within it; over a ball it is left as it is.
+    """Widen every interval that rests on norms by ROOM, so that a machine that rounds otherwise arrives within it.
+
+    Intervals over a ball stay as they are.
     """
     certificate = optimum.certificate
     if not isinstance(certificate, Certificate) or certificate.arithmetic != "norms" or math.isfinite(optimum.radius):

@@ -22,7 +22,7 @@ ULPS = 2
 
 
 def complaints(problem: Problem, optimum: Optimum) -> list[str]:
-    """What the certificate does not prove; empty if it proves every number."""
+    """A sentence for every number that the certificate does not prove; none if it proves all."""
     import scipy.linalg  # noqa: F401  brings its own BLAS, which the limit reaches only once it is loaded
     from threadpoolctl import threadpool_limits
 
@@ -39,7 +39,7 @@ def complaints(problem: Problem, optimum: Optimum) -> list[str]:
 
 
 def in_words(error: Exception) -> str:
-    """What an exception on reading malformed data says; a key or an empty text alone would say nothing."""
+    """The message of an exception on malformed data; a key or an empty text alone would say nothing."""
     text = " ".join(str(error).split())
     if isinstance(error, KeyError):
         return f"it has no entry {text}"
@@ -68,7 +68,7 @@ def _complaints(problem: Problem, optimum: Optimum, certificate: Certificate) ->
 
 
 def proved(problem: Problem, optimum: Optimum, certificate: Certificate) -> Proof:
-    """What the certificate proves: over the ball, where the optimum is one over a ball."""
+    """The bounds that the certificate proves; over the ball, where the optimum is one over a ball."""
     proof = certificate.prove(problem)
     if optimum.radius == certificate.radius or problem.model is None:
         return proof
@@ -78,7 +78,7 @@ def proved(problem: Problem, optimum: Optimum, certificate: Certificate) -> Proo
 
 
 def _at_x(model: LinearModel, optimum: Optimum, exact: bool) -> list[str]:
-    """Whether f_hi is f(x)."""
+    """A complaint where f_hi is not f(x)."""
     f = value_up(model, optimum.x)
     rounding = 4 * TINY  # what underflows; f may be exactly 0
     if exact:  # the minimiser was rounded to x

@@ -10,14 +10,14 @@ from problems.problem import LinearModel, Problem
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClosedForm(Certificate):
-    """Nothing but the problem is needed: its formula is computed anew."""
+    """A certificate without fields: the formula of the problem is computed anew."""
 
     kind = "closed form"
     arithmetic = "rational"
 
     @staticmethod
     def serves(model: LinearModel | None) -> bool:
-        """For what is no linear model."""
+        """For problems that are no linear model."""
         return model is None
 
     def prove(self, problem: Problem) -> Proof:

@@ -48,7 +48,7 @@ def in_ball(x0: Floats, f_lo: float, f_hi: float, x: Any, radius: float) -> Proo
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flattest:
-    """For d and N: ||d + N c||_inf is least, nearly, and v are the multipliers: N^T v = 0, <v, d> the minimum."""
+    """The c that makes ||d + N c||_inf least, nearly, and multipliers v: N^T v = 0, <v, d> the minimum."""
 
     v: Point
     c: Annotated[Floats, Shape("n")]
@@ -85,7 +85,7 @@ def distance_modulo(proof: Proof, d: Floats, N: Floats, radius: float, flattest:
 
 
 def find_flattest(N: Floats, d: Floats) -> Flattest | None:
-    """By linear programming (HiGHS); None where N has no columns."""
+    """The flattest d + N c by linear programming (HiGHS); None where N has no columns."""
     p, n = N.shape
     if not n:
         return None
@@ -125,7 +125,7 @@ def distances_up(x: Rational, x0: Floats) -> Both:
 
 
 def distances_down(x: Rational, x0: Floats) -> Both:
-    """Lower bounds on the same."""
+    """Lower bounds on ||x - x0|| and ||x - x0||_inf, tight to rounding."""
     size, largest = _lengths(x, x0)
     return max(0.0, down(size.value - size.error)), down(largest * (2 - ABOVE))
 

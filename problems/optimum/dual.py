@@ -56,7 +56,7 @@ class Kinked(LinearModel):
 
 
 def kinked(model: LinearModel) -> Kinked:
-    """A loss of kinks with one in each row."""
+    """The model of a loss made of kinks, with one kink in each row."""
     if isinstance(model, Kinked):
         return model
     if model.law.kinks is None:
@@ -81,7 +81,7 @@ def kinked(model: LinearModel) -> Kinked:
 
 
 def _exactly(k: int, values: Any, multiples: Any) -> bool:
-    """Whether these are k times the values, without rounding."""
+    """Whether the multiples are k times the values, without rounding."""
     pairs = np.unique(np.column_stack([np.ravel(values), np.ravel(multiples)]), axis=0).tolist()
     return all(k * Fraction(value) == Fraction(multiple) for value, multiple in pairs)
 
@@ -152,7 +152,7 @@ def _kinked_losses(model: Kinked, z: Bounded) -> Bounded:
 
 
 def objective(model: LinearModel, x: Any) -> Bounded:
-    """f(x)."""
+    """f(x) with a bound on its error."""
     model = form(model)
     z = margins(model.A, x)
     return penalised(losses(model, z), model.b.size, model.l2, x)

@@ -41,11 +41,11 @@ class SmoothLaw(Protocol):
         """(v, t): the mean loss is at least <v, y - x0> + t at every y, nearly its tangent at x."""
 
     def everywhere(self) -> float:
-        """What f is at least, at every point."""
+        """A lower bound on f at every point."""
 
 
 def smooth_law(model: LinearModel) -> SmoothLaw | None:
-    """As the file of the loss declares it; None for losses of kinks."""
+    """The law that the file of the loss declares; None for losses of kinks."""
     law: SmoothLaw | None = None if model.law.smooth is None else model.law.smooth(model)
     return law
 

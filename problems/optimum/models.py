@@ -19,7 +19,7 @@ from problems.problem import LinearModel
 
 
 class Reference(NamedTuple):
-    """What the solver says: its status, value, point and dual point u.
+    """The answer of the solver: its status, value, point and dual point u.
 
     accurate: whether the status is "optimal"; an "optimal_inaccurate" point may serve as a start and no more.
     """

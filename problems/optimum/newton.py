@@ -1,4 +1,4 @@
-"""Damped Newton steps: one loop for every smooth loss, with the step, its length and the end as each use needs them."""
+"""Damped Newton steps: one loop for every smooth loss; a use chooses the step, its length and the end."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Stop(NamedTuple):
 
 
 class Newton:
-    """The mean loss plus l2/2 ||x||^2, with what its uses change: the step, its length, and when to stop."""
+    """Newton's method for the mean loss plus l2/2 ||x||^2; a use defines the step, its length and when to stop."""
 
     shortest = 1e-10  # no step is shorter than this part of Newton's; where it does not help it is taken all the same
     gives_up = False  # or not, and the last point returned
@@ -103,7 +103,7 @@ class Newton:
         return self.loss.value(z) + self.l2 / 2 * (float(x @ x) if x.ndim == 1 else float(np.sum(x * x)))
 
     def ended(self, z: Floats) -> bool:
-        """Whether there is no minimiser, and x leads away from all others."""
+        """Whether the margins show that there is no minimiser."""
         return False
 
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
@@ -111,11 +111,11 @@ class Newton:
         raise NotImplementedError
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """Where to stop without taking this step as others are taken."""
+        """The result where this step is the last or none; None to take it as others are taken."""
         raise NotImplementedError
 
     def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
-        """Where to stop since margins drift to infinity; moved: the margins of the step."""
+        """The result where margins drift to infinity, None elsewhere; moved: the margins of the step."""
         return None
 
     def settled(self, f: float, f_next: float, decrement: float) -> bool:
@@ -136,7 +136,7 @@ class Newton:
             t /= 2
 
     def run(self, start: Floats, patience: int = MAX_NEWTON) -> Stop:
-        """From start, at most so many steps."""
+        """Take steps from start, at most `patience` of them."""
         x = start.astype(np.float64).copy()
         z, step = self.margins_at(x), np.zeros(x.shape)
         f = self.value(z, x)

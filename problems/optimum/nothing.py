@@ -1,4 +1,4 @@
-"""The certificate of an optimum that no route could prove more of than what holds in any case."""
+"""The certificate of an optimum of which only the trivial bounds are proved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Nothing(Certificate):
         return model is not None and model.l2 == 0
 
     def prove(self, problem: Problem) -> Proof:
-        """f_lo is what f is at least at every point."""
+        """The lower bound of every point, and f at x."""
         model = model_of(problem)
         law = smooth_law(model)
         f_lo = 0.0 if law is None else law.everywhere()
@@ -35,6 +35,6 @@ class Nothing(Certificate):
 
 
 def unproved(problem: Problem, x: Floats, *notes: str) -> Optimum:
-    """The optimum at x of which nothing more is known."""
+    """The optimum at x with trivial bounds."""
     certificate = Nothing(x=x)
     return certificate.prove(problem).optimum(certificate, x, *notes)

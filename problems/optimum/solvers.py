@@ -1,4 +1,4 @@
-"""HiGHS and Clarabel: points that look optimal, and multipliers. Their numbers prove nothing."""
+"""HiGHS and Clarabel: approximate solutions and multipliers, which prove nothing by themselves."""
 
 from __future__ import annotations
 

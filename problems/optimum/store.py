@@ -62,7 +62,7 @@ def to_arrays(optimum: Optimum) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Optimum:
-    """The optimum that to_arrays took apart; KeyError, TypeError, ValueError where it was not."""
+    """The optimum that to_arrays took apart; KeyError, TypeError or ValueError for other content."""
     certificate = None
     if "certificate" in meta:
         entries = {**meta["certificate"], **{k.removeprefix("certificate."): v for k, v in arrays.items() if k != "x"}}
@@ -80,7 +80,7 @@ def from_arrays(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Optimum:
 
 
 def save(name: str, optimum: Optimum) -> None:
-    """Store it; where the cache cannot be written, go on without."""
+    """Store the optimum under this key, unless it took little time or the cache cannot be written."""
     path = _path(name)
     if path is None or optimum.seconds < WORTH_KEEPING:
         return

@@ -1,1 +1,1 @@
-"""Extended precision, rational numbers and matrices: what every proof is computed with."""
+"""Extended precision, rational numbers and matrices, which proofs are computed with."""

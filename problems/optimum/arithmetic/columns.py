@@ -41,7 +41,7 @@ class Columns:
 
 
 def independent_columns(A: Any) -> Columns:
-    """Choose J; where A is empty of rows, J is empty."""
+    """Choose columns J that span the others, as far as that can be proved; none where A has no rows."""
     m, p = A.shape
     none = np.zeros(0, dtype=np.intp)
     if p > DENSE:

@@ -1,4 +1,4 @@
-"""Sums over the data in extended precision, with a bound on what rounding can have done to them.
+"""Sums over the data in extended precision, with bounds on their rounding errors.
 
 The one allowance used everywhere: a sum of n products, in any order, is off by at most
 n * EPS * (sum of the absolute products); EPS is twice the unit roundoff of long double (1.1e-19 on x86-64,

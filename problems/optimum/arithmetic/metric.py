@@ -45,8 +45,7 @@ def small(A: Any) -> bool:
 
 
 def metric(A_J: Any, weights: Floats, weight_error: float = 0.0, l2: float = 0.0) -> Metric | None:
-    """Choose T and bound the eigenvalue; None where the weighted Gram matrix is singular to working precision,
-    or too large to form.
+    """Choose T and bound the eigenvalue; None where the weighted Gram matrix is nearly singular, or too large.
 
     weight_error: relative error of the weights. l2: of a penalty, which enters as so many rows of that weight as there
     are columns.
@@ -92,7 +91,7 @@ def product(A_J: Any, T: Floats) -> tuple[Floats, Floats]:
 
 
 def _by_gram(A_J: Any, weights: Floats) -> Floats | None:
-    """T from the weighted Gram matrix, and once more: the first carries the rounding of one that is ill-conditioned."""
+    """T from the weighted Gram matrix, in two passes: the first carries the rounding of an ill-conditioned matrix."""
     gram = weighted_gram(A_J, weights)
     q = gram.shape[0]
     diagonal = np.diag(gram)
@@ -123,7 +122,7 @@ def _inverse_root(gram: Floats, least: float) -> Floats | None:
 
 
 def by_qr(A_J: Any, weights: Floats) -> Floats | None:
-    """T as in metric, from QR factors of W^1/2 A_J T until that has orthonormal columns.
+    """T by QR factors of W^1/2 A_J T, repeated until the columns of that matrix are orthonormal.
 
     Rows come in the order of their size, without which those that differ by powers of ten lose their digits [1].
 

@@ -77,7 +77,7 @@ class Forms(NamedTuple):
         return plus, minus
 
     def at(self, which: Mask) -> Forms:
-        """These forms alone."""
+        """The forms that the mask selects."""
         return self._replace(row=self.row[which], plus=self.plus[which], minus=self.minus[which])
 
 
@@ -185,7 +185,7 @@ def _completed(
 
 
 def vanishing(forms: Forms, vectors: Vectors) -> Mask:
-    """Which forms vanish on all these vectors of integers, exactly.
+    """The mask of the forms that vanish on all these vectors of integers, exactly.
 
     With a_ij = n_ij 2^e_i, n_ij integers, a form's value times 2^-e_i is an integer; it is 0 if it is so modulo
     primes whose product exceeds it. Powers of two are units modulo odd primes, so e_i is not needed there.
@@ -239,7 +239,7 @@ def _primes(bits: int) -> list[int]:
 
 
 def positive(forms: Forms, v: Floats | Long) -> Mask:
-    """Which forms are proved to be positive at v, whose entries may each be one rounding off in long double."""
+    """The mask of the forms proved to be positive at v; entries in long double may each be one rounding off."""
     V = v.reshape(-1, forms.C)
     columns = [margins(forms.A, w) for w in V.T]
     value = np.stack([z.value for z in columns], axis=1)

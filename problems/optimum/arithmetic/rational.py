@@ -25,7 +25,7 @@ BLOCK = 1_000_000
 
 
 class Integers(NamedTuple):
-    """values[i, j] = rows[i][j] * 2**exponents[i]."""
+    """A matrix as integers and powers of two: values[i, j] = rows[i][j] * 2**exponents[i]."""
 
     rows: list[list[int]]
     exponents: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Rational(NamedTuple):
     denominator: int
 
     def fractions(self) -> list[Fraction]:
-        """Entry by entry."""
+        """The entries as fractions."""
         return [Fraction(n, self.denominator) for n in self.numerators]
 
     def square(self) -> Fraction:
@@ -46,7 +46,7 @@ class Rational(NamedTuple):
         return Fraction(sum(n * n for n in self.numerators), self.denominator**2)
 
     def long(self) -> Long:
-        """In long double, each entry within one rounding."""
+        """The entries in long double, each within one rounding."""
         return np.array([long_of(n, self.denominator) for n in self.numerators], dtype=np.longdouble)
 
 
@@ -83,7 +83,7 @@ def integers(values: Floats) -> Integers:
 
 
 def exactly(v: Floats) -> Rational:
-    """The numbers themselves."""
+    """The float64 numbers as a rational vector, without rounding."""
     (numerators,), (exponent,) = integers(v[None, :])
     return Rational([n << max(int(exponent), 0) for n in numerators], 1 << max(-int(exponent), 0))
 
@@ -184,7 +184,7 @@ def column_sums(A: Any, mask: Mask) -> tuple[list[int], int]:
 
 
 def exact_combination(A: Any, u: Floats) -> list[Fraction]:
-    """A^T u."""
+    """A^T u in exact arithmetic."""
     sums = [Fraction(0)] * A.shape[1]
     for at, columns, part in row_blocks(A, BLOCK):
         factors, transposed = integers(u[None, at]), integers(part.T)

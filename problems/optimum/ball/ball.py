@@ -62,11 +62,11 @@ class Ball(Certificate):
         return model is not None
 
     def sizes(self, problem: Problem) -> dict[str, int]:
-        """m: the rows of the dual form, which slopes belong to."""
+        """The sizes, with m the rows of the dual form where slopes are given."""
         return {"m": problem.m if self.u is None else form(model_of(problem)).b.size, "p": problem.p}
 
     def prove(self, problem: Problem) -> Proof:
-        """What the minorant is over the ball."""
+        """The least value of the minorant over the ball, and the distances that follow."""
         model = model_of(problem)
         if not 0 < self.radius < math.inf:
             raise ValueError(f"radius = {self.radius!r} is not that of a ball")
@@ -107,7 +107,7 @@ def _narrow(optimum: Optimum) -> bool:
 
 
 def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats | None, f_hi: float) -> Proof:
-    """What the minorant of u, or the tangent at x, proves, given f_hi = f(x)."""
+    """Bounds from the minorant of u, or from the tangent at x, given f_hi = f(x)."""
     law = smooth_law(model)
     if u is None and law is None:
         raise ValueError(f"without u there is no minorant of the loss {model.loss}")
@@ -151,14 +151,14 @@ def inside(x: Floats, x0: Floats, radius: float) -> bool:
 
 
 def within(problem: Problem, model: LinearModel, optimum: Optimum, radius: float) -> Optimum:
-    """The unconstrained optimum as that over a ball which holds its point x."""
+    """The unconstrained optimum restated for a ball that holds its point x."""
     numbers = Proof(**{name: getattr(optimum, name) for name in Proof._fields})
     proof = restricted(numbers, problem, model, optimum.x, radius)
     return replace(optimum, radius=radius, **proof._asdict())
 
 
 def restricted(proof: Proof, problem: Problem, model: LinearModel, x: Floats, radius: float) -> Proof:
-    """Bounds for the minimisers over a ball that holds x from those for X*; ValueError where it does not hold x.
+    """Bounds for the minimisers over a ball, from the bounds for X*; ValueError unless the ball holds x.
 
     In the maximum norm: a point of X_R on the sphere is R/sqrt(p) away at least; one of X* that is nearest in this norm
     lies in the ball if sqrt(p) times its distance does.

@@ -1,4 +1,4 @@
-"""Points that look like minimisers over the ball ||x - x0|| <= R; ball.py proves what they are worth.
+"""Approximate minimisers over the ball ||x - x0|| <= R; ball.py proves the bounds at them.
 
 Smooth losses: Newton's method in s = x - x0. Each step minimises the quadratic model over the ball,
 
@@ -83,7 +83,7 @@ class _TrustRegion(Newton):
         return super().value(z, self.x0 + x)
 
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
-        """To the minimiser of the quadratic model over the ball."""
+        """The step to the minimiser of the quadratic model over the ball."""
         g = self.loss.gradient(z).ravel() + self.l2 * (self.x0 + x)
         apply, solve = _hessian(self.loss, z, self.l2)
         target, self.nu = _step(apply, solve, g, x, self.radius, self.nu)
@@ -91,11 +91,11 @@ class _TrustRegion(Newton):
         return step, -float(g @ step)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """Where f does not fall."""
+        """Stop where no decrease is predicted."""
         return None if 0 < decrement < np.inf else Stop(x, step, True)
 
     def settled(self, f: float, f_next: float, decrement: float) -> bool:
-        """One step after a predicted decrease that is rounding."""
+        """Stop one step after the predicted decrease has fallen to rounding."""
         last, self.last = self.last, decrement <= CONVERGED * f_next
         return last
 

@@ -41,7 +41,7 @@ MAX_STEPS, WORK = 200, 1e8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExactMinimiser(OfKinks):
-    """The rows I, and those outside where u_i is hi_i."""
+    """The minimiser, given by the rows I and the rows outside where u_i is hi_i."""
 
     kind = "exact minimiser"
     arithmetic = "rational"
@@ -65,7 +65,7 @@ class ExactMinimiser(OfKinks):
 
 @dataclass(frozen=True)
 class Minimiser:
-    """rows: I; upper: (m,), outside I whether u_i is hi_i; x: the exact minimiser; value: min f."""
+    """The exact minimiser x and min f; rows: I; upper: (m,), outside I whether u_i is hi_i."""
 
     rows: Indices
     upper: Mask

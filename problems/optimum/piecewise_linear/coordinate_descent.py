@@ -34,7 +34,7 @@ FULL = 10
 def _pass(
     values: Any, indices: Any, starts: Any, squares: Any, b: Any, lo: Any, hi: Any, order: Any, c: Any, u: Any, v: Any
 ) -> float:
-    """One pass over the rows in this order; u and v = A^T u are changed in place. The largest move of a u_i."""
+    """One pass over the rows in this order: changes u and v = A^T u in place, returns the largest move of a u_i."""
     largest = 0.0
     p = v.size
     sparse = indices.size > 0

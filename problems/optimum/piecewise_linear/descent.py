@@ -74,8 +74,9 @@ class Stationary(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """rows: I; upper: (m,), outside I whether u_i is hi_i; x: a point with r_I = 0, to rounding.
+    """Where the descent is.
 
+    rows: I; upper: (m,), outside I whether u_i is hi_i; x: a point with r_I = 0, to rounding.
     last: y and u_I of the last set solved for; done: whether it is the minimiser as far as its solver can tell.
     """
 
@@ -90,7 +91,7 @@ Solver = Callable[[Indices, Mask], Stationary | None]
 
 
 def descend(model: LinearModel, start: State, solver: Solver, steps: int) -> State:
-    """At most so many steps from this state."""
+    """Descend from this state, at most so many steps."""
     rows, upper, x = start.rows, start.upper.copy(), start.x
     last, entered, still = None, None, 0
     for _ in range(steps):
@@ -151,7 +152,7 @@ def settled(model: LinearModel, start: State, solver: Solver) -> State:
 
 
 def perturbed(model: LinearModel) -> LinearModel:
-    """The model with other targets nearby, that no x fits on more rows than it must."""
+    """The model with targets moved a little at random, so that no x fits more of them than it must."""
     rng = np.random.default_rng(0)
     size = np.maximum(np.abs(model.b), np.abs(model.b).max(initial=0.0) * OFF)
     return replace(model, b=model.b + OFF * size * rng.uniform(-1.0, 1.0, model.b.size))

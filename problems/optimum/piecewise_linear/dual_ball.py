@@ -30,7 +30,7 @@ class DualBall(OfKinks):
         return model is not None and model.law.kinks is not None and model.l2 > 0
 
     def prove(self, problem: Problem) -> Proof:
-        """At x, by u."""
+        """The bounds at x from the dual point u."""
         model = rows(problem)
         f = objective(model, self.x)
         lower = max(np.longdouble(0), dual_value(model, Minorant(model, self.u)))

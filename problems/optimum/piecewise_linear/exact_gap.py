@@ -68,7 +68,7 @@ class DualityGap(OfKinks):
 
 
 def duality_gap(model: LinearModel, x: Long, u: Floats, corrected: bool = True) -> DualityGap:
-    """The certificate near x.
+    """The certificate at a point near x.
 
     x is moved to where r_i = 0 on the rows with u_i inside its box, to twice the digits of float64, if corrected.
     """
@@ -115,6 +115,6 @@ def _dual_value(model: LinearModel, rows: Indices, upper: Mask, u: Floats) -> Fr
 
 
 def _sum(high: Floats, low: Floats) -> Rational:
-    """high + low."""
+    """high + low, without rounding."""
     both, unit = exactly(np.concatenate([high, low]))
     return Rational([a + b for a, b in zip(both[: high.size], both[high.size :], strict=True)], unit)

@@ -45,7 +45,7 @@ class ExactVertex(Projected):
         return model is not None and is_piecewise_linear(model) and model.l2 == 0
 
     def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
-        """The vertex of the basis."""
+        """The vertex of this basis; ValueError where it is not optimal."""
         vertex = checked_vertex(model, self.rows, self.columns, self.given, mask(self.high, model.b.size))
         if vertex is None:
             raise ValueError("rows and columns are no optimal basis")
@@ -53,7 +53,7 @@ class ExactVertex(Projected):
 
 
 def certify_piecewise(problem: Problem, model: LinearModel) -> Optimum:
-    """l2 = 0: a minimiser exists, f being polyhedral and bounded below."""
+    """The optimum for l2 = 0; a minimiser exists, as f is polyhedral and bounded below."""
     m, p = model.A.shape
     if m * p > LARGEST:
         return _without_proof(problem, f"{m} x {p} entries are too many for the linear program")
@@ -91,5 +91,5 @@ def _minimisers(model: LinearModel, vertex: Vertex) -> Polyhedron | None:
 
 
 def _without_proof(problem: Problem, why: str) -> Optimum:
-    """What is true in any case: the losses are not negative, and a minimiser exists."""
+    """The optimum with the bounds of any case: the losses are not negative, and a minimiser exists."""
     return unproved(problem, np.array(problem.x0), f"not solved: {why}")

@@ -109,7 +109,7 @@ def project(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "eucl
 
 
 def least_distance(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str = "euclidean") -> Pair | None:
-    """The same projection, in the Euclidean norm, by the active set method of [1, chapter 23].
+    """The projection of `project` in the Euclidean norm, by the active set method of [1, chapter 23].
 
     min ||z||, G z >= h is the nonnegative least squares problem of (G^T; h^T) u = (0, ..., 0, 1): with the residual
     (r, rho), z = -r / rho, and the multipliers are -u / rho. Slower than interior points, and sharper.
@@ -145,7 +145,7 @@ def least_distance(A: Any, target: Floats, sense: Floats, x0: Floats, norm: str 
 
 
 def independent_rows(A: Any, rows: Indices) -> Indices:
-    """Those of the rows that span the others to working precision: solvers stumble over repeated equations."""
+    """Some of the rows that span the others to working precision: solvers stumble over repeated equations."""
     import scipy.linalg
 
     if not rows.size:
@@ -164,7 +164,7 @@ def _least_euclidean(A: Any, rhs: Floats, equalities: int) -> Pair | None:
 
 
 def _least_maximum(A: Any, rhs: Floats, equalities: int) -> Pair | None:
-    """The same with the largest absolute entry of d in place of the Euclidean norm."""
+    """(d, dual) of min ||d||_inf, A d = rhs in the first rows, A d <= rhs in the others."""
     import scipy.sparse
 
     n, p = A.shape

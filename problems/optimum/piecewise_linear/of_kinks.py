@@ -1,4 +1,4 @@
-"""What all certificates of losses made of kinks share."""
+"""The base class of certificates of losses made of kinks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from problems.problem import Problem
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OfKinks(Certificate):
-    """Its rows are those of the model with one kink in each."""
+    """A certificate whose rows are those of the model with one kink in each row."""
 
     def sizes(self, problem: Problem) -> dict[str, int]:
-        """m: the number of kinks."""
+        """The sizes, with m the number of kinks."""
         return {"m": rows(problem).b.size, "p": problem.p}
 
 

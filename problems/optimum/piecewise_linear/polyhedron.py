@@ -102,7 +102,7 @@ class Projection:
 
     @classmethod
     def of(cls, X: Polyhedron, x0: Floats, norm: str) -> Projection:
-        """Of x0 on X* in this norm, as far as solvers can tell."""
+        """Project x0 on X* in this norm, as accurately as solvers can."""
         point, y = nearest(X, x0, norm)
         at = np.flatnonzero(y)
         return cls(rows=point.rows, columns=point.columns, given=point.given, multipliers_at=at, multipliers=y[at])
@@ -244,7 +244,7 @@ def sharpened(
 
 
 def _exact(model: LinearModel, side: Signs, active: Mask, x: Floats) -> ExactPoint | None:
-    """An exact point of X* near x with r_i = 0 on the active rows, those it violates joining them."""
+    """An exact point of X* near x with r_i = 0 on the active rows, which rows that it violates join."""
     equal = side == 0
     active = active & ~equal
     for _ in range(ROUNDS):

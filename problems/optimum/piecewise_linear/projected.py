@@ -24,7 +24,7 @@ LOOSE = 1e-6
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Projected(OfKinks):
-    """euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point."""
+    """An exact minimiser; euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point."""
 
     euclidean: Projection | None = None
     maximum: Projection | None = None

@@ -98,13 +98,13 @@ def _narrow(proof: Proof) -> bool:
 
 
 def _D_is_sharp(proof: Proof, x: Floats) -> bool:
-    """Relative to D; or, where x0 is the minimiser or nearly, to x."""
+    """Whether the interval for D is narrow relative to D; or, where x0 is nearly the minimiser, to x."""
     size = float(np.abs(x).max(initial=0.0))
     return math.isfinite(proof.D_hi) and proof.D_hi <= max(proof.D_lo * (1 + LOOSE), LOOSE**2 * size)
 
 
 def _near(problem: Problem, model: LinearModel, state: State, pair: Pair) -> tuple[DualityGap, Proof]:
-    """(certificate, what it proves) of the point and dual point of the descent, or the solver's where better."""
+    """(certificate, proof) at the point and dual point of the descent, or at the solver's where these are better."""
     found = []
     if state.last is not None:
         found.append(duality_gap(model, state.x, state.last.u, corrected=state.done))

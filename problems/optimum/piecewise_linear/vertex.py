@@ -61,7 +61,7 @@ Signs = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Vertex:
-    """An optimal basis with what it proves.
+    """An optimal basis, with the minimiser and the sides of all rows that it proves.
 
     rows, columns : the basis; given: (p,) the entries of x outside the columns, 0 on them.
     upper : (m,), where r_i = 0 outside the basis, whether u_i is hi_i; elsewhere without meaning.
@@ -127,7 +127,7 @@ def _pivoted(model: LinearModel, rows: Indices, columns: Indices, x: Floats, upp
 
 
 def checked_vertex(model: LinearModel, rows: Indices, columns: Indices, given: Floats, upper: Mask) -> Vertex | None:
-    """The basis with what it proves, if it is one and optimal; no pivots."""
+    """The vertex of this basis, without pivots; None where it is no basis or not optimal."""
     if np.any(given[columns]):
         return None
     basis = _Basis.at(model, rows, columns, given, upper)

@@ -43,7 +43,7 @@ ROUNDS = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Enclosed(OfKinks):
-    """A point x."""
+    """A point x with a ball around it that holds all minimisers."""
 
     kind = "curvature"
     arithmetic = "norms"
@@ -55,7 +55,7 @@ class Enclosed(OfKinks):
         return model is not None and is_soft(model)
 
     def prove(self, problem: Problem) -> Proof:
-        """The ball; ValueError where the rows inside their boxes do not curve f in every direction."""
+        """The bounds from the ball; ValueError where the rows inside their boxes do not curve f in every direction."""
         model = rows(problem)
         f, found = objective(model, self.x), _ball(model, self.x)
         if found is None:

@@ -62,7 +62,7 @@ class Soft(RowLoss):
         self.model = model
 
     def slopes(self, z: Floats) -> Floats:
-        """u, row by row."""
+        """The slopes u."""
         return np.clip((z - self.model.b) / self.model.soft, self.model.lo, self.model.hi)
 
     def inside(self, z: Floats) -> Mask:
@@ -76,7 +76,7 @@ class Soft(RowLoss):
         return float(np.mean(u * (z - self.model.b - self.model.soft / 2 * u)))
 
     def weights(self, z: Floats) -> Floats:
-        """Those of the rows inside their boxes."""
+        """1 / (soft m) on the rows inside their boxes, 0 elsewhere."""
         return self.inside(z) / (self.model.soft * self.m)
 
 
@@ -99,7 +99,7 @@ class _Stage(Newton):
         return self.loss.value(z) + float(x @ self.penalty @ x) / 2
 
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
-        """With the Hessian of the rows inside their boxes."""
+        """The step with the Hessian of the rows inside their boxes."""
         self.before, self.inside = self.inside, self.rows.inside(z)
         H = weighted_gram(self.rows.A, self.rows.weights(z)) + self.penalty
         H[np.diag_indices(x.size)] += DAMPING / (self.rows.model.soft * self.rows.m)
@@ -108,7 +108,7 @@ class _Stage(Newton):
         return step, -float(g @ step)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """Where a full step has left every row on its side."""
+        """Stop where a full step has left every row on its side."""
         at_the_end = self.full and np.array_equal(self.inside, self.before)
         return Stop(x, step, True) if at_the_end or not 0 < decrement < np.inf else None
 

@@ -48,7 +48,7 @@ class ExactStationary(Projected):
         return model is not None and is_soft(model)
 
     def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
-        """The solution of the system of these rows."""
+        """The exact solution for these rows; ValueError where it is no minimiser."""
         side = np.full(model.b.size, -1, dtype=np.int8)
         side[self.high] = 1
         side[self.inner] = 0
@@ -84,7 +84,7 @@ def certify_piecewise_quadratic(problem: Problem, model: Kinked) -> Optimum:
 
 
 def slopes(model: Kinked, x: Floats) -> Floats:
-    """u at x, in float64."""
+    """The slopes u at x, in float64."""
     r = rounded_margins(model.A, np.asarray(x, dtype=np.longdouble)).value - model.b
     return np.clip((r / np.longdouble(model.soft)).astype(np.float64), model.lo, model.hi)
 

@@ -28,7 +28,7 @@ def feasible(A: Any) -> bool:
 
 
 class DualPoint(NamedTuple):
-    """f >= f_lo; overlap: whether no direction separates the rows, so that a minimiser exists.
+    """A lower bound on f; overlap: whether no direction separates the rows, so that a minimiser exists.
 
     With a_i >= 0 and sum a_i b_i <a_i, w> = 0, terms of one sign vanish, and b_i <a_i, w> = 0 wherever a_i > 0: on all
     rows if all are positive, and w = 0 if they are on p independent rows.
@@ -65,7 +65,7 @@ def dual_point(A: Any, b: Floats, slopes: Floats, m: int) -> DualPoint | None:
 
 
 def _by_slack(A: Floats, a: Floats) -> Indices:
-    """Rows, those first whose slopes can be moved far: by a pivoted QR of the rows, scaled by their slack."""
+    """The rows in order, by how far their slopes can be moved: a pivoted QR of the rows, scaled by their slack."""
     import scipy.linalg
 
     room = np.sqrt(a * (1 - a))

@@ -19,7 +19,7 @@ LINEAR_PROGRAM = 2000
 
 
 def certify_logistic(problem: Problem, model: LinearModel) -> Optimum:
-    """l2 > 0: strong convexity. l2 = 0: separable, completely or not (no minimiser), or a minimiser exists."""
+    """The optimum: by strong convexity for l2 > 0; else rows are separable (no minimiser), or a minimiser exists."""
     A, b, l2 = model.A, model.b, model.l2
     if l2 > 0:
         x = polished(A, b, newton(A, b, l2, np.zeros(A.shape[1])).x, l2)

@@ -5,16 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from problems.optimum.arithmetic.extended import Bounded, Floats, margins
 from problems.optimum.dual import Minorant, dual_value, objective, penalised_slope
 from problems.optimum.law import Enclosure
-from problems.optimum.smooth.smooth import FarLogistic, enclose, slopes
+from problems.optimum.smooth.smooth import Logistic, enclose, slopes
 from problems.problem import LinearModel
 
 
+class FarLogistic(Logistic):
+    """The logistic loss, with weights that keep their digits at large margins, as over balls of separable data."""
+
+    def slopes(self, z: Floats) -> Floats:
+        """-b alpha."""
+        return -self.b * expit(-self.b * z)
+
+    def weights(self, z: Floats) -> Floats:
+        """alpha (1 - alpha) / m without cancellation."""
+        return expit(z) * expit(-z) / self.m
+
+
 class LogisticLaw:
-    """See SmoothLaw in law.py."""
+    """The SmoothLaw (law.py) of the logistic loss."""
 
     def __init__(self, model: LinearModel) -> None:
         self.model = model
@@ -30,11 +43,11 @@ class LogisticLaw:
         return penalised_slope(A, slopes(b, margins(A, x))[0], b.size, self.model.l2, x)
 
     def lower(self, x: Any) -> Any:
-        """From the dual point of the slopes at x."""
+        """The lower bound of the dual point of the slopes at x."""
         return dual_value(self.model, self._minorant(x))
 
     def enclosure(self, x: Any) -> Enclosure | None:
-        """By self-concordance at x."""
+        """The enclosure by self-concordance at x."""
         A, b, l2 = self.model.A, self.model.b, self.model.l2
         return enclose(A, b, margins(A, x), l2, x)
 
@@ -43,7 +56,7 @@ class LogisticLaw:
         return self._minorant(x).at(x0)
 
     def everywhere(self) -> float:
-        """The loss is not negative."""
+        """0: the loss is not negative."""
         return 0.0
 
     def _minorant(self, x: Any) -> Minorant:

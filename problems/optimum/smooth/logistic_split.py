@@ -86,7 +86,7 @@ def _split_wide(A: Any, b: Floats) -> Split | None:
 
 
 def rest(A: Any, b: Floats, found: Separation) -> Split:
-    """The split with S as found."""
+    """The split with this S, and Newton's method on the rows outside."""
     R = np.flatnonzero(~found.S)
     A_R = A[R]
     columns = reaching_columns(A_R)

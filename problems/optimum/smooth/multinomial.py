@@ -25,7 +25,7 @@ NO_PROOF = "no proof succeeded: f_lo is what holds at every point, and whether a
 
 
 def certify_multinomial(problem: Problem, model: LinearModel) -> Optimum:
-    """Find a point with its certificate.
+    """The optimum, from a point and its certificate.
 
     l2 > 0: strong convexity. l2 = 0: separable, completely or not (no minimiser), or a minimiser exists.
     """

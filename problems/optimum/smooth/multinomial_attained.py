@@ -77,7 +77,7 @@ def enclosed_at(rows: Rows, W: Any, x0: Floats) -> MultinomialSelfConcordance:
 
 
 def _in_ball_modulo_shifts(x0: Floats, f_lo: float, f_hi: float, center: Any, radius: float) -> Proof:
-    """As in_ball, where X* holds W + v 1^T for all v with each W: D is ||d - mean||, D_inf half a row's largest range.
+    """Bounds in a ball where X* holds W + v 1^T with W: D is ||d - mean||, D_inf half a row's largest range.
 
     d = W - W_0; half the range of a row is what remains of its largest absolute entry after the best shift.
     """
@@ -94,7 +94,7 @@ def _in_ball_modulo_shifts(x0: Floats, f_lo: float, f_hi: float, center: Any, ra
 
 
 def _directions(rows: Rows) -> Floats:
-    """invariant_directions where columns depend on others; without columns where only shifts leave f as it is."""
+    """The invariant directions where columns depend on others; none where f is invariant under shifts alone."""
     columns = independent_columns(rows.A)
     if not columns.N.shape[1]:
         return np.zeros((rows.A.shape[1] * rows.C, 0))

@@ -27,7 +27,7 @@ from problems.problem import LinearModel
 
 
 class MultinomialLaw:
-    """See SmoothLaw in law.py; x is W.ravel()."""
+    """The SmoothLaw (law.py) of the multinomial logistic loss; x is W.ravel()."""
 
     def __init__(self, model: LinearModel) -> None:
         self.model, self.l2 = model, model.l2
@@ -47,11 +47,11 @@ class MultinomialLaw:
         return self._gradient(self.rows, x, self.l2)
 
     def lower(self, x: Any) -> Any:
-        """From the probabilities at x."""
+        """The lower bound of the probabilities at x."""
         return dual_value(self.rows, self._matrix(x).astype(np.float64), self.l2)
 
     def enclosure(self, x: Any) -> Enclosure | None:
-        """By self-concordance at x."""
+        """The enclosure by self-concordance at x."""
         return enclose_rows(self.rows, np.arange(x.size), self._matrix(x), self.l2)
 
     def tangent(self, x: Any, x0: Floats) -> tuple[Bounded, Any]:
@@ -66,7 +66,7 @@ class MultinomialLaw:
         return v, f.value + product.value - np.longdouble(error) - rounding
 
     def everywhere(self) -> float:
-        """Equal rows of several classes have a loss at every point."""
+        """The loss that equal rows of several classes have at every point."""
         rows = self.rows
         return entropy(repeated(rows), rows.m)
 

@@ -48,7 +48,7 @@ class Repeated(NamedTuple):
 
 
 def repeated(rows: Rows) -> Repeated:
-    """Find them."""
+    """Find the groups of equal rows with several labels."""
     index = equal_rows(rows.A)
     counts = np.zeros((rows.y.size, rows.C))
     np.add.at(counts, (index, rows.y), 1.0)
@@ -78,7 +78,7 @@ def entropy_point(rows: Rows, found: Repeated) -> Floats:
 
 
 def direction(rows: Rows, found: Repeated) -> Floats | None:
-    """V as above, up to rounding; None: none is found.
+    """The direction V, up to rounding; None where none is found.
 
     V_0 puts the labels that occur above the others, V_1 in the null space of those rows separates the others: the sum
     V_0 + t V_1 does both for t large.
@@ -131,7 +131,7 @@ def _separating(A: Any, y: Indices, C: int, repeated_rows: Any) -> Floats | None
 
 
 def _lead(z: Floats, y: Indices) -> Floats:
-    """By how much the own class is above all others."""
+    """The margin by which the own class is above all others, row by row."""
     i = np.arange(y.size)
     others = z.copy()
     others[i, y] = -np.inf

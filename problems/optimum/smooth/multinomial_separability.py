@@ -62,7 +62,7 @@ class Split(NamedTuple):
 
 
 def of_pairs(rows: Rows, which: Mask) -> Mask:
-    """(m, C), True at these of the pairs."""
+    """The mask (m, C) of the pairs that `which` selects."""
     found = np.zeros(rows.keep.shape, dtype=bool)
     found[pairs(rows)] = which
     return found

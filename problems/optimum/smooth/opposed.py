@@ -1,4 +1,4 @@
-"""Rows of the data that occur more than once, and with both labels: no direction separates those."""
+"""Equal rows of the data; no direction separates rows that occur with both labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def first_rows(A: Any) -> Indices:
 
 
 def opposed_rows(A: Any, b: Floats) -> Mask:
-    """Those that occur with both labels."""
+    """The mask of the rows that occur with both labels."""
     index = equal_rows(A)
     both = [np.isin(index, index[b == label]) for label in (-1.0, 1.0)]
     return both[0] & both[1]

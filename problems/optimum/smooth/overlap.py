@@ -26,7 +26,7 @@ WIDTH = 1e-13
 
 @dataclass(frozen=True)
 class Overlap:
-    """What x, and slopes u where given, prove about the loss of overlapping rows: f_lo, and a ball of minimisers.
+    """Bounds on the loss of overlapping rows and a ball that holds a minimiser, from x and slopes u where given.
 
     attained: True where a minimiser is proved to exist.
     """
@@ -80,7 +80,7 @@ def overlap(A: Any, b: Floats, m: int, x: Floats, columns: Columns) -> tuple[Ove
 
 
 def _better(a: Overlap, b: Overlap) -> bool:
-    """By the width; between points that prove nothing, by f."""
+    """Whether a is narrower than b; where neither proves anything, whether f is smaller."""
     if a.f_lo == b.f_lo == 0:
         return a.f_hi < b.f_hi
     return a.f_hi - a.f_lo < b.f_hi - b.f_lo
@@ -105,7 +105,7 @@ class SelfConcordance(Certificate):
         return model is not None and model.loss == LOGISTIC and model.l2 == 0
 
     def prove(self, problem: Problem) -> Proof:
-        """At x, and by u."""
+        """The bounds at x, and by u."""
         model = model_of(problem)
         found = proved_overlap(model.A, model.b, model.b.size, self.x, self.u)
         return _proof(problem.x0, found, self.x, self.flattest)
@@ -118,7 +118,7 @@ class ExactSlopes(SelfConcordance):
 
 
 def _proof(x0: Floats, found: Overlap, x: Floats, flattest: Flattest | None) -> Proof:
-    """From bounds over all rows to those on D."""
+    """The proof from bounds over all rows, with the distance of x0."""
     columns, ball = found.columns, found.ball
     if ball is None:
         note = "D not proved: the point where f is least was not enclosed" if found.attained else open_question(x.size)

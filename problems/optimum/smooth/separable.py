@@ -43,11 +43,11 @@ class Separable(Certificate):
         return model is not None and model.law.smooth is not None and model.l2 == 0
 
     def sizes(self, problem: Problem) -> dict[str, int]:
-        """pairs: of a row and another class than its own."""
+        """The sizes, with `pairs` the number of pairs of a row and another class than its own."""
         return {**super().sizes(problem), "pairs": problem.m * max(1, model_of(problem).classes - 1)}
 
     def prove(self, problem: Problem) -> Proof:
-        """That w does so."""
+        """The proof that w separates all pairs."""
         model = model_of(problem)
         return self._proof(model, np.ones(self.sizes(problem)["pairs"], dtype=bool), 0.0)
 
@@ -80,7 +80,7 @@ class QuasiSeparable(Separable):
     u: Annotated[Floats, Shape("r")] | None = None
 
     def prove(self, problem: Problem) -> Proof:
-        """That w does so, and a bound on the loss of the other pairs."""
+        """The proof that w separates S, and a bound on the loss of the other pairs."""
         model = model_of(problem)
         S = mask(self.S, self.sizes(problem)["pairs"])
         if model.loss == LOGISTIC:

@@ -25,7 +25,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import EPS, OUTWARD, TINY, Bounded, Floats, margins, norm_up, transformed
@@ -72,18 +71,6 @@ class Logistic(RowLoss):
         return self.sigma * alpha * (1 - alpha) / self.m
 
 
-class FarLogistic(Logistic):
-    """With weights that keep their digits where margins are large, as over balls of separable data."""
-
-    def slopes(self, z: Floats) -> Floats:
-        """-b alpha."""
-        return -self.b * expit(-self.b * z)
-
-    def weights(self, z: Floats) -> Floats:
-        """alpha (1 - alpha) / m without cancellation."""
-        return expit(z) * expit(-z) / self.m
-
-
 def sigmoid(t: Floats) -> Floats:
     """1 / (1 + exp(-t))."""
     e = np.exp(-np.abs(t))
@@ -103,7 +90,7 @@ class _Overlapping(Overlapping):
         return self.l2 == 0 and bool(np.all(self.b * z > 0))
 
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
-        """By Cholesky, or conjugate gradients as accurate as convergence asks."""
+        """The step by Cholesky, or by conjugate gradients as accurate as convergence asks."""
         g = self.loss.gradient(z) + self.l2 * x
         H = self.loss.hessian(z)
         if H is None:
@@ -123,7 +110,7 @@ class _Overlapping(Overlapping):
         return stop
 
     def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
-        """Where some margins still move although f hardly falls."""
+        """Stop where some margins still move although f hardly falls."""
         drifts = self.l2 == 0 and decrement < DECREASE and np.abs(moved).max() > DRIFTS
         return Stop(x, step, False) if drifts else None
 

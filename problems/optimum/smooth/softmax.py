@@ -61,7 +61,7 @@ def rows_of(model: LinearModel) -> Rows:
 
 
 def restricted(rows: Rows, keep: Mask) -> Rows:
-    """Fewer classes, without the rows that have no other class left than their own."""
+    """The rows with the classes `keep`, without the rows that have no class left but their own."""
     left = np.flatnonzero(keep.sum(axis=1) > 1)
     return Rows(rows.A[left], rows.y[left], keep[left], rows.m)
 
@@ -99,10 +99,10 @@ def differences(rows: Rows, W: Any) -> Bounded:
 
 
 class Softmax(NamedTuple):
-    """What d gives, (n, C), 0 outside K; top (n,): the class of the largest.
+    """Losses and probabilities of all rows, from the differences d.
 
-    loss: log sum exp d, row by row. pi: the probabilities, relative: each is off by at most that times itself (infinite
-    if nothing is known). wrong: 1 - pi_y as the sum of the others.
+    top (n,): the class of the largest d. loss (n,): log sum exp d. pi (n, C): the probabilities, 0 outside K; relative:
+    each is off by at most that times itself (infinite: nothing known). wrong (n,): 1 - pi_y as the sum of the others.
     """
 
     top: Indices
@@ -163,7 +163,7 @@ def residual(rows: Rows, s: Softmax) -> Bounded:
 
 
 def mean_loss(rows: Rows, W: Any, l2: float = 0.0) -> Bounded:
-    """f_K(W)."""
+    """f_K(W) with a bound on its error."""
     return penalised(softmax(rows, differences(rows, W)).loss, rows.m, l2, W)
 
 

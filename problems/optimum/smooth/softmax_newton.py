@@ -86,7 +86,7 @@ class _Overlapping(Overlapping):
         return self.l2 == 0 and separates(self.rows, z, self.enough)
 
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
-        """In the basis."""
+        """The Newton step in the basis."""
         g = self.loss.gradient(z) + self.l2 * x
         self.size = float(np.linalg.norm(g))
         self.first = self.first or self.size or 1.0
@@ -119,7 +119,7 @@ class _Overlapping(Overlapping):
         return Stop(x + step, step, True) if stop is None and self.size**2 <= SHARP * self.l2 * f else stop
 
     def drifting(self, x: Floats, step: Floats, moved: Floats, decrement: float) -> Stop | None:
-        """Where some pairs drift off and all others are still."""
+        """Stop where some pairs drift off and all others are still."""
         if self.l2 > 0:
             return None
         self.moves = [*self.moves[1 - SETTLED :], np.abs(growth(self.rows, moved))]
@@ -152,7 +152,7 @@ def newton(
 
 
 def _still(rows: Rows, moves: list[Floats]) -> Mask | None:
-    """Pairs that have hardly moved, if all others have, and some do so to the end."""
+    """The mask of pairs that have hardly moved; None unless all others have, some of them to the end."""
     largest = np.max(moves, axis=0)
     still, moving = largest <= STILL, largest >= MOVES
     return still if moves[-1].max() >= DRIFTS and np.all(still | moving) else None

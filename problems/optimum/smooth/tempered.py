@@ -25,7 +25,7 @@ STAGE, LAST = (30, 1e-6), (60, 1e-28)  # steps, and the decrement relative to f 
 
 
 def tempered_newton(A_J: Any, b: Floats) -> Floats | None:
-    """A minimiser nearly, for rows that overlap and independent columns; None where no basis is found."""
+    """An approximate minimiser for rows that overlap and independent columns; None where no basis is found."""
     norms = row_norms(A_J)
     T = by_qr(A_J, np.where(norms > 0, 1 / np.where(norms > 0, norms, 1.0) ** 2, 0.0))
     if T is None:
@@ -56,7 +56,7 @@ class _Tempered(Newton):
         self.rows, self.accuracy = loss, accuracy
 
     def step(self, x: Floats, z: Floats, f: float) -> tuple[Floats, float]:
-        """By a QR factor of the weighted rows."""
+        """The step by a QR factor of the weighted rows."""
         g = self.loss.gradient(z)
         step = _newton_step(self.rows.A, self.rows.weights(z), g)
         return step, -float(g @ step)
