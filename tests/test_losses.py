@@ -13,6 +13,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import EXHAUSTIVE
 
 import dadapt_convex as dc
 import problems
@@ -110,13 +111,15 @@ def test_a_loss_and_its_kernels_travel_by_name(loss):
             assert pickle.loads(pickle.dumps(value, protocol)) is value
 
 
+COMPILED = 4 if EXHAUSTIVE else 1  # of the kernels of a loss
 USE = """
-import numpy as np, problems
+import numpy as np, problems, sys
 from problems.linear_models.loss import losses
 known = losses()
 p = problems.{constructor}(np.eye(3), [1.0, 2.0, 1.0])
-print([kernel.is_compiled() for kernel in known["{loss}"].kernels[:4]])
-for kernel in known["{loss}"].kernels[:4]:
+kernels = known["{loss}"].kernels[: int(sys.argv[1])]
+print([kernel.is_compiled() for kernel in kernels])
+for kernel in kernels:
     kernel.compile()
 print(p.value(np.linspace(0.5, 1.5, p.p)).hex(), p.subgradient(np.linspace(0.5, 1.5, p.p)).tobytes().hex())
 """
@@ -129,11 +132,13 @@ def test_a_second_process_finds_the_compiled_kernels(tmp_path, monkeypatch):
     for loss in ("lad", "quantile"):
         code = USE.format(loss=loss, constructor=losses()[loss].name)
         first, second = (
-            subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+            subprocess.run(
+                [sys.executable, "-c", code, str(COMPILED)], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout
             for _ in range(2)
         )
-        assert first.splitlines()[0] == str([False] * 4)
-        assert second.splitlines()[0] == str([True] * 4)
+        assert first.splitlines()[0] == str([False] * COMPILED)
+        assert second.splitlines()[0] == str([True] * COMPILED)
         assert first.splitlines()[1] == second.splitlines()[1]
         seen[loss] = first.splitlines()[1]
     assert seen["lad"] != seen["quantile"]

@@ -247,8 +247,8 @@ def test_the_toy_problem_of_the_paper():
 
 @pytest.mark.parametrize(("d0", "worst"), [(1.0, 1.0), (1e-2, 4.248), (1e-6, 8.870), (1e-16, 15.694)])
 def test_prodigy_pays_the_root_of_the_logarithm(d0, worst):
-    """sup_n sqrt(n + 1) gap / (D G) on |x|, against plain NumPy on |x - 1|: the two differ by up to 0.3 %."""
-    run = dc.solve(problems.absolute_value(), "prodigy_dual_averaging", steps=20_000, d0=d0, checkpoints="all")
+    """sup_n sqrt(n + 1) gap / (D G) on |x|, by n = 253, against plain NumPy on |x - 1|: they differ by up to 0.3 %."""
+    run = dc.solve(problems.absolute_value(), "prodigy_dual_averaging", steps=500, d0=d0, checkpoints="all")
     assert float((np.sqrt(run.trace["k"]) * run.trace["f_avg"]).max()) == pytest.approx(worst, rel=3e-3, abs=0)
 
 

@@ -8,12 +8,14 @@ of them, more than any sum here has, where magnitudes are about 1.
 from __future__ import annotations
 
 import decimal
+import itertools
 import math
 
 import numpy as np
 import pytest
 import scipy.sparse
 import scipy.special
+from exhaustive import one_in
 
 import dadapt_convex as dc
 import problems
@@ -369,8 +371,7 @@ def test_files_by_name(name, m, p, C, shared_data):
     assert np.linalg.norm(problem.subgradient(problem.x0)) <= problem.G
 
 
-@pytest.mark.parametrize("method", dc.methods())
-@STORAGE
+@pytest.mark.parametrize(("method", "sparse"), one_in(3, itertools.product(dc.methods(), [False, True])))
 def test_every_method_runs_on_it(method, sparse):
     """200 steps lower f, and the value at the average, from averaged margins, is that of the averaged point."""
     A, y, _ = random_data(90, 5, 4)
