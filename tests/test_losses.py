@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import pickle
 import subprocess
@@ -28,10 +27,6 @@ each_loss = pytest.mark.parametrize("loss", losses().values(), ids=lambda loss: 
 each_loss_of_kinks = pytest.mark.parametrize("loss", MADE_OF_KINKS, ids=lambda loss: loss.short)
 
 
-def formula(loss):
-    return inspect.getmodule(loss.kernels.dense.python).loss
-
-
 def settings(loss):
     """Some values of the loss's parameters, each with the others at their defaults."""
     defaults = loss.checked({})
@@ -54,7 +49,6 @@ def test_the_kinks_are_the_formula(loss):
     rng = np.random.default_rng(0)
     targets = (-1.0, 1.0) if loss.task == "binary" else 3 * rng.standard_normal(5)
     for parameters in settings(loss):
-        params = np.array([0.0, *parameters.values(), 0.0])
         for b in targets:
             kinks = [
                 Kink(*(np.broadcast_to(v, 1)[0] for v in kink[:3]), kink.soft)
@@ -63,7 +57,7 @@ def test_the_kinks_are_the_formula(loss):
             assert all(kink.low <= 0 <= kink.high for kink in kinks)
             ends = [kink.at + kink.soft * end for kink in kinks for end in (kink.low, 0.0, kink.high)]
             for z in [*ends, *(b + 6 * rng.standard_normal(50))]:
-                value, slope = formula(loss)(z, b, params)
+                value, slope = loss.kernels.formula(z, b, *parameters.values())
                 expected = sum(kink_value(kink, z) for kink in kinks)
                 assert value == pytest.approx(expected, rel=1e-14, abs=1e-14)
                 for y in (z - 1.0, z - 1e-3, z + 1e-3, z + 1.0):  # the slope is one of the same function
@@ -75,8 +69,7 @@ def test_the_largest_slope_is_attained(loss):
     for parameters in settings(loss):
         b = np.array([-1.0, 1.0])
         slope, slope_inf = loss.largest_slopes(b, parameters)
-        params = np.array([0.0, *parameters.values(), 0.0])
-        attained = max(abs(formula(loss)(z, y, params)[1]) for y in b for z in (-1e6, 1e6))
+        attained = max(abs(loss.kernels.formula(z, y, *parameters.values())[1]) for y in b for z in (-1e6, 1e6))
         assert slope == slope_inf == attained
 
 
@@ -149,9 +142,8 @@ def test_a_second_process_finds_the_compiled_kernels(tmp_path, monkeypatch):
 
 
 @dc.helper
-def late_or_early(z, b, params):
+def late_or_early(z, b, late):
     """Free within an hour of b; later costs `late` an hour, earlier 1/2."""
-    late = params[1]
     if z > b + 1.0:
         return late * (z - (b + 1.0)), late
     if z < b - 1.0:
@@ -195,17 +187,44 @@ def test_a_loss_of_ones_own_is_bounded_run_and_certified(l2, sparse):
     assert pickle.loads(pickle.dumps(p)).identity == p.identity
 
 
+@dc.helper
+def tilted(z, b, down, up):
+    """max(-down r, up r) of r = z - b."""
+    return (up * (z - b), up) if z > b else (down * (b - z), -down)
+
+
+TILTED = kernels(tilted)
+
+
+def tilted_loss(*names):
+    return Loss(
+        name="tilted", short="tilted", task="regression", title="", formula="", example="",
+        parameters={name: Parameter(1.0, "a slope") for name in names}, kernels=TILTED,
+        kinks=lambda b, down, up: [Kink(b, -down, up)],
+    )  # fmt: skip
+
+
+def test_a_formula_takes_its_parameters_in_the_order_of_their_declaration():
+    p = linear_problem(tilted_loss("down", "up"), np.eye(2), [1.0, -1.0], intercept=False, down=3.0, up=5.0)
+    assert p.value(p.x0) == (3.0 + 5.0) / 2
+    assert p.subgradient(p.x0).tolist() == [-1.5, 2.5]
+    for names in (("up", "down"), ("down",), ("down", "up", "third")):
+        with pytest.raises(TypeError, match=r"the formula of tilted takes \(z, b, down, up\), and its parameters are"):
+            tilted_loss(*names)
+
+
 def declared(kinks):
     return Loss(
-        name="own", short="own", task="regression", title="", formula="", example="", kernels=KERNELS, kinks=kinks
+        name="own", short="own", task="regression", title="", formula="", example="",
+        parameters={"late": Parameter(2.0, "")}, kernels=KERNELS, kinks=kinks,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("kinks", "words"),
     [
-        (lambda b: [Kink(b, -1.0, 0.0, 1.0), Kink(b, 0.0, 1.0)], "must be equally soft"),
-        (lambda b: [Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1)], "3 times the slopes"),
+        (lambda b, late: [Kink(b, -1.0, 0.0, 1.0), Kink(b, 0.0, 1.0)], "must be equally soft"),
+        (lambda b, late: [Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1)], "3 times the slopes"),
     ],
     ids=["a soft kink beside a hard one", "slopes that three rows would round"],
 )

@@ -5,17 +5,15 @@ The ends are the float64 nearest to b - epsilon and b + epsilon, here and wherev
 
 from __future__ import annotations
 
-from typing import Any
-
 from dadapt_convex.oracle import helper
 from problems.linear_models.loss import Kink, Loss, Parameter
 from problems.linear_models.passes import kernels
 
 
 @helper
-def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+def loss(z: float, b: float, epsilon: float) -> tuple[float, float]:
     """Value and a subgradient; 0 is taken in the interval and at its ends."""
-    above, below = z - (b + params[1]), (b - params[1]) - z
+    above, below = z - (b + epsilon), (b - epsilon) - z
     if above > 0.0:
         return above, 1.0
     if below > 0.0:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from dadapt_convex.oracle import helper
@@ -12,7 +10,7 @@ from problems.linear_models.passes import kernels
 
 
 @helper
-def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+def loss(z: float, b: float) -> tuple[float, float]:
     """Value and a subgradient; 0 is taken at the kink b z = 1."""
     slack = 1.0 - b * z
     if slack > 0.0:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dadapt_convex.oracle import helper
 from problems.linear_models.loss import Kink, Loss, Parameter
 from problems.linear_models.passes import kernels
 
 
 @helper
-def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+def loss(z: float, b: float, delta: float) -> tuple[float, float]:
     """Value and derivative."""
-    r, delta = z - b, params[1]
+    r = z - b
     if r > delta:
         return delta * (r - 0.5 * delta), delta
     if r < -delta:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dadapt_convex.oracle import helper
 from problems.linear_models.loss import Kink, Loss
 from problems.linear_models.passes import kernels
 
 
 @helper
-def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+def loss(z: float, b: float) -> tuple[float, float]:
     """Value and a subgradient; 0 is taken at the kink z = b."""
     r = z - b
     if r > 0.0:

@@ -11,7 +11,7 @@ from problems.linear_models.passes import kernels
 
 
 @helper
-def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+def loss(z: float, b: float) -> tuple[float, float]:
     """Value and derivative; no overflow and no branch for any z."""
     u = b * z
     e = exp_of_negative(abs(u))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dadapt_convex.oracle import Kernel, Portable, Vector
+from dadapt_convex.oracle import Helper, Kernel, Portable, Vector
 from problems.arrays import number
 from problems.data.dataset import Task
 
@@ -57,7 +58,7 @@ class Kink(NamedTuple):
 class Kernels(NamedTuple):
     """The compiled functions of a loss, of the signatures in dadapt_convex.oracle.
 
-    work: (rows, p, classes) -> how many numbers of scratch a batch needs.
+    work: (rows, p, classes) -> how many numbers of scratch a batch needs; formula: what they are made from.
     """
 
     dense: Kernel
@@ -65,6 +66,7 @@ class Kernels(NamedTuple):
     value: Kernel
     batch: Kernel
     work: Callable[[int, int, int], int]
+    formula: Helper | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,10 +83,10 @@ class Loss(Portable):
         What the documentation of its constructor says: the first line, the loss of row i, what stands in it, and an
         example after `import problems`.
     kernels : Kernels
-        Made by passes.kernels from the formula (z, b, params) -> (value, slope), a compiled helper; params is l2, then
-        the loss's own parameters in the order below, then the number of classes.
+        Made by passes.kernels from the formula, a compiled helper: (z, b, the loss's own parameters by name) -> (value,
+        slope).
     parameters : mapping
-        The loss's own, by name.
+        The loss's own, by name, in the order in which the formula takes them.
     kinks : callable (b, **parameters) -> kinks
         The dual of a piecewise-linear or piecewise-quadratic loss: it is the sum of these kinks.
     smooth : callable (model) -> problems.optimum.law.SmoothLaw
@@ -106,6 +108,15 @@ class Loss(Portable):
     kinks: Callable[..., Sequence[Kink]] | None = None
     smooth: Callable[[Any], Any] | None = None
     slopes: tuple[float, float] = (math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        if self.kernels.formula is not None:
+            _, _, *taken = inspect.signature(self.kernels.formula.python).parameters
+            if taken != list(self.parameters):
+                raise TypeError(
+                    f"the formula of {self.name} takes (z, b, {', '.join(taken) or 'no more'}), and its parameters are "
+                    f"{', '.join(self.parameters) or 'none'}; they must be the same, in the same order."
+                )
 
     def _function(self) -> Any:
         return self.kernels.dense.python

@@ -1,6 +1,7 @@
 """One pass over the data: margins, loss and subgradient; dense and CSR, for any loss of a margin.
 
-A loss is a compiled function (z, b, params) -> (value, derivative in z), best without branches; params[0] is l2.
+A loss is a compiled function (z, b, its own parameters) -> (value, derivative in z) of the margin z and the label or
+target b, best without branches. The passes hand it the parameters from the numbers of the problem, which begin with l2.
 Rows are taken BLOCK at a time: their margins, then the loss in one loop that vectorises, then their share of the
 subgradient while the rows are still in cache.
 
@@ -10,6 +11,7 @@ margins, so that the order of summation, and with it the last bit of f, would de
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -159,11 +161,33 @@ def value_pass(z: Any, x: Any, data: Any, loss: Any) -> float:
     return regularised(total / z.size, x, params[0])
 
 
-def kernels(loss: Helper) -> Kernels:
+def entries_after_l2(count: int) -> Helper:
+    """A compiled function: params -> (params[1], ..., params[count])."""
+    if count == 0:
+        return helper(_none)
+    before = entries_after_l2(count - 1)
+
+    @helper
+    def entries(params: Any) -> Any:
+        return (*before(params), params[count])
+
+    return entries
+
+
+def _none(params: Any) -> Any:
+    return ()
+
+
+def kernels(formula: Helper) -> Kernels:
     """The compiled functions of a loss; other processes find them under the name that its file gives them."""
+    own = entries_after_l2(len(inspect.signature(formula.python).parameters) - 2)
+
+    @helper
+    def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+        return formula(z, b, *own(params))
 
     def of_the_loss(function: Any) -> Any:
-        function.__module__, function.__qualname__ = loss.python.__module__, function.__name__
+        function.__module__, function.__qualname__ = formula.python.__module__, function.__name__
         return function
 
     @oracle
@@ -186,4 +210,4 @@ def kernels(loss: Helper) -> Kernels:
     def rows(x: Any, g: Any, data: Any, order: Any, begin: int, end: int, work: Any) -> float:
         return some_rows(x, g, data, order, begin, end, work, loss)
 
-    return Kernels(dense, csr, from_margins, rows, rows_work)
+    return Kernels(dense, csr, from_margins, rows, rows_work, formula)

@@ -6,17 +6,15 @@ float64 rounds it, and not exactly 1 less the float64 called 0.3.
 
 from __future__ import annotations
 
-from typing import Any
-
 from dadapt_convex.oracle import helper
 from problems.linear_models.loss import Kink, Loss, Parameter
 from problems.linear_models.passes import kernels
 
 
 @helper
-def loss(z: float, b: float, params: Any) -> tuple[float, float]:
+def loss(z: float, b: float, tau: float) -> tuple[float, float]:
     """Value and a subgradient; 0 is taken at the kink z = b."""
-    r, tau = b - z, params[1]
+    r = b - z
     if r > 0.0:
         return tau * r, -tau
     if r < 0.0:
