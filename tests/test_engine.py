@@ -178,7 +178,6 @@ def test_a_suite_is_one_file(
     assert json.loads((out / "manifest.json").read_text())["configuration"]["suite"] == "kinks"
     assert main(["kinks", "--quick", "--jobs", "1", "--out", str(tmp_path / "quick")]) == 0
     assert set(pd.read_parquet(tmp_path / "quick" / "runs.parquet")["problem"]) == {"hard:abs"}
-    assert main(["report", str(out)]) == 0
     assert main(["certify", str(out)]) == 0
     assert main(["kinks", "--epochs", "3"]) == 2  # no option of this kind of suite
 

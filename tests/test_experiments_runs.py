@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from exhaustive import exhaustive
 
 from experiments import analysis, cells, report, store
 from experiments.run import main
@@ -302,7 +303,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", exhaustive("2")])
 def test_killed_at_any_moment_it_goes_on_and_gives_the_same_cells(
     jobs: str, tmp_path: Path, undrawn: None, uninterrupted: Path
 ) -> None:
@@ -319,7 +320,7 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_cells(
     assert_same_results(out, uninterrupted)
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", [exhaustive("1"), "2"])
 def test_ctrl_c_stops_at_once_with_130_and_can_be_continued(
     jobs: str, tmp_path: Path, undrawn: None, uninterrupted: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import multiprocessing
 import pickle
@@ -12,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from exhaustive import one_in
 
 import dadapt_convex as dc
 import problems
@@ -137,8 +139,11 @@ def test_a_method_in_a_file_is_found_with_its_names(tmp_path, monkeypatch):
     assert pickle.loads(pickle.dumps(method)) is method
 
 
-@pytest.mark.parametrize("method", [OWN, LOCAL, dc.get_method("dadapt_sgd")], ids=lambda m: m.name)
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("start", "method"),
+    one_in(4, itertools.product(["fork", "spawn"], [OWN, LOCAL, dc.get_method("dadapt_sgd")])),
+    ids=lambda value: getattr(value, "name", value),
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork of a process with threads
 def test_another_process_gets_the_same_numbers(method, start):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(start)) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
@@ -48,10 +50,9 @@ def sparse(model: Any) -> bool:
     return hasattr(model.A, "tocsr")
 
 
-@pytest.mark.parametrize("repeat", [1, 3])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("seed", "loss", "sparse", "repeat"), one_in(3, itertools.product(range(4), LOSSES, [False, True], [1, 3]))
+)
 def test_the_minimiser_is_exact(loss: str, seed: int, sparse: bool, repeat: int) -> None:
     """Repeated rows have dual solutions with many entries inside their box; one with few is found."""
     p = instance(loss, seed, sparse=sparse, repeat=repeat)

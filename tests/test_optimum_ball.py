@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
@@ -43,9 +45,7 @@ def over_ball(p: Any, radius: float) -> Optimum:
     return optimum
 
 
-@pytest.mark.parametrize("separable", [False, True])
-@pytest.mark.parametrize("l2", [0.0, 0.05])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "l2", "separable"), one_in(3, itertools.product(LOSSES, [0.0, 0.05], [False, True])))
 def test_the_minimum_over_a_ball_agrees_with_cvxpy(loss: str, l2: float, separable: bool) -> None:
     import cvxpy as cp
 
@@ -74,9 +74,7 @@ def test_no_point_of_the_ball_lies_below_f_lo(loss: str, l2: float) -> None:
                 assert p.value(y) >= optimum.f_lo - 1e-14 * max(1.0, optimum.f_lo)  # p.value sums in float64
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("l2", [0.0, 0.05])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "l2", "sparse"), one_in(3, itertools.product(LOSSES, [0.0, 0.05], [False, True])))
 def test_radii_below_and_above_D(loss: str, l2: float, sparse: bool) -> None:
     p = problem(loss, l2=l2, sparse=sparse)
     whole = certified_optimum(p, cache=False)
