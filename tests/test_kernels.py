@@ -256,13 +256,13 @@ def test_logistic_is_exact_and_silent_at_large_margins(sparse, margin):
             assert kernel.value([x]) == margin / 2
             assert kernel.subgradient([x]) == math.copysign(0.5, x)
         for b, z in itertools.product((1.0, -1.0), (margin, -margin)):  # the same function in plain Python
-            assert logistic_file.loss(z, b, ()) == (max(0.0, -b * z), -b if b * z < 0 else 0.0)
+            assert logistic_file.loss(z, b) == (max(0.0, -b * z), -b if b * z < 0 else 0.0)
 
 
 def test_logistic_keeps_its_small_values():
     """log(1 + exp(-u)) for large u is exp(-u), which log and 1 + e would lose below 1e-16."""
     kernel = problems.logistic([[40.0], [40.0]], [1, -1], intercept=False)
-    value, slope = logistic_file.loss(40.0, 1.0, ())
+    value, slope = logistic_file.loss(40.0, 1.0)
     assert value == pytest.approx(math.exp(-40), rel=1e-14, abs=0)
     assert slope == pytest.approx(-math.exp(-40), rel=1e-14, abs=0)
     assert kernel.value([1.0]) == pytest.approx(20.0, rel=1e-15, abs=0)
