@@ -27,12 +27,12 @@ def _stream(a: Any, out: Any, repeats: int) -> float:
 
 def _project_block(z: Any, slopes: Any, data: Any, repeats: int) -> float:
     """The logistic loss as the project's oracle computes it, over all margins; derivatives to slopes."""
-    b, params = data.b, data.params
+    b = data.b
     total = 0.0
     for _ in range(repeats):
         total = 0.0
         for i in range(z.size):
-            value, slopes[i] = loss(z[i], b[i], params)
+            value, slopes[i] = loss(z[i], b[i])
             total += value
     return total
 
