@@ -86,7 +86,7 @@ def test_no_point_lies_below_f_lo_and_minorants_stay_below_f(loss: str, l2: floa
             x = optimum.x + scale * rng.normal(size=p.p)
             # p.value sums in float64
             assert optimum.f_lo <= p.value(x) * (1 + 1e-14)
-            assert minorant.below(x) <= p.value(x) - l2 / 2 * float(x @ x) + 1e-12 * scale
+            assert float(minorant.at(x)[1]) <= p.value(x) - l2 / 2 * float(x @ x) + 1e-12 * scale
 
 
 def moved_to(certificate: Any, x: Any) -> Any:

@@ -15,9 +15,10 @@ The fields are what is stored, and their types say what each must be:
     rows: Annotated[Indices, Shape("r", below="m")]  different rows; every field of size r has as many entries
     nearest: Projection | None = None                another dataclass of such fields, or absent
 
-Sizes are m rows, p unknowns, or a name for one that several fields share. check() compares all fields with these
-types, in this one place; parts() and made() take a certificate apart and put it together again for every file that
-holds one. Where a file says something else, they raise a ValueError that says what.
+Sizes are m rows, with one kink in each if the loss is made of kinks, p unknowns, or a name for one that several
+fields share. check() compares all fields with these types, in this one place; parts() and made() take a certificate
+apart and put it together again for every file that holds one. Where a file says something else, they raise a ValueError
+that says what.
 
 Solvers suggest the fields; the numbers of an optimum are those that prove() returns for them (Proof.optimum), and
 check.py compares: load, prove, compare.
@@ -39,6 +40,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats
+from problems.optimum.dual import Kinked, kinked
 from problems.problem import LinearModel, Optimum, Problem
 
 
@@ -72,6 +74,11 @@ class Proof(NamedTuple):
         """The optimum with these numbers, at the point x, and more notes."""
         numbers = self._replace(notes=(*notes, *self.notes))._asdict()
         return Optimum(x=x, certificate=certificate, radius=certificate.radius, **numbers)
+
+
+def narrow(found: Any, width: float) -> bool:
+    """Whether the bounds f_lo and f_hi of a proof or an optimum are this close, relative to max(1, f)."""
+    return math.isfinite(found.f_hi) and bool(found.f_hi - found.f_lo <= width * max(1.0, found.f_hi))
 
 
 # The losses are not negative.
@@ -111,14 +118,21 @@ class Certificate(ABC):
         _check(self, self.sizes(problem), "")
 
     def sizes(self, problem: Problem) -> dict[str, int]:
-        """The sizes, named in the types of fields, that the problem determines."""
-        return {"m": problem.m, "p": problem.p}
+        """The sizes, named in the types of fields, that the problem determines; m is the number of rows or of kinks."""
+        model = problem.model
+        m = problem.m if model is None or model.law.kinks is None else kinked(model).b.size
+        return {"m": m, "p": problem.p}
 
 
 def model_of(problem: Problem) -> LinearModel:
     """The problem's linear model, where the kind serves for linear models alone."""
     assert problem.model is not None
     return problem.model
+
+
+def kinks_of(problem: Problem) -> Kinked:
+    """The problem's model with one kink in each row, where the kind serves for losses made of kinks alone."""
+    return kinked(model_of(problem))
 
 
 def classes() -> dict[str, type[Certificate]]:

@@ -46,6 +46,11 @@ def in_ball(x0: Floats, f_lo: float, f_hi: float, x: Any, radius: float) -> Proo
     )
 
 
+def gap_radius(f: Bounded, lower: Any, l2: float) -> Any:
+    """Within this distance of a point with value f lies the minimiser, by strong convexity, if f* >= lower."""
+    return np.sqrt(2 * np.maximum(f.value + f.error - lower, 0) / np.longdouble(l2) * ABOVE)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flattest:
     """The c that makes ||d + N c||_inf least, nearly, and multipliers v: N^T v = 0, <v, d> the minimum."""

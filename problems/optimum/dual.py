@@ -30,7 +30,6 @@ from problems.optimum.arithmetic.extended import (
     Bounded,
     Floats,
     combination,
-    down,
     inner,
     margins,
     total,
@@ -241,8 +240,3 @@ class Minorant:
         value = product.value + self.c.value
         rounding = 2 * EPS * (np.abs(product.value) + np.abs(self.c.value))
         return self.v, value - np.longdouble(product.error) - np.longdouble(self.c.error) - rounding
-
-    def below(self, x: Any) -> float:
-        """A lower bound on <v, x> + c, tight to rounding."""
-        product = inner(self.v, x)
-        return down(product.value + self.c.value - (product.error + self.c.error) * OUTWARD)

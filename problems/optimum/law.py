@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from problems.optimum.arithmetic.extended import Bounded, Floats, up
+import numpy as np
+
+from problems.optimum.arithmetic.extended import Bounded, Floats, down, up
 from problems.optimum.dual import objective
 from problems.optimum.newton import SmoothLoss
 from problems.problem import LinearModel
@@ -15,6 +17,10 @@ class Enclosure(NamedTuple):
 
     radius: float
     drop: float
+
+    def lower(self, f: Bounded) -> float:
+        """A lower bound on f everywhere, from f at x."""
+        return max(0.0, down(f.value - f.error - np.longdouble(self.drop)))
 
 
 class SmoothLaw(Protocol):

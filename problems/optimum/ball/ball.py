@@ -36,8 +36,8 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     up,
 )
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
-from problems.optimum.dual import Minorant, form, is_soft, kinked
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, narrow
+from problems.optimum.dual import Minorant, is_soft, kinked
 from problems.optimum.law import smooth_law, value_up
 from problems.optimum.piecewise_quadratic.stationary import slopes
 from problems.problem import LinearModel, Optimum, Problem
@@ -61,10 +61,6 @@ class Ball(Certificate):
         """For every linear model."""
         return model is not None
 
-    def sizes(self, problem: Problem) -> dict[str, int]:
-        """The sizes, with m the rows of the dual form where slopes are given."""
-        return {"m": problem.m if self.u is None else form(model_of(problem)).b.size, "p": problem.p}
-
     def prove(self, problem: Problem) -> Proof:
         """The least value of the minorant over the ball, and the distances that follow."""
         model = model_of(problem)
@@ -80,7 +76,7 @@ def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrai
     candidates = []
     if inside(unconstrained.x, problem.x0, radius):
         candidates.append(within(problem, model, unconstrained, radius))
-        if _narrow(candidates[0]):
+        if narrow(candidates[0], WIDTH):
             return candidates[0]
     from problems.optimum.ball.ball_points import piecewise_pairs, smooth_point
 
@@ -97,13 +93,9 @@ def certify_ball(problem: Problem, model: LinearModel, radius: float, unconstrai
         u = max((u for _, u in pairs), key=lambda u: _bounds(model, x0, radius, x, u, f_hi).f_lo)
         certificate = Ball(radius=radius, x=x, u=u)
     found = certificate.prove(problem).optimum(certificate, certificate.x)
-    if not _narrow(found):
+    if not narrow(found, WIDTH):
         found = replace(found, notes=("the interval over the ball is wider than hoped for",))
     return min([*candidates, found], key=lambda found: found.f_hi - found.f_lo)
-
-
-def _narrow(optimum: Optimum) -> bool:
-    return optimum.f_hi - optimum.f_lo <= WIDTH * max(1.0, optimum.f_hi)
 
 
 def _bounds(model: LinearModel, x0: Floats, radius: float, x: Floats, u: Floats | None, f_hi: float) -> Proof:

@@ -25,11 +25,10 @@ import numpy as np
 from problems.matrix import dense
 from problems.optimum.arithmetic.extended import TINY, Indices, Mask
 from problems.optimum.arithmetic.rational import Rational, independent, integers, mask, products, solve
-from problems.optimum.certificate import Proof, Shape
+from problems.optimum.certificate import Certificate, Proof, Shape, kinks_of
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import State, Stationary, descend
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.vertex import dual_sums, residual_signs
 from problems.problem import LinearModel, Problem
 
@@ -40,7 +39,7 @@ MAX_STEPS, WORK = 200, 1e8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ExactMinimiser(OfKinks):
+class ExactMinimiser(Certificate):
     """The minimiser, given by the rows I and the rows outside where u_i is hi_i."""
 
     kind = "exact minimiser"
@@ -55,7 +54,7 @@ class ExactMinimiser(OfKinks):
 
     def prove(self, problem: Problem) -> Proof:
         """The exact minimum, and the distance to the minimiser."""
-        model = rows(problem)
+        model = kinks_of(problem)
         upper = mask(self.high, model.b.size)
         found = checked_minimiser(model, self.rows, upper)
         if found is None:

@@ -207,7 +207,7 @@ class Floating:
         size = self.size[rows]
         A, b = scaled_rows(self.model.A[rows], 1 / size), self.model.b[rows] / size
         w, x = np.zeros(rows.size, dtype=np.longdouble), -self.sums / self.c
-        factor = _factor(A) if rows.size else _nothing
+        factor = _factor(A) if rows.size else lambda v: v
         if factor is None:
             return None
         best, left = np.inf, 0.0
@@ -268,10 +268,6 @@ def shortest(A: Any) -> Callable[[Floats], Floats] | None:
         return None
     solve = factor
     return lambda v: np.asarray(B.T @ solve(v / size))
-
-
-def _nothing(v: Floats) -> Floats:
-    return v
 
 
 def row_sizes(A: Any) -> Floats:

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import numpy as np
 
-from problems.optimum.arithmetic.extended import ABOVE, Floats, down, up
-from problems.optimum.certificate import Point, Proof, Shape
-from problems.optimum.distances import in_ball
+from problems.optimum.arithmetic.extended import Floats, down, up
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, kinks_of
+from problems.optimum.distances import gap_radius, in_ball
 from problems.optimum.dual import Minorant, dual_value, objective
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.problem import LinearModel, Problem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DualBall(OfKinks):
+class DualBall(Certificate):
     """f* >= q(u) for any u in the box, and the minimiser is within sqrt(2 (f(x) - q(u)) / l2) of any x."""
 
     kind = "strong convexity"
@@ -31,9 +30,8 @@ class DualBall(OfKinks):
 
     def prove(self, problem: Problem) -> Proof:
         """The bounds at x from the dual point u."""
-        model = rows(problem)
+        model = kinks_of(problem)
         f = objective(model, self.x)
         lower = max(np.longdouble(0), dual_value(model, Minorant(model, self.u)))
-        gap = np.maximum(f.value + f.error - lower, 0)
-        radius = up(np.sqrt(2 * gap / np.longdouble(model.l2) * ABOVE))
+        radius = up(gap_radius(f, lower, model.l2))
         return in_ball(problem.x0, down(lower), up(f.value + f.error), self.x, radius)

@@ -21,11 +21,10 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import ABOVE, Floats, Indices, Long, Mask, down, up
 from problems.optimum.arithmetic.rational import Rational, exact_combination, exactly, mask, rounded_down, rounded_up
-from problems.optimum.certificate import Point, Proof, Shape
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, kinks_of
 from problems.optimum.distances import distances_down, distances_up
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import shortest
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.vertex import dual_sums, exact_residuals, residual_signs
 from problems.problem import LinearModel, Problem
 
@@ -34,7 +33,7 @@ CORRECTIONS = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DualityGap(OfKinks):
+class DualityGap(Certificate):
     """The point x + x_low, and u: given on some rows, hi_i on the rows high, lo_i on all others."""
 
     kind = "exact minimiser"
@@ -52,7 +51,7 @@ class DualityGap(OfKinks):
 
     def prove(self, problem: Problem) -> Proof:
         """q <= f* <= f, and the minimiser is within a radius of the point."""
-        model, x0 = rows(problem), problem.x0
+        model, x0 = kinks_of(problem), problem.x0
         lo, hi = box(model)
         if not np.all((lo[self.rows] <= self.u) & (self.u <= hi[self.rows])):
             raise ValueError("u must lie in the box")

@@ -214,7 +214,7 @@ def implied(model: LinearModel, vertex: Vertex) -> Mask:
     """Rows with r_i = 0 at every minimiser, as far as a linear program can tell.
 
     At the vertex r_i = 0 on some rows with side_i != 0 as well. The directions d that stay in X* have <a_i, d> = 0
-    where side_i = 0 and side_i <a_i, d> >= 0 on those rows: maximise sum t, t_i <= side_i <a_i, d>, 0 <= t <= 1.
+    where side_i = 0 and side_i <a_i, d> >= 0 on those rows.
     """
     equal = vertex.side == 0
     rows = np.flatnonzero((vertex.signs == 0) & ~equal)

@@ -9,10 +9,9 @@ from fractions import Fraction
 import numpy as np
 
 from problems.optimum.arithmetic.rational import Rational
-from problems.optimum.certificate import Proof
+from problems.optimum.certificate import Certificate, Proof, kinks_of
 from problems.optimum.distances import closest, distances_up, exactly_at
 from problems.optimum.dual import Kinked
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
 from problems.optimum.piecewise_linear.polyhedron import NORMS, Polyhedron, Projection
 from problems.problem import Optimum, Problem
 
@@ -23,7 +22,7 @@ LOOSE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Projected(OfKinks):
+class Projected(Certificate):
     """An exact minimiser; euclidean, maximum: x0 projected on X* in these norms, where X* is more than a point."""
 
     euclidean: Projection | None = None
@@ -36,7 +35,7 @@ class Projected(OfKinks):
     def prove(self, problem: Problem) -> Proof:
         """The exact minimum, and the distance to X*."""
         x0 = problem.x0
-        x, value, X = self.minimiser(rows(problem))
+        x, value, X = self.minimiser(kinks_of(problem))
         if X is None:
             return exactly_at(x, value, x0)
         near = [part.distances(X, x0) for part in (self.euclidean, self.maximum) if part is not None]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, Indices, rounded_margins
-from problems.optimum.certificate import NOTHING, Proof
+from problems.optimum.certificate import NOTHING, Proof, narrow
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, kinked
 from problems.optimum.models import reference_pair
@@ -77,7 +77,7 @@ def _sharp(problem: Problem, model: LinearModel, state: State, pair: Pair) -> Op
     near, proof = None, NOTHING
     if state.rows.size > FEW:
         near, proof = _near(problem, model, state, pair)
-    if near is None or not (_narrow(proof) and _D_is_sharp(proof, near.x)):
+    if near is None or not (narrow(proof, WIDTH) and _D_is_sharp(proof, near.x)):
         exact = exact_minimiser(model, state)
         if exact is not None:
             certificate = ExactMinimiser(rows=exact.rows, high=np.flatnonzero(exact.upper))
@@ -86,15 +86,11 @@ def _sharp(problem: Problem, model: LinearModel, state: State, pair: Pair) -> Op
     if near is None:
         near, proof = _near(problem, model, state, pair)
     notes = []
-    if not _narrow(proof):
+    if not narrow(proof, WIDTH):
         notes.append("neither the solver nor the descent came near enough to the minimiser")
     elif not _D_is_sharp(proof, near.x):
         notes.append("with so small an l2 the point is not near enough to the minimiser for a sharp D")
     return proof.optimum(near, near.x, *notes)
-
-
-def _narrow(proof: Proof) -> bool:
-    return math.isfinite(proof.f_hi) and proof.f_hi - proof.f_lo <= WIDTH * max(1.0, proof.f_hi)
 
 
 def _D_is_sharp(proof: Proof, x: Floats) -> bool:

@@ -24,17 +24,16 @@ from problems.optimum.arithmetic.extended import (
     Bounded,
     Floats,
     difference,
-    down,
     margins,
     norm_up,
     transformed,
     up,
 )
 from problems.optimum.arithmetic.metric import metric
-from problems.optimum.certificate import Point, Proof
+from problems.optimum.certificate import Certificate, Point, Proof, kinks_of
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import Kinked, is_soft, objective, penalised_slope
-from problems.optimum.piecewise_linear.of_kinks import OfKinks, rows
+from problems.optimum.law import Enclosure
 from problems.problem import LinearModel, Problem
 
 # Rows that might leave their boxes are left out of S, and the ball is looked for again.
@@ -42,7 +41,7 @@ ROUNDS = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Enclosed(OfKinks):
+class Enclosed(Certificate):
     """A point x with a ball around it that holds all minimisers."""
 
     kind = "curvature"
@@ -56,17 +55,15 @@ class Enclosed(OfKinks):
 
     def prove(self, problem: Problem) -> Proof:
         """The bounds from the ball; ValueError where the rows inside their boxes do not curve f in every direction."""
-        model = rows(problem)
-        f, found = objective(model, self.x), _ball(model, self.x)
-        if found is None:
+        model = kinks_of(problem)
+        f, ball = objective(model, self.x), _enclosure(model, self.x)
+        if ball is None:
             raise ValueError("no ball around x holds the minimisers")
-        radius, drop = found
-        f_lo = max(0.0, down(f.value - f.error * OUTWARD - np.longdouble(drop)))
-        return in_ball(problem.x0, f_lo, up(f.value + f.error), self.x, radius)
+        return in_ball(problem.x0, ball.lower(f), up(f.value + f.error), self.x, ball.radius)
 
 
-def _ball(model: Kinked, x: Floats) -> tuple[float, float] | None:
-    """(radius, drop): all minimisers are within radius of x, and f* is at least f(x) - drop."""
+def _enclosure(model: Kinked, x: Floats) -> Enclosure | None:
+    """The ball around x that holds all minimisers; None where none is found."""
     soft, m = np.longdouble(model.soft), model.b.size
     r = difference(margins(model.A, x), model.b)
     u = np.clip(r.value / soft, model.lo, model.hi)
@@ -86,6 +83,6 @@ def _ball(model: Kinked, x: Floats) -> tuple[float, float] | None:
         stays = room * (1 - 1e-12) > moves * reach
         if np.all(stays[inside]):
             drop = np.longdouble(slope) ** 2 / (2 * np.longdouble(chart.eigenvalue)) * ABOVE
-            return chart.reach * reach * OUTWARD, up(drop)
+            return Enclosure(chart.reach * reach * OUTWARD, up(drop))
         inside &= stays
     return None

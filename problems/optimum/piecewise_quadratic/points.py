@@ -86,8 +86,6 @@ class _Stage(Newton):
     The penalty is a matrix in these unknowns.
     """
 
-    gives_up = True
-
     def __init__(self, loss: Soft, penalty: Floats) -> None:
         super().__init__(loss, 0.0)
         self.rows, self.penalty = loss, penalty

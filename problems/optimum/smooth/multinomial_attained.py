@@ -17,9 +17,9 @@ from problems.optimum.certificate import Certificate, Point, Proof, model_of
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.law import value_up
 from problems.optimum.nothing import Nothing
-from problems.optimum.smooth.multinomial_separability import coordinates
+from problems.optimum.smooth.multinomial_separability import enclosed
 from problems.optimum.smooth.softmax import MULTINOMIAL, Rows, mean_loss, rows_of
-from problems.optimum.smooth.softmax_enclosure import enclose_rows, halves
+from problems.optimum.smooth.softmax_enclosure import halves
 from problems.problem import LinearModel, Problem
 
 
@@ -47,12 +47,10 @@ class MultinomialSelfConcordance(Certificate):
         rows = rows_of(model)
         W = self.x.reshape(-1, rows.C)
         center = W.astype(np.longdouble) + self.low.reshape(W.shape)
-        at = coordinates(rows)
-        ball = None if at is None else enclose_rows(rows, at, center)
+        ball = enclosed(rows, center)
         if ball is None:
             return Nothing(x=self.x).prove(problem)
-        f, f_hi = mean_loss(rows, center), value_up(model, self.x)
-        f_lo = max(0.0, down(f.value - f.error - np.longdouble(ball.drop)))
+        f_lo, f_hi = ball.lower(mean_loss(rows, center)), value_up(model, self.x)
         note = "X* is an affine space: adding a vector to all columns of W changes nothing"
         N = _directions(rows)
         if not N.shape[1]:

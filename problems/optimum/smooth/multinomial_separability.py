@@ -20,8 +20,9 @@ import numpy as np
 
 from problems.matrix import dense, sums_of_squares
 from problems.optimum.arithmetic.columns import independent_columns
-from problems.optimum.arithmetic.extended import Floats, Indices, Mask, down
+from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 from problems.optimum.arithmetic.null_space import Forms, spanning_columns
+from problems.optimum.law import Enclosure
 from problems.optimum.newton import Stop
 from problems.optimum.smooth.multinomial_repeated import direction, entropy_point, proved_direction, repeated
 from problems.optimum.smooth.separability import by_linear_program, separation
@@ -85,12 +86,14 @@ def others_above(rows: Rows, S: Mask, W: Any) -> float:
     if left.A.shape[1] * left.C > DENSE_UNKNOWNS:
         return 0.0
     center = W.reshape(-1, left.C)
-    at = coordinates(left)
-    ball = None if at is None or not left.y.size else enclose_rows(left, at, center)
-    if ball is None:
-        return 0.0
-    f = mean_loss(left, center)
-    return max(0.0, down(f.value - f.error - np.longdouble(ball.drop)))
+    ball = enclosed(left, center)
+    return 0.0 if ball is None else ball.lower(mean_loss(left, center))
+
+
+def enclosed(rows: Rows, W: Any) -> Enclosure | None:
+    """The ball around W that holds a minimiser of f_K with every value that f_K takes; None: no proof."""
+    at = coordinates(rows)
+    return None if at is None or not rows.y.size else enclose_rows(rows, at, W)
 
 
 def coordinates(rows: Rows) -> Indices | None:

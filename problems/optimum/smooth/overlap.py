@@ -10,7 +10,7 @@ import numpy as np
 from problems.optimum.arithmetic.columns import Columns, spread
 from problems.optimum.arithmetic.extended import OUTWARD, Floats, distance, down, least_squares, margins, total, up
 from problems.optimum.arithmetic.metric import LARGEST, small
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, narrow
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.law import Enclosure
@@ -37,11 +37,6 @@ class Overlap:
     columns: Columns
     attained: bool | None
 
-    @property
-    def narrow(self) -> bool:
-        """Whether nothing better is needed."""
-        return self.f_hi - self.f_lo <= WIDTH * max(1.0, self.f_hi)
-
 
 def proved_overlap(A: Any, b: Floats, m: int, x: Floats, u: Floats | None, columns: Columns | None = None) -> Overlap:
     """Bounds on the infimum of (1/m) sum phi over these rows: by self-concordance at x, and by u made exact."""
@@ -63,7 +58,7 @@ def proved_overlap(A: Any, b: Floats, m: int, x: Floats, u: Floats | None, colum
 def overlap(A: Any, b: Floats, m: int, x: Floats, columns: Columns) -> tuple[Overlap, Floats, Floats | None]:
     """(bounds, x, u): the bounds at x, or where they are wide, at what a more careful method makes of it."""
     found = proved_overlap(A, b, m, x, None, columns)
-    if not found.narrow and small(A[:, columns.J]):
+    if not narrow(found, WIDTH) and small(A[:, columns.J]):
         A_J, p = A[:, columns.J], x.size
         inside = columns.J.size == p or not np.any(np.delete(x, columns.J))
         tries = [polished(A_J, b, x[columns.J])] if inside else []
@@ -72,7 +67,7 @@ def overlap(A: Any, b: Floats, m: int, x: Floats, columns: Columns) -> tuple[Ove
             other = proved_overlap(A, b, m, spread(y, columns.J, p), None, columns)
             if _better(other, found):
                 found, x = other, spread(y, columns.J, p)
-    if found.narrow or not feasible(A):
+    if narrow(found, WIDTH) or not feasible(A):
         return found, x, None
     u = slopes(b, margins(A, x))[0].value.astype(np.float64)
     exact = proved_overlap(A, b, m, x, u, columns)

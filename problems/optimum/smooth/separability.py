@@ -3,11 +3,7 @@
 A pair is a row with the class y and another class c; its form is <a_i, W_y - W_c>. Of two classes one has weight 0, and
 the form of row i is b_i <a_i, w>. Let S be the pairs whose form a direction makes positive, R the rest, on which it is
 0. All pairs in S: completely separable; some: quasi-completely; none, for every direction: overlapping, and then the
-loss has a minimiser. The largest S there is comes from the linear program [1]
-
-    maximise sum t,   0 <= t <= 1,   t_k <= form k,   W free
-
-(directions add, and may be scaled, so at the optimum t is 0 or 1).
+loss has a minimiser. The largest S there is comes from a linear program [1], see positive_rows.
 
 [1] K. Konis. Linear programming algorithms for detecting separated data in binary logistic regression models.
     Thesis, Oxford, 2007.

@@ -1,8 +1,5 @@
 """Logistic loss: Newton's method, and the proofs at the point where it stops.
 
-Strong convexity (l2 > 0): f(y) >= f(x) + <g, y - x> + l2/2 ||y - x||^2 for all y, so f* >= f(x) - ||g||^2/(2 l2)
-and ||x - x*|| <= ||g|| / l2.
-
 Self-concordance, [1, Proposition 1]: with g and H the gradient and the Hessian at x, R = max ||a_i||,
 psi(t) = (exp(-t) + t - 1)/t^2,
 

@@ -66,13 +66,10 @@ def enclose_rows(rows: Rows, at: Indices, W: Any, l2: float = 0.0) -> Enclosure 
         return None
     s = softmax(rows, differences(rows, W))
     g = penalised_slope(rows.A, residual(rows, s), rows.m, l2, W)
-    chart = by_squares(rows, s, at, l2) if _few(rows, at) else by_blocks(rows, s, at, l2)
+    few = at.size <= DENSE and int(rows.keep.sum() - rows.y.size) * at.size <= SMALL
+    chart = (by_squares if few else by_blocks)(rows, s, at, l2)
     g_at = Bounded(g.value.ravel()[at], g.error.ravel()[at])
     return None if chart is None else enclose_in(chart, g_at, chart.B.shape[0] - (at.size if l2 > 0 else 0))
-
-
-def _few(rows: Rows, at: Indices) -> bool:
-    return at.size <= DENSE and int(rows.keep.sum() - rows.y.size) * at.size <= SMALL
 
 
 def _certain(s: Softmax) -> tuple[Floats, float]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import ABOVE, down, norm_up, up
 from problems.optimum.certificate import Certificate, Point, Proof, model_of
-from problems.optimum.distances import in_ball
+from problems.optimum.distances import gap_radius, in_ball
 from problems.optimum.law import smooth_law, value_up
 from problems.problem import LinearModel, Problem
 
@@ -40,7 +40,7 @@ class StrongConvexity(Certificate):
         assert law is not None
         f, g_norm = law.value(center), np.longdouble(norm_up(law.gradient(center)))
         lower = law.lower(center)
-        radius = np.sqrt(2 * np.maximum(f.value + f.error - lower, 0) / l2 * ABOVE)
+        radius = gap_radius(f, lower, model.l2)
         balls = [(g_norm / l2, g_norm**2 / (2 * l2) * ABOVE)]
         enclosure = law.enclosure(center)
         if enclosure is not None:
