@@ -15,6 +15,7 @@ from exhaustive import one_in
 
 import problems
 from problems.optimum import certified_optimum, complaints
+from problems.optimum.arithmetic.extended import Bounded
 from problems.optimum.arithmetic.rational import (
     Rational,
     column_sums,
@@ -218,17 +219,17 @@ def test_lower_bounds_on_distances_hold_for_any_multipliers() -> None:
     vertex = optimal_vertex(p.model, np.array([2.0]), np.array([1.0, 0.5, -1.0, -1.0]))
     assert vertex is not None
     # X* = [2, 5]
-    side = vertex.side
+    side, target = vertex.side, Bounded(p.model.b, np.zeros(4))
     rng = np.random.default_rng(0)
     best = 0.0
     for _ in range(300):
         y = rng.normal(size=4) * (rng.random(4) < 0.5)
-        low, low_inf = distances_below(p.model, side, y, p.x0)
+        low, low_inf = distances_below(p.model, side, y, p.x0, target)
         assert low <= 2.0
         assert low_inf <= 2.0
         best = max(best, low)
     assert best > 2.0 - 1e-12
-    assert distances_below(p.model, side, np.zeros(4), p.x0) == (0.0, 0.0)
+    assert distances_below(p.model, side, np.zeros(4), p.x0, target) == (0.0, 0.0)
 
 
 def test_points_outside_the_set_of_minimisers_are_refused() -> None:

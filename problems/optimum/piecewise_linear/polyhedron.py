@@ -149,25 +149,16 @@ def _point(model: LinearModel, side: Signs, rows: Indices, columns: Indices, x: 
     return np.flatnonzero(violated) if violated.any() else ExactPoint(rows, columns, given, exact)
 
 
-def distances_below(
-    model: LinearModel, side: Signs, y: Floats, x0: Floats, target: Bounded | None = None
-) -> tuple[float, float]:
-    """Lower bounds on dist(x0, X*) in both norms; entries of y with the wrong sign count as 0.
-
-    target: what takes the place of b in the definition of X*.
-    """
+def distances_below(model: LinearModel, side: Signs, y: Floats, x0: Floats, target: Bounded) -> Both:
+    """Lower bounds on dist(x0, X*) in both norms; entries of y with the wrong sign count as 0."""
     y = np.where(side * y < 0, 0.0, y)
     largest = float(np.abs(y).max(initial=0.0))
     if not 0 < largest < np.inf:
         return 0.0, 0.0
-    y = np.ldexp(
-        y, -int(np.frexp(largest)[1])
-    )  # the bound does not depend on the scale of y, and now nothing underflows
-    r = difference(margins(model.A, x0), model.b if target is None else target.value)
-    if target is not None:
-        r = Bounded(r.value, r.error + target.error)
-    size = np.abs(y)
-    rho = total(-y * r.value, size * r.error + EPS * np.abs(y * r.value).astype(np.float64))
+    # the bound does not depend on the scale of y, and now nothing underflows
+    y = np.ldexp(y, -int(np.frexp(largest)[1]))
+    r = difference(margins(model.A, x0), target.value)
+    rho = total(-y * r.value, np.abs(y) * (r.error + target.error) + EPS * np.abs(y * r.value).astype(np.float64))
     slope = combination(model.A, y)
     rise = rho.value - rho.error
     norm, absolute = norm_up(slope), total(np.abs(slope.value), slope.error)

@@ -14,6 +14,7 @@ from problems.optimum.certificate import Certificate, Point, Proof, Shape, model
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.law import Enclosure
+from problems.optimum.nothing import unproved
 from problems.optimum.smooth.exact_slopes import dual_point, feasible
 from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.smooth import enclose, polished, slopes
@@ -131,16 +132,21 @@ def open_question(p: int) -> str:
     return f"whether a minimiser exists is open{why}"
 
 
-def attained(problem: Problem, model: LinearModel, columns: Columns, x: Floats) -> tuple[Floats, Optimum | None]:
-    """(x, optimum): the minimiser nearest to x0, X* being x + null(A), which columns.N spans; None without a proof."""
+def no_proof(problem: Problem, x: Floats) -> Optimum:
+    """The optimum at x with trivial bounds, and a note that says so."""
+    return unproved(problem, x, f"no proof succeeded: f_lo is the trivial bound 0, and {open_question(x.size)}")
+
+
+def attained(problem: Problem, model: LinearModel, columns: Columns, x: Floats) -> Optimum:
+    """The optimum at the minimiser nearest to x0, X* being x + null(A), which columns.N spans; or without a proof."""
     x0, N = problem.x0, columns.N
     if N.shape[1]:
         x = x + N @ least_squares(N, x0 - x)
     found, x, u = overlap(model.A, model.b, model.b.size, x, columns)
     if found.ball is None:
         if found.f_lo == 0 and not found.attained:
-            return x, None
-        return x, _proof(x0, found, x, None).optimum(ExactSlopes(x=x, u=u), x)
+            return no_proof(problem, x)
+        return _proof(x0, found, x, None).optimum(ExactSlopes(x=x, u=u), x)
     spanned = columns.J.size + N.shape[1] == x.size
     flattest = find_flattest(N, x - x0) if spanned else None
-    return x, _proof(x0, found, x, flattest).optimum(SelfConcordance(x=x, u=u, flattest=flattest), x)
+    return _proof(x0, found, x, flattest).optimum(SelfConcordance(x=x, u=u, flattest=flattest), x)
