@@ -95,7 +95,7 @@ class Certificate(ABC):
 
     kind: ClassVar[str]
     arithmetic: ClassVar[Literal["rational", "extended", "norms"]]
-    radius = math.inf  # of the ball around x0 whose minimum it speaks of; infinite for the whole space
+    radius = math.inf  # of the ball around x0 over which it bounds the minimum; infinite for the whole space
 
     @staticmethod
     @abstractmethod

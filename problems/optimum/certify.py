@@ -18,7 +18,7 @@ from problems.optimum.dual import LOGISTIC, is_soft, kinked
 from problems.optimum.smooth.softmax import MULTINOMIAL
 from problems.problem import LinearModel, Optimum, Problem
 
-# Bounds that rest on norms and eigenvalues depend on the order of sums in BLAS, in their last digits.
+# The last digits of norms and eigenvalues depend on the order of sums in BLAS.
 ROOM = 0.01
 # Sizes between which the certificates' sums, squares and products stay within float64.
 SMALL, LARGE = 1e-100, 1e100
@@ -89,7 +89,7 @@ def certified_optimum(problem: Problem, *, cache: bool = True, radius: float = m
     # matrices are small here, and BLAS threads that wait for each other took 8 times as long on a busy machine
     what = f"{problem.name}: certifying the optimum ({problem.m} x {problem.p})"
     try:
-        # what over- or underflows is no proof; routes that know what to do with it say so in place
+        # numbers that over- or underflow prove nothing; routes that can handle them say so in place
         with threadpool_limits(limits=1, user_api="blas"), notice(what), np.errstate(**RAISE):
             optimum = find_optimum(problem, whole, radius)
     except (ArithmeticError, np.linalg.LinAlgError) as error:

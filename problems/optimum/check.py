@@ -13,9 +13,9 @@ from problems.optimum.closed_form import ClosedForm
 from problems.optimum.law import value_up
 from problems.problem import LinearModel, Optimum, Problem
 
-# What fields that fit their types and yet contradict each other may lead to; so do numbers beyond float64.
+# Errors from fields that fit their types but contradict each other, and from numbers beyond float64.
 MALFORMED = (AttributeError, ArithmeticError, AssertionError, ImportError, LookupError, TypeError, ValueError)
-# BLAS may sum in another order the second time; norms and radii lose more.
+# Relative differences between two proofs: BLAS may sum in another order; norms and radii lose more.
 AGAIN, AGAIN_DISTANCE = 1e-13, 1e-9
 # Roundings of x and of f(x), each of half an ulp, beside the largest terms of the margins.
 ULPS = 2
@@ -60,7 +60,7 @@ def _complaints(problem: Problem, optimum: Optimum, certificate: Certificate) ->
         stated, value = getattr(optimum, name), getattr(proof, name)
         slack = 0.0 if exact else (AGAIN if name.startswith("f") else AGAIN_DISTANCE) * abs(value)
         beyond = stated - value if name.endswith("lo") else value - stated
-        if not (stated == value or beyond <= slack):  # true of NaN too
+        if not (stated == value or beyond <= slack):  # also where one of them is NaN
             found.append(f"{name} = {stated!r}, but {value!r} is proved")
     if optimum.attained is not None and optimum.attained is not proof.attained:
         found.append(f"attained = {optimum.attained}, but {proof.attained} is proved")

@@ -75,7 +75,7 @@ def distance_modulo(proof: Proof, d: Floats, N: Floats, radius: float, flattest:
     rounding = 2 * (d.size + 2) * EPS64 * largest
     along = float(np.linalg.norm(np.abs(N.T @ d) + rounding * np.abs(N).sum(axis=0))) * OUTWARD
     size = float(np.abs(v).max())
-    # any v is allowed, at any scale: at this one nothing underflows
+    # every v is allowed at every scale; at this scale nothing underflows
     v = v / size if 1e-200 < size < 1e200 else np.eye(d.size)[0]
     across = float(np.abs(N.T @ v).sum()) + 2 * (d.size + 2) * EPS64 * float(np.abs(N).sum() * np.abs(v).max())
     below = (float(v @ d) - 2 * across * largest) / float(np.abs(v).sum()) - rounding - radius
@@ -105,7 +105,7 @@ def find_flattest(N: Floats, d: Floats) -> Flattest | None:
         v = result.ineqlin.marginals[p:] - result.ineqlin.marginals[:p]
         if np.any(v):
             return Flattest(v=v, c=result.x[:n])
-    # any v is allowed: this one proves nothing
+    # every v is allowed; this one proves nothing
     return Flattest(v=np.eye(p)[0], c=np.zeros(n))
 
 

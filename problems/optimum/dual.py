@@ -37,7 +37,7 @@ from problems.optimum.arithmetic.extended import (
 from problems.problem import LinearModel
 
 LOGISTIC = "logistic"
-# Entries of u closer to an end of the box than this are put on it: linear programs are solved to 1e-7 or so.
+# Entries of u closer than this to an end of the box are moved to it: linear programs are solved to about 1e-7.
 SNAP = 1e-9
 
 

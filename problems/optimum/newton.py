@@ -88,8 +88,8 @@ class Stop(NamedTuple):
 class Newton:
     """Newton's method for the mean loss plus l2/2 ||x||^2; a use defines the step, its length and when to stop."""
 
-    shortest = 1e-10  # no step is shorter than this part of Newton's; where it does not help it is taken all the same
-    gives_up = False  # or not, and the last point returned
+    shortest = 1e-10  # the shortest step, as a part of Newton's; it is taken even where f does not fall
+    gives_up = False  # whether to stop there instead, and return the last point
 
     def __init__(self, loss: SmoothLoss, l2: float) -> None:
         self.loss, self.l2 = loss, l2

@@ -10,7 +10,7 @@ from problems.optimum.arithmetic.extended import Floats, Mask
 
 # A tolerance for points that an active set sharpens; asking for more took three times as long on a9a.
 ROUGH = 1e-9
-HALF = 0.5  # what counts as 1 where a solution is 0 or 1 up to rounding
+HALF = 0.5  # more than this counts as 1 in a solution whose entries are 0 or 1 up to rounding
 
 
 def highs(cost: Floats, **arguments: Any) -> Any:

@@ -17,7 +17,7 @@ from problems.optimum.arithmetic.extended import Floats
 from problems.optimum.certificate import made, parts
 from problems.problem import NUMBERS, LinearModel, Optimum
 
-# Part of the hash: raise it whenever a route, a bound or the layout changes.
+# Part of the hash: raise it when the layout changes, or when a stored bound would no longer be proved.
 FORMAT = 10
 # Below this a solve costs little more than a look into the cache.
 WORTH_KEEPING = 0.2

@@ -16,14 +16,14 @@ import numpy as np
 from problems.matrix import dense
 from problems.optimum.arithmetic.extended import Floats, Indices
 
-# Columns are scaled to unit norm, so a pivot this small in their Gram matrix says: depends on the others, or
-# so ill-conditioned that no certificate in float64 would succeed anyway. Only a candidate for the exact check.
+# Columns are scaled to unit norm. A pivot of their Gram matrix below this marks a candidate for the exact check: the
+# column depends on the others, or is so near to them that no certificate in float64 would succeed anyway.
 CANDIDATE = 1e-11
 DENOMINATORS = (1, 2, 3, 4, 6, 8, 12)
 NEAR_INTEGER = 1e-4  # coefficients come from a Gram matrix whose condition number may be 1e10
-# Beyond so many columns no p by p matrix is formed, and columns are not told apart.
+# With more columns no p by p matrix is formed, and dependent columns are not looked for.
 DENSE = 2000
-EXACT_WORK = 2_000_000  # at most so many rational operations in one verification
+EXACT_WORK = 2_000_000  # rational operations in one verification, at most
 
 
 @dataclass(frozen=True)

@@ -31,17 +31,17 @@ Mask = NDArray[np.bool_]
 EPS = float(np.finfo(np.longdouble).eps)
 EPS64 = float(np.finfo(np.float64).eps)
 OUTWARD = 1.0 + 1e-9  # a bound on an error is itself a float64 sum of at most 4e6 nonnegative terms
-ROUNDINGS = 16  # of long double, that one up or down makes good
+ROUNDINGS = 16  # roundings of long double that one call of up or down covers
 ABOVE = 1 + ROUNDINGS * np.finfo(np.longdouble).eps
 BELOW = 1 - ROUNDINGS * np.finfo(np.longdouble).eps
 # Rounding to float64 costs half an ulp, and an ulp of a value is at least EPS64 / 2 of it: 1 on x86-64, 33 where
 # long double is double.
 STEPS = math.ceil(0.5 + ROUNDINGS * EPS / (EPS64 / 2))
-# Sums whose terms cancel so far that a margin is off by more than this are computed again, exactly, if they are few.
+# Margins that are off by more than COARSE, where terms cancel, are computed again exactly if they are few.
 COARSE, EXACT_TERMS = 1e-16, 20_000
 TINY = 2.0**-1070  # EPS times a float64 sum of products may underflow: a few units of the last place there is
 BLOCK = 2048  # rows converted to long double at a time
-# Rows whose products are added before the sums are: n terms in blocks of r cost r + n/r roundings, not n.
+# Rows whose products are summed before their sums are: n terms in blocks of r cost r + n/r roundings, not n.
 ROWS = 128
 
 

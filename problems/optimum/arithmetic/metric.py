@@ -15,10 +15,10 @@ from problems.matrix import dense, identity_like, stacked, weighted_gram
 from problems.optimum.arithmetic.columns import DENSE
 from problems.optimum.arithmetic.extended import EPS, EPS64, OUTWARD, Floats
 
-# Up to so many columns a Cholesky factor of the Gram matrix serves, where eigenvectors would take minutes; B may have
-# so many entries (0.8 GB).
+# With at most LARGEST columns a Cholesky factor of the Gram matrix serves where eigenvectors would take minutes; B may
+# have ENTRIES entries (0.8 GB).
 LARGEST, ENTRIES = 8000, 1e8
-# Up to so many multiplications B is computed in long double, and T by QR: twice the digits of a Gram matrix.
+# With at most this many multiplications B is computed in long double, and T by QR: twice the digits of a Gram matrix.
 CAREFUL = 2e7
 PASSES = 5
 BEYOND = 1e100  # entries of T so large are rounding, and their squares would overflow

@@ -30,9 +30,9 @@ from problems.optimum.arithmetic.extended import EPS, OUTWARD, Floats, Indices, 
 from problems.optimum.arithmetic.rational import Rational, independent, integers, solutions
 
 Vectors = list[list[int]]
-# A null vector near w keeps so many bits of the entries that may be chosen freely.
+# Bits that a null vector near w keeps of the entries that may be chosen freely.
 FREE_BITS = 40
-# Columns with nothing larger than this power of two do not count.
+# Columns whose entries are all below this power of two are not scaled.
 FAR_DOWN = -500
 # Integers in one elimination modulo a prime: a million take half a second.
 ELIMINATION = 4_000_000

@@ -42,7 +42,7 @@ from problems.optimum.law import smooth_law, value_up
 from problems.optimum.piecewise_quadratic.stationary import slopes
 from problems.problem import LinearModel, Optimum, Problem
 
-# An interval so narrow, relative to max(1, f), needs no better.
+# Intervals of this width, relative to max(1, f), are narrow enough.
 WIDTH = 1e-12
 
 

@@ -30,13 +30,13 @@ from problems.optimum.piecewise_quadratic.points import Soft
 from problems.optimum.solvers import ROUGH, clarabel
 from problems.problem import LinearModel
 
-# A predicted decrease below this part of f is rounding; one full step more squares the error that is left.
+# A predicted decrease below this, relative to f, is rounding; one more full step squares the error that is left.
 CONVERGED = 1e-16
 ON_SPHERE = 1e-12  # relative; the point is scaled onto the sphere in the end
 MAX_SECULAR = 60
 INTERIOR = 1e-15  # nu below this part of its upper bound: the minimiser lies in the interior
 CG_STEPS, CG_ACCURACY = 2000, 1e-12
-# Slopes nearer to the ends of the box than this count as there, tried in turn: Clarabel is accurate to 1e-9 or so.
+# Slopes nearer to an end of the box count as at it; each threshold is tried. Clarabel is accurate to about 1e-9.
 THRESHOLDS = (1e-6, 1e-4, 1e-8)
 
 Solve = Callable[[float, Floats], Floats]

@@ -32,9 +32,9 @@ from problems.optimum.piecewise_linear.descent import State, Stationary, descend
 from problems.optimum.piecewise_linear.vertex import dual_sums, residual_signs
 from problems.problem import LinearModel, Problem
 
-# Beyond so many rows the exact system takes minutes.
+# With more rows the exact system takes minutes.
 LARGEST = 300
-# Steps that roundings of a solver may leave to do; each costs as much as a test, some minutes all together.
+# Steps that a solver's roundings may leave to do; each costs as much as a test, all together some minutes.
 MAX_STEPS, WORK = 200, 1e8
 
 

@@ -22,12 +22,12 @@ from problems.optimum.dual import box
 from problems.optimum.piecewise_linear.linear_program import Pair
 from problems.problem import LinearModel
 
-# Entries of data read, all passes together: some seconds.
+# Entries of data read in all passes together, which takes some seconds.
 BUDGET = 2e9
 MAX_PASSES = 3000
-# A pass that moves no u_i further than this, in units of the box's length 1 or 2, is the last.
+# The last pass moves no u_i further than this; boxes have length 1 or 2.
 STILL = 1e-7
-# One pass in so many is over all rows; the others are over those inside their box.
+# Every tenth pass is over all rows, the others over the rows inside their boxes.
 FULL = 10
 
 
@@ -111,7 +111,7 @@ def descent_pair(model: LinearModel) -> Pair:
         if whole:
             if largest <= STILL:
                 break
-            # most rows are settled at an end of their box soon
+            # most rows soon settle at an end of their box
             at = np.flatnonzero((lo < u) & (u < hi))
         left -= order.size / m
         passes += 1

@@ -36,19 +36,19 @@ from problems.optimum.dual import box
 from problems.optimum.piecewise_linear.vertex import Signs
 from problems.problem import LinearModel
 
-# So many steps of length 0 in a row are one too many.
+# Steps of length 0 in a row after which the descent ends.
 PATIENCE = 20
-# How far perturbed targets are off, relatively: what rounding leaves of these numbers still tells rows apart.
+# The relative change of perturbed targets; large enough to tell rows apart after rounding.
 OFF = 1e-9
-# Up to so many entries of A_I its QR factors are taken; beyond, those of Cholesky of A_I A_I^T.
+# With at most this many entries A_I is factored by QR, with more A_I A_I^T by Cholesky.
 QR_ENTRIES = 2_000_000
-# Pivots below this, relatively, count as dependent rows.
+# Rows with relative pivots below this count as dependent.
 DEPENDENT = 1e-11
-# More rows than this are not solved for at once: their factors take seconds.
+# At most this many rows are solved for at once: factors of more take seconds.
 MANY = 6000
 # Steps of iterative refinement; it ends sooner where residuals stop falling.
 REFINEMENTS = 12
-# Entries of u outside their box by less may be rounding.
+# Entries of u that lie outside their box by less may do so by rounding.
 ROUNDING = 1e-9
 
 
@@ -283,7 +283,7 @@ def _factor(B: Any) -> Callable[[Floats], Floats] | None:
     if p < N:
         return None
     if N * p <= QR_ENTRIES:
-        # pivoting grades R, and triangular systems so graded are solved better than their condition tells
+        # pivoting grades R, and graded triangular systems are solved better than their condition number says
         R, order = scipy.linalg.qr(dense(B).T, mode="r", pivoting=True, check_finite=False)
         R = R[:N]
     else:

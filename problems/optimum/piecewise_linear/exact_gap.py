@@ -28,7 +28,7 @@ from problems.optimum.piecewise_linear.descent import shortest
 from problems.optimum.piecewise_linear.vertex import dual_sums, exact_residuals, residual_signs
 from problems.problem import LinearModel, Problem
 
-# Corrections with exact residuals; each gains some 40 bits.
+# Corrections with exact residuals; each gains about 40 bits.
 CORRECTIONS = 3
 
 
@@ -84,7 +84,7 @@ def duality_gap(model: LinearModel, x: Long, u: Floats, corrected: bool = True) 
         largest = max(abs(v) for v in r)
         if not largest:
             break
-        # scaled, for these are tiny
+        # scaled, as these are tiny
         scale = Fraction(2) ** (largest.numerator.bit_length() - largest.denominator.bit_length())
         low = low - solve(np.array([float(v / scale) for v in r])) * float(scale)
         high, low = high + low, low - ((high + low) - high)

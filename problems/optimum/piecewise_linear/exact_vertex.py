@@ -21,7 +21,7 @@ from problems.optimum.piecewise_linear.projected import Projected, projected
 from problems.optimum.piecewise_linear.vertex import Vertex, checked_vertex, optimal_vertex
 from problems.problem import LinearModel, Optimum, Problem
 
-# Beyond so many entries no linear program is attempted: solvers take hours, and gigabytes.
+# With more entries no linear program is attempted: solvers take hours and gigabytes.
 LARGEST = 2e8
 
 

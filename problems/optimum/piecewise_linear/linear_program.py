@@ -17,7 +17,7 @@ from problems.optimum.solvers import ROUGH, clarabel, highs
 from problems.problem import LinearModel
 
 Pair = tuple[Floats, Floats]
-# Row generation ends by itself; a bound for solvers that return the same point again.
+# Row generation ends by itself; this bound is for solvers that return the same point again.
 MAX_ROUNDS = 50
 
 

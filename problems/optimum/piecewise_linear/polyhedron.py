@@ -49,17 +49,17 @@ from problems.optimum.piecewise_linear.vertex import Signs, Vertex, residual_sig
 from problems.optimum.solvers import positive_rows
 from problems.problem import LinearModel
 
-# Where no point with exact ties is found, x0 is projected on X* shrunk by this much: the inequalities then hold
-# strictly, and D_hi is off by about as much.
+# Where no point with exact ties is found, x0 is projected on X* shrunk by MARGIN: the inequalities then hold strictly,
+# and D_hi is off by about MARGIN.
 MARGIN = 1e-9
-# A solver's multipliers below this, relatively, belong to rows that do not matter.
+# Rows with relatively smaller multipliers do not matter.
 MULTIPLIER = 1e-6
-# No further attempt is made where both ends are so close, relatively.
+# The attempts end where both ends are relatively this close.
 SHARP = 1e-9
-# Up to so many entries an active set method projects again where the interior point method is not sharp.
+# With at most this many entries an active set method follows where the interior point method is not sharp.
 SMALL = 300_000
 NORMS = ("euclidean", "maximum")
-# At most so many rows with a wrong sign are dropped, one by one.
+# Rows with a wrong sign that are dropped one by one, at most.
 DROPS = 20
 # Rounds in which violated rows join the active ones.
 ROUNDS = 4
@@ -177,7 +177,7 @@ def nearest(X: Polyhedron, x0: Floats, norm: str) -> tuple[ExactPoint, Floats]:
     for margin, solver in attempts:
         if solver is least_distance and (norm != "euclidean" or model.b.size * model.A.shape[1] > SMALL):
             continue
-        # what is r_i = 0 on all of X* cannot hold strictly
+        # rows with r_i = 0 on all of X* cannot hold strictly
         equal = X.interior() if margin else side == 0
         sense = np.where(equal, 0.0, side)
         target = boundary + margin * (1 + np.abs(boundary)) * sense

@@ -15,9 +15,9 @@ from problems.optimum.dual import Kinked
 from problems.optimum.piecewise_linear.polyhedron import NORMS, Polyhedron, Projection
 from problems.problem import Optimum, Problem
 
-# Up to so many columns x0 is projected on X* in the maximum norm too.
+# With at most this many columns x0 is projected on X* in the maximum norm too.
 MANY = 1000
-# A wider interval for D than this, relatively, gets a note.
+# Relatively wider intervals for D get a note.
 LOOSE = 1e-6
 
 

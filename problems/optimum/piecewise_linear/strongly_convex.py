@@ -22,17 +22,17 @@ from problems.optimum.piecewise_linear.linear_program import Pair, independent_r
 from problems.optimum.piecewise_linear.polyhedron import polished
 from problems.problem import LinearModel, Optimum, Problem
 
-# Interior points serve up to so many entries; beyond, coordinate descent.
+# Interior points serve for at most this many entries, coordinate descent for more.
 LARGEST = 2e7
-# Steps of the descent in floating point, and operations on the factors of all of them.
+# At most STEPS steps of the descent in floating point, with FLOPS operations on their factors.
 STEPS, FLOPS = 1000, 3e10
-# Up to so many rows at their kinks the minimiser itself is found at once; beyond, a point near it comes first.
+# With at most this many rows at their kinks the minimiser itself is found at once; else a point near it comes first.
 FEW = 100
-# Entries of the rows that are sampled, and how many rows they must be for each column.
+# Entries of the rows that are sampled, which must be at least TALL rows for each column.
 SAMPLE, TALL = 2e5, 8
-# What an interval for f* is to be no wider than, relative to max(1, f).
+# Intervals for f* of this width, relative to max(1, f), are narrow enough.
 WIDTH = 1e-14
-# What D_hi is to be no wider than, relative to D_lo.
+# D is sharp where D_hi exceeds D_lo relatively by no more than this.
 LOOSE = 1e-6
 
 

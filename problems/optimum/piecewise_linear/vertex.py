@@ -44,16 +44,15 @@ from problems.optimum.arithmetic.rational import (
 from problems.optimum.dual import box
 from problems.problem import LinearModel
 
-# Pivots that roundings of a solver may leave to do; each costs as much as a test.
+# Pivots that a solver's roundings may leave to do; each costs as much as a test.
 MAX_PIVOTS = 200
-# After so many pivots the first row outside its box leaves, not the worst, against going round in circles.
+# After this many pivots the first row outside its box leaves in place of the worst, which prevents cycles.
 PATIENCE = 100
-# Rows whose residual is so small, relatively, may belong to the basis; a linear program is solved to 1e-9 or so.
+# Rows with a relative residual below this may belong to the basis; solvers are accurate to about 1e-9.
 NEAR = 1e-6
-# Beside the rows strictly inside their box, so many candidates for each unknown complete a basis.
+# Candidates for each unknown that complete a basis, beside the rows strictly inside their boxes.
 CANDIDATES = 4
-
-# Below, products with the data may underflow where rounding is bounded.
+# Below this, products with the data may underflow where rounding is bounded.
 SMALLEST = 1e-290
 
 Signs = NDArray[np.int8]

@@ -37,7 +37,7 @@ from problems.optimum.dual import Kinked
 from problems.optimum.piecewise_linear.vertex import Signs, dual_sums, residual_signs
 from problems.optimum.piecewise_quadratic.points import newton_point
 
-# Unknowns, and multiplications for the Gram matrix, up to which the exact system takes seconds.
+# The exact system takes seconds up to LARGEST unknowns and WORK multiplications for the Gram matrix.
 LARGEST, WORK = 300, 3e9
 # Exact systems solved until the sides agree.
 ROUNDS = 30

@@ -11,11 +11,11 @@ from problems.optimum.arithmetic.extended import Floats, Mask
 from problems.optimum.dual import Kinked
 from problems.optimum.newton import Newton, RowLoss, Stop, solve_spd
 
-# Newton steps with one softness; it falls by GROWTH from where every row is inside its box.
+# At most STEPS Newton steps with one softness, which starts where every row is inside its box and falls by GROWTH.
 STEPS, GROWTH = 100, 8.0
 # Added to the Hessian, relative to that of all rows: directions in which no row inside its box moves.
 DAMPING = 1e-10
-# Columns that are this near to others, relatively, count as dependent.
+# Columns relatively nearer to others than this count as dependent.
 DEPENDENT = 1e-13
 
 

@@ -24,8 +24,8 @@ from problems.optimum.piecewise_quadratic.exact import Minimiser, feasible, mini
 from problems.optimum.piecewise_quadratic.points import newton_point
 from problems.problem import LinearModel, Optimum, Problem
 
-# Where the exact system is too large: multiplications up to which Newton's method is run, and entries up to which a
-# solver is asked for a point beyond.
+# Where the exact system is too large: Newton's method is run up to NEWTON multiplications, and beyond them a solver is
+# asked for a point up to ENTRIES entries.
 NEWTON, ENTRIES = 1e11, 2e7
 
 

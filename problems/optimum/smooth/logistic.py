@@ -12,7 +12,7 @@ from problems.optimum.smooth.smooth import newton, polished
 from problems.optimum.smooth.strong_convexity import StrongConvexity
 from problems.problem import LinearModel, Optimum, Problem
 
-# Up to so many rows and columns the linear program is solved in doubt alone.
+# With at most this many rows and columns the linear program is solved where other proofs fail.
 LINEAR_PROGRAM = 2000
 
 
@@ -29,7 +29,7 @@ def certify_logistic(problem: Problem, model: LinearModel) -> Optimum:
     optimum = attained(problem, model, parts.columns, parts.x)
     if optimum.attained or max(A.shape) > LINEAR_PROGRAM:
         return optimum
-    # Newton's method may only seem to have converged
+    # Newton's method may have converged in appearance only
     found = by_linear_program(two_classes(A, b))
     if found is None:
         return optimum

@@ -15,9 +15,9 @@ from problems.optimum.smooth.reaching import reaching_columns
 from problems.optimum.smooth.separability import Separation, by_linear_program, separation, two_classes
 from problems.optimum.smooth.smooth import newton
 
-# Newton steps by conjugate gradients, each of a second or so, before the search for a direction is given up.
+# Newton steps by conjugate gradients, about a second each, before the search for a direction ends.
 WIDE_STEPS = 60
-# Newton's step moves rows that drift to infinity by about 1, others hardly.
+# Newton's step moves rows that drift to infinity by about 1, and others hardly at all.
 DRIFTS = 0.1
 
 

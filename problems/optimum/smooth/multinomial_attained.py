@@ -57,7 +57,7 @@ class MultinomialSelfConcordance(Certificate):
             return _in_ball_modulo_shifts(problem.x0, f_lo, f_hi, center, ball.radius)._replace(notes=(note,))
         proof = in_ball(problem.x0, f_lo, f_hi, center.ravel(), ball.radius)._replace(notes=(note,))
         low = float(np.linalg.norm(self.low)) * OUTWARD
-        # x is taken for the point that in_ball took; they differ by low
+        # x stands here for the point of in_ball, from which it differs by low
         radius = up(np.longdouble(ball.radius) + low)
         proof = distance_modulo(proof, self.x - problem.x0, N, radius, self.flattest)
         shift = np.longdouble(low) * np.linalg.norm(N) * OUTWARD
@@ -80,7 +80,7 @@ def _in_ball_modulo_shifts(x0: Floats, f_lo: float, f_hi: float, center: Any, ra
     d = W - W_0; half the range of a row is what remains of its largest absolute entry after the best shift.
     """
     d = center - x0.reshape(center.shape)
-    # the mean and its difference are rounded, each entry by as much as the largest of the row says
+    # the mean and the differences from it are rounded, each by an amount that the largest entry of the row bounds
     rounding = (d.shape[1] + 6) * EPS * np.sqrt(np.longdouble(d.size)) * np.abs(d).max(initial=0.0)
     radius = up(np.longdouble(radius) + rounding)
     centred = (d - d.mean(axis=1)[:, None]).ravel()

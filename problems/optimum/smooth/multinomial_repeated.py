@@ -23,7 +23,7 @@ from problems.optimum.arithmetic.rational import Rational, integers, solutions
 from problems.optimum.smooth.opposed import distinct, equal_rows, orthogonal_part
 from problems.optimum.smooth.softmax import Rows, forms_of
 
-# V keeps so many bits of its entries, beside the largest.
+# Bits that V keeps of its entries, relative to the largest.
 BITS = 40
 # Accuracies of the least squares problem that finds V; the first that separates is taken.
 ACCURACIES, LEAST_SQUARES_STEPS = (1e-2, 1e-3, 1e-4, 1e-6), 3000

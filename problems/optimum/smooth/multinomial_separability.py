@@ -30,20 +30,20 @@ from problems.optimum.smooth.softmax import Rows, forms_of, mean_loss, pairs, re
 from problems.optimum.smooth.softmax_enclosure import enclose_rows
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, growth, newton, separates
 
-# Newton's method is resumed so often where it stopped before S was clear.
+# How often Newton's method is resumed where it stopped before S was clear.
 RESUMES = 12
-# Eigenvalues of a Gram matrix this small beside the largest suggest its null space; what is in it is proved.
+# Eigenvalues of a Gram matrix this small, relative to the largest, suggest its null space, which is proved later.
 NULL = 1e-12
 # Newton steps for a direction in that null space: separable data take about ten.
 SEPARATING = 40
-# Beside the margins of all pairs the least should not be tiny: then V need not be taken so many times.
+# The least margin should not be tiny beside the others: V is then multiplied by smaller factors.
 MARGIN = 10.0
-# Layers S_1, S_2, ...
+# At most this many layers S_1, S_2, ...
 LAYERS = 12
-# Numbers in the linear program's matrix; a million take some seconds.
+# Entries of the linear program's matrix; a million take some seconds.
 PROGRAM = 2_000_000
 PROGRAM_SECONDS = 60.0
-# Newton steps on data so wide that each takes a solution by conjugate gradients.
+# Newton steps where data are so wide that each step is found by conjugate gradients.
 WIDE_STEPS = 12
 
 
@@ -173,7 +173,7 @@ def _separating(rows: Rows, keep: Mask, still: Mask) -> Floats | None:
     forms, among = forms_of(rows), pairs(rows)
     values, vectors = np.linalg.eigh(_gram(forms.at(at_rest[among]), scale))
     basis = vectors[:, values <= NULL * max(values[-1], 1e-300)]
-    # what changes no form at all would make the Hessian singular
+    # directions that change no form at all would make the Hessian singular
     values, vectors = np.linalg.eigh(basis.T @ _gram(forms.at(others[among]), scale) @ basis)
     basis = scale[:, None] * (basis @ vectors[:, values > NULL * max(values[-1:].max(initial=0.0), 1e-300)])
     stop = newton(part, 0.0, np.zeros((rows.A.shape[1], rows.C)), basis, SEPARATING, MARGIN)

@@ -21,7 +21,7 @@ from problems.optimum.smooth.smooth import enclose, polished, slopes
 from problems.optimum.smooth.tempered import tempered_newton
 from problems.problem import LinearModel, Optimum, Problem
 
-# An interval so narrow, relative to max(1, f), needs no better.
+# Intervals of this width, relative to max(1, f), are narrow enough.
 WIDTH = 1e-13
 
 

@@ -21,7 +21,7 @@ from problems.optimum.arithmetic.extended import Floats, Mask
 from problems.optimum.arithmetic.null_space import Forms, null_vector, positive
 from problems.optimum.solvers import positive_rows
 
-# Rows and columns of the linear program are scaled so often, in turn.
+# How often the rows and columns of the linear program are scaled in turn.
 SCALINGS = 3
 
 

@@ -40,7 +40,7 @@ from problems.optimum.newton import (
     solve_spd,
 )
 
-# With conjugate gradients one more step costs much, and its decrement would be the square of this.
+# With conjugate gradients one more step is costly; its decrement would be the square of this one.
 CONVERGED_BY_CG = 1e-17
 CG_STEPS = 1000
 POLISH = 6
@@ -91,7 +91,7 @@ class _Overlapping(Overlapping):
         g = self.loss.gradient(z) + self.l2 * x
         H = self.loss.hessian(z)
         if H is None:
-            # scaling by the diagonal of H takes more steps, on text
+            # on text, scaling by the diagonal of H takes more steps
             step = -conjugate_gradients(self.loss.curvature(z), self.l2, g, self.accuracy, CG_STEPS)
         else:
             H[np.diag_indices(x.size)] += self.l2
@@ -102,7 +102,7 @@ class _Overlapping(Overlapping):
         """At convergence, or where the Hessian has no digits; sets the accuracy of the next step."""
         stop = super().stopped(x, z, f, step, decrement)
         if stop is None:
-            # the decrement of an exact step would be of the order of its square: converges as fast as that
+            # an exact step would leave a decrement of the order of its square; this accuracy keeps that speed
             self.accuracy = max(1e-12, min(self.accuracy, np.sqrt(decrement / max(f, CONVERGED))))
         return stop
 

@@ -23,7 +23,7 @@ from problems.optimum.dual import least, penalised, penalised_slope
 from problems.problem import LinearModel
 
 MULTINOMIAL = "multinomial_logistic"
-# Added for what underflows; exponents beyond EXPONENT are not taken.
+# TINY is added for terms that underflow; exponents beyond EXPONENT are not used.
 EXPONENT = 700.0
 TINY = float(np.finfo(np.float64).tiny)
 

@@ -47,11 +47,11 @@ from problems.optimum.smooth.smooth import enclose_in
 from problems.optimum.smooth.softmax import Rows, Softmax, differences, residual, softmax
 from problems.optimum.smooth.softmax_newton import DENSE_UNKNOWNS, hessian
 
-# Numbers in the squares: six times as many are held at once.
+# Entries of the squares; memory holds six times as many at once.
 SMALL = 12_000_000
-# Rows summed before the sums are, in the Hessian that counts.
+# Rows summed before their sums are added up, in the Hessian of a proof.
 BLOCK = 64
-# Probabilities that are less certain count as 0.
+# Probabilities with a larger relative error count as 0.
 CERTAIN = 0.1
 HALVINGS = 12
 POLISH = 5
@@ -86,7 +86,7 @@ def by_squares(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
     pi, error = _certain(s)
     weights = pi[i, c] * pi[i, s.top[i]] / rows.m
     squares = dense(Forms(rows.A, i, c, s.top[i], rows.C).matrix()[:, at])
-    chart = metric(squares, weights, error + 1e-14, l2)  # products rounded
+    chart = metric(squares, weights, error + 1e-14, l2)  # for the rounding of products
     return None if chart is None else chart._replace(B=2 * chart.B, row_errors=2 * chart.row_errors)
 
 

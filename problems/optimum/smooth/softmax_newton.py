@@ -13,15 +13,16 @@ from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 from problems.optimum.newton import DECREASE, DRIFTS, MAX_NEWTON, Overlapping, Stop, conjugate_gradients, solve_spd
 from problems.optimum.smooth.softmax import Rows
 
-# Up to so many unknowns the Hessian is formed; it takes 8 bytes times their square.
+# The Hessian is formed for at most this many unknowns; it takes 8 bytes times their square.
 DENSE_UNKNOWNS = 3000
 # With l2 > 0, ||g||^2 below this times l2 f puts f within 1e-18 f of its minimum, by strong convexity.
 SHARP = 1e-18
 CG_STEPS = 500
-# Residual of the first linear system, beside its right-hand side.
+# Residual of the first linear system, relative to its right-hand side.
 LOOSE = 0.1
 # Pairs on their way to infinity move by about 1 with each step, and what they add to f falls by a factor e; the others
-# move by less and less. These are told apart once f hardly falls, and for some steps no pair moves by anything between.
+# move by less and less. The two are told apart once f hardly falls and no pair has moved by anything between for
+# SETTLED steps.
 SETTLED, STILL, MOVES = 3, 1e-3, 1e-2
 ROWS = 256
 FLUSHED = 1e-100

@@ -82,7 +82,7 @@ def _newton_step(B: Floats, weights: Floats, g: Floats) -> Floats:
     n = pivots.size
     R = np.vstack([R[:n], np.zeros((max(0, n - R.shape[0]), n))])
     diagonal = np.abs(np.diag(R))
-    # where weights vanish, a step in the other directions alone; tempering brings the weights back
+    # where weights vanish the step is in the other directions alone; tempering brings the weights back
     rank = int(np.count_nonzero(diagonal > 1e-200 * max(diagonal.max(), 1e-100)))
     step = np.zeros(n)
     if rank:
