@@ -239,6 +239,20 @@ def test_too_large_a_system_leaves_a_ball_around_the_minimiser(options: str, mon
     assert complaints(p, replace(optimum, D_lo=optimum.D_hi * (1 + 1e-8), D_hi=math.inf))
 
 
+@pytest.mark.parametrize("seed", [14, 27, 1226])
+def test_sizes_far_apart_leave_an_exact_minimiser(seed: int) -> None:
+    """Newton's method ends on sides whose equations have no solution; an x that fits all rows exists, so f* = 0."""
+    rng = np.random.default_rng(seed)
+    m, p = int(rng.integers(3, 12)), int(rng.integers(2, 6))
+    A = rng.normal(size=(m, p)) * 10.0 ** rng.integers(-9, 10, size=(m, 1)) * 10.0 ** rng.integers(-9, 10, size=(1, p))
+    problem = problems.huber(A, rng.integers(-3, 4, size=m).astype(float), delta=0.5, intercept=bool(seed % 2))
+    assert m <= problem.p
+    optimum = certified_optimum(problem, cache=False)
+    assert optimum.kind == "exact stationary point"
+    assert optimum.f_lo == optimum.f_hi == 0.0
+    assert complaints(problem, optimum) == []
+
+
 @pytest.mark.parametrize(("l2", "kind"), [(0.0, "none"), (1e-3, "strong convexity")])
 def test_where_no_ball_is_found_what_holds_anyway_is_left(l2: float, kind: str, monkeypatch: Any) -> None:
     """Two equal columns: without l2 there is a line of minimisers, and no matrix of such is inverted."""
