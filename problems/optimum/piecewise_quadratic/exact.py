@@ -71,9 +71,9 @@ def minimiser(model: Kinked) -> Minimiser | None:
     side = _sides(model.A @ x - model.b, model)
     for _ in range(ROUNDS):
         system = _System.of(model, side)
-        solution = system.solution(x)
-        if solution is None:
-            side, x = _followed(model, side, x, system)
+        solution, left = system.solved(x)
+        if any(left):
+            side, x = _followed(model, side, x, system.falling(left))
             continue
         found = _minimiser(model, system, x, solution)
         if found is not None:
@@ -85,8 +85,8 @@ def minimiser(model: Kinked) -> Minimiser | None:
 def with_sides(model: Kinked, side: Signs, given: Floats) -> Minimiser | None:
     """The minimiser with these entries where columns are dependent, if these sides are right."""
     system = _System.of(model, side)
-    x = system.solution(given)
-    return None if x is None else _minimiser(model, system, given, x)
+    x, left = system.solved(given)
+    return None if any(left) else _minimiser(model, system, given, x)
 
 
 def _minimiser(model: Kinked, system: _System, given: Floats, x: Rational) -> Minimiser | None:
@@ -149,10 +149,11 @@ class _System:
         M, rhs = [[int(v * unit) for v in row] for row in matrix], [int(v * unit) for v in target]
         return cls(side, gram, sums, rest, M, rhs, np.arange(p) if model.l2 > 0 else _pivots(gram))
 
-    def solution(self, given: Floats) -> Rational | None:
-        """The solution with the given entries outside J; None where there is none."""
-        x = self.completed(given)
-        return None if x is None or any(self.left(x)) else x
+    def solved(self, given: Floats) -> tuple[Rational, list[int]]:
+        """The x that solves the equations J with the given entries outside J, and rhs - M x times its denominator."""
+        x = completed([self.M[i] for i in self.J], [self.rhs[i] for i in self.J], self.J, given)
+        assert x is not None  # the columns J of A_I are independent
+        return x, [x.denominator * v - n for v, n in zip(self.rhs, products(self.M, x.numerators), strict=True)]
 
     def value(self, model: Kinked, x: Rational) -> Fraction:
         """f at the solution x."""
@@ -168,35 +169,19 @@ class _System:
         of_ends = sum((int(n) * Fraction(v) ** 2 for v, n in zip(values.tolist(), counts, strict=True)), Fraction(0))
         return (squares / (2 * soft) + along - self.rest - soft / 2 * of_ends) / m + l2 / 2 * square
 
-    def completed(self, given: Floats) -> Rational | None:
-        """x with the given entries outside J that solves the equations J."""
-        return completed([self.M[i] for i in self.J], [self.rhs[i] for i in self.J], self.J, given)
-
-    def left(self, x: Rational) -> list[int]:
-        """rhs - M x times the denominator of x."""
-        return [x.denominator * v - n for v, n in zip(self.rhs, products(self.M, x.numerators), strict=True)]
-
-    def falling(self, given: Floats) -> Floats | None:
-        """A direction d with M d = 0 in which f falls; None where there is none."""
-        x = self.completed(given)
-        left = [] if x is None else self.left(x)
-        if not any(left):
-            return None
+    def falling(self, left: list[int]) -> Floats:
+        """A direction d with M d = 0 in which f falls, where the equations have no solution and leave this."""
         j = max(range(len(left)), key=lambda i: abs(left[i]))
         found = solve([[self.M[i][k] for k in self.J] for i in self.J], [-self.M[i][j] for i in self.J])
-        if found is None:
-            return None
+        assert found is not None  # the columns J of A_I are independent
         d = np.zeros(len(left))
         d[self.J] = found.long().astype(np.float64)
         d[j] = 1.0
         return d if left[j] > 0 else -d
 
 
-def _followed(model: Kinked, side: Signs, x: Floats, system: _System) -> tuple[Signs, Floats]:
-    """The equations have no solution: f falls, where the rows in I stay, until a row reaches its box and joins I."""
-    d = system.falling(x)
-    if d is None:
-        return side, x
+def _followed(model: Kinked, side: Signs, x: Floats, d: Floats) -> tuple[Signs, Floats]:
+    """(side, x) where f has fallen along d, on which the rows in I stay, until a row reaches its box and joins I."""
     r, moved = model.A @ x - model.b, model.A @ d
     ends = model.soft * np.where(side > 0, model.hi, model.lo)
     at = np.flatnonzero(side * moved < 0)
