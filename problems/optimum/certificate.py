@@ -5,7 +5,7 @@ enough: nothing else lists it. It declares
 
     kind         the word for it in tables; classes for different losses share one where they prove the same
     arithmetic   what its proof is computed in, which decides how closely a second proof must agree with the first
-    serves       whether it can prove anything of this function
+    serves       whether it can prove anything of this function, as of_models says
     prove        every bound, from the problem and the fields alone
 
 The fields are what is stored, and their types say what each must be:
@@ -33,7 +33,7 @@ import math
 import pkgutil
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -51,6 +51,7 @@ class Shape(NamedTuple):
     below: str = ""
 
 
+Serves = Callable[[LinearModel | None], bool]
 Point = Annotated[Floats, Shape("p")]
 
 
@@ -95,12 +96,8 @@ class Certificate(ABC):
 
     kind: ClassVar[str]
     arithmetic: ClassVar[Literal["rational", "extended", "norms"]]
+    serves: ClassVar[Serves]  # whether it can prove anything of this linear model, or of another function (None)
     radius = math.inf  # of the ball around x0 over which it bounds the minimum; infinite for the whole space
-
-    @staticmethod
-    @abstractmethod
-    def serves(model: LinearModel | None) -> bool:
-        """Whether this kind can prove anything of the function; None: it is no linear model."""
 
     @abstractmethod
     def prove(self, problem: Problem) -> Proof:
@@ -112,7 +109,7 @@ class Certificate(ABC):
     def check(self, problem: Problem) -> None:
         """Raise ValueError unless every field fits its type for this problem, and the kind serves for it."""
         model = problem.model
-        if not self.serves(model):
+        if not type(self).serves(model):
             function = "what is no linear model" if model is None else f"{model.loss} with l2 = {model.l2!r}"
             raise ValueError(f"a certificate of kind {self.kind!r} proves nothing for {function}")
         _check(self, self.sizes(problem), "")
@@ -122,6 +119,11 @@ class Certificate(ABC):
         model = problem.model
         m = problem.m if model is None or model.law.kinks is None else kinked(model).b.size
         return {"m": m, "p": problem.p}
+
+
+def of_models(which: Callable[[LinearModel], bool], penalty: bool | None = None) -> Serves:
+    """The `serves` of a kind for linear models of this kind: all of them, or those with l2 > 0 or l2 = 0 alone."""
+    return staticmethod(lambda model: model is not None and which(model) and penalty in (None, model.l2 > 0))
 
 
 def model_of(problem: Problem) -> LinearModel:

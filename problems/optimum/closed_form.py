@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from problems.optimum.certificate import Certificate, Proof
-from problems.problem import LinearModel, Problem
+from problems.optimum.certificate import Certificate, Proof, Serves
+from problems.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -14,11 +15,7 @@ class ClosedForm(Certificate):
 
     kind = "closed form"
     arithmetic = "rational"
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For problems that are no linear model."""
-        return model is None
+    serves: ClassVar[Serves] = staticmethod(lambda model: model is None)
 
     def prove(self, problem: Problem) -> Proof:
         """The numbers that the problem states."""

@@ -50,6 +50,11 @@ class SmoothLaw(Protocol):
         """A lower bound on f at every point."""
 
 
+def is_smooth(model: LinearModel) -> bool:
+    """Whether the loss declares a law."""
+    return model.law.smooth is not None
+
+
 def smooth_law(model: LinearModel) -> SmoothLaw | None:
     """The law that the file of the loss declares; None for losses of kinks."""
     law: SmoothLaw | None = None if model.law.smooth is None else model.law.smooth(model)

@@ -36,7 +36,7 @@ from problems.optimum.arithmetic.extended import (
     norm_up,
     up,
 )
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, narrow
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, narrow, of_models
 from problems.optimum.dual import Minorant, is_soft, kinked
 from problems.optimum.law import smooth_law, value_up
 from problems.optimum.piecewise_quadratic.stationary import slopes
@@ -52,14 +52,10 @@ class Ball(Certificate):
 
     kind = "ball"
     arithmetic = "extended"
+    serves = of_models(lambda _: True)
     radius: float
     x: Point
     u: Annotated[Floats, Shape("m")] | None = None
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For every linear model."""
-        return model is not None
 
     def prove(self, problem: Problem) -> Proof:
         """The least value of the minorant over the ball, and the distances that follow."""

@@ -25,7 +25,7 @@ import numpy as np
 from problems.matrix import dense
 from problems.optimum.arithmetic.extended import TINY, Indices, Mask
 from problems.optimum.arithmetic.rational import Rational, independent, integers, mask, products, solve
-from problems.optimum.certificate import Certificate, Proof, Shape, kinks_of
+from problems.optimum.certificate import Certificate, Proof, Shape, kinks_of, of_models
 from problems.optimum.distances import exactly_at
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import State, Stationary, descend
@@ -44,13 +44,9 @@ class ExactMinimiser(Certificate):
 
     kind = "exact minimiser"
     arithmetic = "rational"
+    serves = of_models(is_piecewise_linear, penalty=True)
     rows: Annotated[Indices, Shape("r", below="m")]
     high: Annotated[Indices, Shape("h", below="m")]
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For piecewise-linear losses with a penalty."""
-        return model is not None and is_piecewise_linear(model) and model.l2 > 0
 
     def prove(self, problem: Problem) -> Proof:
         """The exact minimum, and the distance to the minimiser."""

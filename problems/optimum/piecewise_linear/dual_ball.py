@@ -8,10 +8,10 @@ from typing import Annotated
 import numpy as np
 
 from problems.optimum.arithmetic.extended import Floats, down, up
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, kinks_of
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, kinks_of, of_models
 from problems.optimum.distances import gap_radius, in_ball
 from problems.optimum.dual import Minorant, dual_value, objective
-from problems.problem import LinearModel, Problem
+from problems.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,13 +20,9 @@ class DualBall(Certificate):
 
     kind = "strong convexity"
     arithmetic = "norms"
+    serves = of_models(lambda model: model.law.kinks is not None, penalty=True)
     x: Point
     u: Annotated[Floats, Shape("m")]
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For losses made of kinks, with a penalty."""
-        return model is not None and model.law.kinks is not None and model.l2 > 0
 
     def prove(self, problem: Problem) -> Proof:
         """The bounds at x from the dual point u."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import ABOVE, Floats, Indices, Long, Mask, down, up
 from problems.optimum.arithmetic.rational import Rational, exact_combination, exactly, mask, rounded_down, rounded_up
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, kinks_of
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, kinks_of, of_models
 from problems.optimum.distances import distances_down, distances_up
 from problems.optimum.dual import box, is_piecewise_linear
 from problems.optimum.piecewise_linear.descent import shortest
@@ -38,16 +38,12 @@ class DualityGap(Certificate):
 
     kind = "exact minimiser"
     arithmetic = "rational"
+    serves = of_models(is_piecewise_linear, penalty=True)
     rows: Annotated[Indices, Shape("r", below="m")]
     u: Annotated[Floats, Shape("r")]
     high: Annotated[Indices, Shape("h", below="m")]
     x: Point
     x_low: Point
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For piecewise-linear losses with a penalty."""
-        return model is not None and is_piecewise_linear(model) and model.l2 > 0
 
     def prove(self, problem: Problem) -> Proof:
         """q <= f* <= f, and the minimiser is within a radius of the point."""

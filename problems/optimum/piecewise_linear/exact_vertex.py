@@ -11,7 +11,7 @@ import numpy as np
 from problems.matrix import dense
 from problems.optimum.arithmetic.extended import Indices
 from problems.optimum.arithmetic.rational import Rational, independent, integers, mask
-from problems.optimum.certificate import Point, Shape
+from problems.optimum.certificate import Point, Shape, of_models
 from problems.optimum.dual import Kinked, box, is_piecewise_linear, snapped
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
@@ -34,15 +34,11 @@ class ExactVertex(Projected):
 
     kind = "exact vertex"
     arithmetic = "rational"
+    serves = of_models(is_piecewise_linear, penalty=False)
     rows: Annotated[Indices, Shape("r", below="m")]
     columns: Annotated[Indices, Shape("r", below="p")]
     given: Point
     high: Annotated[Indices, Shape("h", below="m")]
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For piecewise-linear losses without a penalty."""
-        return model is not None and is_piecewise_linear(model) and model.l2 == 0
 
     def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
         """The vertex of this basis; ValueError where it is not optimal."""

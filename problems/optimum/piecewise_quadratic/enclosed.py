@@ -30,11 +30,11 @@ from problems.optimum.arithmetic.extended import (
     up,
 )
 from problems.optimum.arithmetic.metric import metric
-from problems.optimum.certificate import Certificate, Point, Proof, kinks_of
+from problems.optimum.certificate import Certificate, Point, Proof, kinks_of, of_models
 from problems.optimum.distances import in_ball
 from problems.optimum.dual import Kinked, is_soft, objective, penalised_slope
 from problems.optimum.law import Enclosure
-from problems.problem import LinearModel, Problem
+from problems.problem import Problem
 
 # Rows that might leave their boxes are left out of S, and the ball is looked for again.
 ROUNDS = 4
@@ -46,12 +46,8 @@ class Enclosed(Certificate):
 
     kind = "curvature"
     arithmetic = "norms"
+    serves = of_models(is_soft)
     x: Point
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For losses of soft kinks."""
-        return model is not None and is_soft(model)
 
     def prove(self, problem: Problem) -> Proof:
         """The bounds from the ball; ValueError where the rows inside their boxes do not curve f in every direction."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from problems.optimum.arithmetic.extended import EPS, Bounded, Floats, Indices, Mask, rounded_margins
 from problems.optimum.arithmetic.rational import Rational
-from problems.optimum.certificate import Point, Shape
+from problems.optimum.certificate import Point, Shape, of_models
 from problems.optimum.dual import Kinked, is_soft
 from problems.optimum.models import reference_pair
 from problems.optimum.nothing import unproved
@@ -22,7 +22,7 @@ from problems.optimum.piecewise_linear.projected import Projected, projected
 from problems.optimum.piecewise_quadratic.enclosed import Enclosed
 from problems.optimum.piecewise_quadratic.exact import Minimiser, feasible, minimiser, with_sides
 from problems.optimum.piecewise_quadratic.points import newton_point
-from problems.problem import LinearModel, Optimum, Problem
+from problems.problem import Optimum, Problem
 
 # Where the exact system is too large: Newton's method is run up to NEWTON multiplications, and beyond them a solver is
 # asked for a point up to ENTRIES entries.
@@ -38,14 +38,10 @@ class ExactStationary(Projected):
 
     kind = "exact stationary point"
     arithmetic = "rational"
+    serves = of_models(is_soft)
     inner: Annotated[Indices, Shape("r", below="m")]
     high: Annotated[Indices, Shape("h", below="m")]
     given: Point
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For losses of soft kinks."""
-        return model is not None and is_soft(model)
 
     def minimiser(self, model: Kinked) -> tuple[Rational, Fraction, Polyhedron | None]:
         """The exact solution for these rows; ValueError where it is no minimiser."""

@@ -13,14 +13,14 @@ import numpy as np
 
 from problems.optimum.arithmetic.columns import independent_columns
 from problems.optimum.arithmetic.extended import ABOVE, BELOW, EPS, OUTWARD, Floats, Indices, down, least_squares, up
-from problems.optimum.certificate import Certificate, Point, Proof, model_of
+from problems.optimum.certificate import Certificate, Point, Proof, model_of, of_models
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.law import value_up
 from problems.optimum.nothing import Nothing
 from problems.optimum.smooth.multinomial_separability import enclosed
 from problems.optimum.smooth.softmax import MULTINOMIAL, Rows, mean_loss, rows_of
 from problems.optimum.smooth.softmax_enclosure import halves
-from problems.problem import LinearModel, Problem
+from problems.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,14 +32,10 @@ class MultinomialSelfConcordance(Certificate):
 
     kind = "self-concordance"
     arithmetic = "norms"
+    serves = of_models(lambda model: model.loss == MULTINOMIAL, penalty=False)
     x: Point
     low: Point
     flattest: Flattest | None = None
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For the multinomial logistic loss without a penalty."""
-        return model is not None and model.loss == MULTINOMIAL and model.l2 == 0
 
     def prove(self, problem: Problem) -> Proof:
         """The enclosure, and from there to X*; nothing where it fails."""

@@ -10,7 +10,7 @@ import numpy as np
 from problems.optimum.arithmetic.columns import Columns, spread
 from problems.optimum.arithmetic.extended import OUTWARD, Floats, distance, down, least_squares, margins, total, up
 from problems.optimum.arithmetic.metric import LARGEST, small
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, narrow
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, narrow, of_models
 from problems.optimum.distances import Flattest, distance_modulo, find_flattest, in_ball
 from problems.optimum.dual import LOGISTIC, logistic_losses
 from problems.optimum.law import Enclosure
@@ -91,14 +91,10 @@ class SelfConcordance(Certificate):
 
     kind = "self-concordance"
     arithmetic = "norms"
+    serves = of_models(lambda model: model.loss == LOGISTIC, penalty=False)
     x: Point
     u: Annotated[Floats, Shape("m")] | None = None
     flattest: Flattest | None = None
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For the logistic loss without a penalty."""
-        return model is not None and model.loss == LOGISTIC and model.l2 == 0
 
     def prove(self, problem: Problem) -> Proof:
         """The bounds at x, and by u."""

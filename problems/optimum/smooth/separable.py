@@ -15,9 +15,9 @@ import numpy as np
 from problems.optimum.arithmetic.extended import Floats, Indices, Mask
 from problems.optimum.arithmetic.null_space import Forms
 from problems.optimum.arithmetic.rational import mask
-from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of
+from problems.optimum.certificate import Certificate, Point, Proof, Shape, model_of, of_models
 from problems.optimum.dual import LOGISTIC
-from problems.optimum.law import smooth_law, value_up
+from problems.optimum.law import is_smooth, smooth_law, value_up
 from problems.optimum.smooth.multinomial_separability import of_pairs, others_above, proved_separation
 from problems.optimum.smooth.overlap import proved_overlap
 from problems.optimum.smooth.separability import separation, two_classes
@@ -34,13 +34,9 @@ class Separable(Certificate):
 
     kind = "separable"
     arithmetic = "norms"
+    serves = of_models(is_smooth, penalty=False)
     x: Point
     w: Point
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For smooth losses without a penalty."""
-        return model is not None and model.law.smooth is not None and model.l2 == 0
 
     def sizes(self, problem: Problem) -> dict[str, int]:
         """The sizes, with `pairs` the number of pairs of a row and another class than its own."""

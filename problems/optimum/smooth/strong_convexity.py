@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from problems.optimum.arithmetic.extended import ABOVE, down, norm_up, up
-from problems.optimum.certificate import Certificate, Point, Proof, model_of
+from problems.optimum.certificate import Certificate, Point, Proof, model_of, of_models
 from problems.optimum.distances import gap_radius, in_ball
-from problems.optimum.law import smooth_law, value_up
-from problems.problem import LinearModel, Problem
+from problems.optimum.law import is_smooth, smooth_law, value_up
+from problems.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,13 +24,9 @@ class StrongConvexity(Certificate):
 
     kind = "strong convexity"
     arithmetic = "norms"
+    serves = of_models(is_smooth, penalty=True)
     x: Point
     low: Point | None = None
-
-    @staticmethod
-    def serves(model: LinearModel | None) -> bool:
-        """For smooth losses with a penalty."""
-        return model is not None and model.law.smooth is not None and model.l2 > 0
 
     def prove(self, problem: Problem) -> Proof:
         """The best of the three bounds."""
