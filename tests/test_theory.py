@@ -147,6 +147,7 @@ def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
         ("I3", "dadapt_dual_averaging", {}, problems.absolute_value(), 400, 0.999),
         ("subgradient_rate", "subgradient", {}, problems.drori_teboulle(m=400), 400, 0.999),
         ("last_iterate_rate", "subgradient_last_iterate", {}, problems.drori_teboulle(m=400), 400, 0.999),
+        ("last_iterate_rate", "subgradient_last_iterate", {"D": 0.5}, problems.absolute_value(), 5, 0.98),
         ("polyak_rate", "polyak", {}, problems.absolute_value(), 400, 0.999),
         (
             "subgradient_inverse_sqrt_rate", "subgradient", {"schedule": "inverse_sqrt"},

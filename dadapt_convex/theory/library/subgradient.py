@@ -157,7 +157,7 @@ def definition_decreasing_step(c: Case) -> Sides:
 
 
 @theorem(
-    "f(x_n) - f* <= max(R, D^2/R) G / sqrt(N) after N steps, R the D given to the method; D G / sqrt(N) for R = D",
+    "f(x_n) - f* <= (D^2/R + R) G / (2 sqrt(N)) after N steps, R the D given to the method; D G / sqrt(N) for R = D",
     source="Zamani & Glineur 2023; own for R other than D", kind=RATE, iterate="last",
     assumptions=(subgradients_within_G,), rows=_after_N_steps, figure=True,
 )  # fmt: skip
@@ -180,10 +180,10 @@ def last_iterate_rate(c: Case) -> Sides:
     before the last point and 1 there. With `v_{-1} = 1/N`:
 
         2 c gap_{N-1} <= D^2/N^2 + N c^2 G^2
-        gap_{N-1} <= (D^2/R + R) G/(2 sqrt(N)) <= max(R, D^2/R) G/sqrt(N)
+        gap_{N-1} <= (D^2/R + R) G/(2 sqrt(N))
     """
     R, G, N = c.hyper["D"], c.hyper["G"], c.hyper["N"]
-    return gap_sides(c, np.maximum(R, c.D**2 / R) * G / np.sqrt(N), gap=c.f - c.f_star)
+    return gap_sides(c, 0.5 * (c.D**2 / R + R) * G / np.sqrt(N), gap=c.f - c.f_star)
 
 
 # ---------------------------------------------------------------------------------------------------------
