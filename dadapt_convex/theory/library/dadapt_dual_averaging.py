@@ -465,8 +465,9 @@ def _near_the_minimiser(run: Run, optimum: OptimumInterval) -> Unmet | None:
 
 
 @theorem(
-    "x_n -> x* implies lim d_n >= D/(1 + sqrt 3); at finite n "
-    "||u - x_0|| - ||x_{n+1} - u|| <= d_{n+1} (1 + sqrt(1 + kappa)), u the computed minimiser",
+    "||u - x_0|| - ||x_{n+1} - u|| <= d_{n+1} (1 + sqrt(1 + kappa)), u the computed minimiser; "
+    "hence x_n -> x* implies lim d_n >= D/(1 + sqrt 3) with the modified step, and with the plain step if S_n grows "
+    "without bound",
     source=DM23, assumptions=(_near_the_minimiser,), rows=last_row,
 )  # fmt: skip
 def limit(c: Case) -> Sides:
@@ -474,8 +475,9 @@ def limit(c: Case) -> Sides:
 
         ||u - x_0|| - ||x_{n+1} - u|| <= ||x_{n+1} - x_0|| <= d_{n+1} (1 + sqrt(1 + kappa))
 
-    In the limit kappa is at most 2: by `D2` it is at most `2 + G^2/(||g_0|| sqrt(S_n))`, where `S_n` grows
-    without bound if the subgradients do not vanish.
+    For the limit let u be the limit of `x_n`, which is at least D away from `x_0`. With the modified step
+    `kappa <= 2`, by `D1_kappa`. With the plain step, by `D2`, `kappa <= 2 + G^2/(||g_0|| sqrt(S_n))`, which tends to 2
+    where `S_n` grows without bound.
     """
     u = c.optimum.x
     start, left = float(np.linalg.norm(u - c.run.x0)), float(np.linalg.norm(c.run.x_next - u))
