@@ -67,6 +67,7 @@ RUNS = [
     *(("dadapt_dual_averaging", h) for h in DADAPT),
     *((name, COSINE) for name in ("subgradient", "polyak", "dual_averaging", "adagrad_norm")),
     ("dadapt_dual_averaging", COSINE),
+    *(("prodigy_dual_averaging", h) for h in ({"d0": 1e-8}, {"d0": 0.3}, COSINE)),
     *FAMILY,
 ]
 
@@ -169,7 +170,10 @@ def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
         ("prodigy_D3", "prodigy_dual_averaging", {}, slope_and_kink(0.01), 400, 0.99),
         ("prodigy_D3_a_priori", "prodigy_dual_averaging", {}, problems.drori_teboulle(m=5), 400, 0.74),
         ("prodigy_selected", "prodigy_dual_averaging", {}, problems.drori_teboulle(m=5), 400, 0.74),
-        ("prodigy_rate", "prodigy_dual_averaging", {"d0": 1e-2}, problems.drori_teboulle(m=5), 400, 0.24),
+        ("prodigy_rate", "prodigy_dual_averaging", {"d0": 1e-3}, problems.drori_teboulle(m=5), 400, 0.62),
+        ("prodigy_rate", "prodigy_dual_averaging", {"d0": 1.0}, problems.drori_teboulle(m=400), 400, 0.36),
+        ("prodigy_D3_any_d0", "prodigy_dual_averaging", {}, slope_and_kink(0.01), 400, 0.99),
+        ("I3_simple", "prodigy_dual_averaging", {"d0": 0.9}, slope_and_kink(0.01), 400, 0.99),
         ("prodigy_kappa", "prodigy_dual_averaging", {}, problems.drori_teboulle(m=400), 400, 0.95),
         ("ada_D3", "dadapt_adagrad", {}, problems.absolute_value(), 400, 0.999),
         ("ada_D3_a_priori", "dadapt_adagrad", {}, problems.absolute_value(), 400, 0.9),
@@ -273,6 +277,7 @@ def test_the_released_AdaGrad_exceeds_D_inf():
         ("subgradient", {"basic_inequality"}),
         ("polyak", {"polyak_inequality"}),
         ("dadapt_gradient_descent", {"L1", "gd_D3", "gd_D1", "I2", "I3"}),
+        ("prodigy_dual_averaging", {"L1", "prodigy_D3", "prodigy_D3_any_d0", "prodigy_D1", "I2", "I3", "I3_simple"}),
         ("dadapt_adagrad", {"ada_L1", "ada_D3", "ada_I2", "ada_I3"}),
         ("dadapt_sgd", {"sgd_I2", "sgd_d_hat"}),
         ("sgd", {"sgd_basic_inequality"}),
@@ -547,10 +552,12 @@ def test_G_too_small_for_the_modified_step_violates_nothing(G):
     assert found.loc["D3", "verdict"] in HOLDS
 
 
-def test_d0_above_D_still_has_its_bound_with_d0_in_place_of_D():
+@pytest.mark.parametrize(("method", "D3"), [("dadapt_dual_averaging", "D3"), ("prodigy_dual_averaging", "prodigy_D3")])
+def test_d0_above_D_still_has_its_bound_with_d0_in_place_of_D(method, D3):
     for d0 in (1.5, 2.0, 100.0):
-        found = verdicts("dadapt_dual_averaging", problems.absolute_value(), d0=d0)
-        assert found.loc["D3_any_d0", "verdict"] in HOLDS
+        found = verdicts(method, problems.absolute_value(), d0=d0)
+        assert found.loc[D3, "verdict"] == NOT_APPLICABLE
+        assert found.loc[f"{D3}_any_d0", "verdict"] in HOLDS
 
 
 @pytest.mark.parametrize(

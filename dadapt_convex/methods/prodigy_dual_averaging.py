@@ -14,8 +14,10 @@
 As x_0 - x_i = gamma_i s_i, the estimate is option II of D-Adaptation with the weights d_k^2 in place of d_k: later
 subgradients, taken with a better d, count for more.
 
-Guarantee without a schedule: for every d_0 <= D = dist(x_0, X*) and ||g_k|| <= G, d_k <= D, and at every n the theorem
-`prodigy_D3`; at the best t <= n the gap is O(D G sqrt(log(D/d_0)) / sqrt(n + 1)), see `prodigy_rate`.
+Guarantee without a schedule: for every d_0 <= D = dist(x_0, X*) and ||g_k|| <= G, d_k <= D, and at every n the bound
+of theorem prodigy_D3. At the best t <= n, theorem prodigy_rate: for n + 1 >= L = 1 + 2 ln(D/d_0),
+
+    f(output at t) - f* <= 6 D G sqrt(L / (n + 1))
 
 [1] K. Mishchenko, A. Defazio. Prodigy: An Expeditiously Adaptive Parameter-Free Learner. ICML 2024, arXiv:2306.06101.
 """
@@ -84,9 +86,9 @@ METHOD = dc.Method(
     step=prodigy_dual_averaging,
     select="d2_over_sum_d2",
     claims=(
-        "prodigy_D3", "prodigy_D3_a_priori", "prodigy_selected", "prodigy_rate", "prodigy_D3_best",
+        "prodigy_D3", "prodigy_D3_best", "prodigy_D3_a_priori", "prodigy_D3_any_d0", "prodigy_selected", "prodigy_rate",
         "L1", "prodigy_D1", "prodigy_kappa",
-        "I1", "I2", "I2_comparator", "I3", "I3_comparator", "regret_comparator", "regret",
+        "I1", "I2", "I2_comparator", "I3", "I3_simple", "I3_comparator", "regret_comparator", "regret",
         "prodigy_definition_d_hat", "prodigy_definition_gamma", "definition_s", "definition_d",
         "definition_prodigy_dual_averaging",
     ),

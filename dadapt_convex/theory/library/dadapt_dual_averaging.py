@@ -363,16 +363,24 @@ def _largest_gradient(c: Case) -> Any:
 
 @theorem(
     "rho = min_{k<=n} d_{k+1}/sum_{i<=k} d_i: rho (j + 1) (1 + rho)^(n - j) <= d_{n+1}/d_0 "
-    "for every j <= n, here j + 1 = 1/ln(1 + rho); so rho <= about (ln(d_{n+1}/d_0) + 1)/(n + 1)",
+    "for every j <= n, here j + 1 = 1/ln(1 + rho), rounded; hence 1 + rho <= (e d_{n+1}/d_0)^(1/(n+1))",
     source=OWN, uses_optimum=False,
 )  # fmt: skip
 def non_asymptotic_lemma_sharper(c: Case) -> Sides:
     """Let `T_k = sum_{i<=k} d_i`. It grows by the factor `1 + rho` a step, at least:
 
-    d_{k+1} >= rho T_k                                              k <= n
-    T_{k+1} = T_k + d_{k+1} >= (1 + rho) T_k                        k < n
-    T_j >= (j + 1) d_0                                              d_i >= d_0
-    d_{n+1} >= rho T_n >= rho (1 + rho)^(n - j) (j + 1) d_0
+        d_{k+1} >= rho T_k                                              k <= n
+        T_{k+1} = T_k + d_{k+1} >= (1 + rho) T_k                        k < n
+        T_j >= (j + 1) d_0                                              d_i >= d_0
+        d_{n+1} >= rho T_n >= rho (1 + rho)^(n - j) (j + 1) d_0
+
+    For the second inequality let `h = ln(1 + rho)`, and let `j + 1` be `1/h` rounded up: `(1 + u)/h` with
+    `0 <= u < h`. If `j > n`, then `h < 1/(n+1)`, and the claim holds. If `j <= n`:
+
+        rho (j + 1) (1 + rho)^(n - j) = (rho/h) (1 + u) exp(-u) exp(h (n + 1) - 1)
+        (1 + u) exp(-u) >= (1 + h) exp(-h)                              it falls, and u < h
+        (rho/h) (1 + h) exp(-h) = (1 + h) (1 - exp(-h))/h >= 1          exp(h) >= 1 + h
+        exp(h (n + 1) - 1) <= d_{n+1}/d_0
     """
     rho, N = c.selected_ratio, c.n
     j = np.clip(np.round(1 / np.log1p(plain(rho))) - 1, 0, N)  # any j <= N will do

@@ -9,8 +9,8 @@
     kappa = gamma_{n+1} B/d_{n+1}^2
 
 The estimate of D is `C/||s_{n+1}||`, option II of D-Adaptation. As d never decreases, gamma never increases, so that
-`I1`, `I2`, `I3` and `L1` hold as they are, with any schedule. The kappa of D-Adaptation has `d_{n+1}` for every
-`lambda_k`; this one has the weights themselves.
+`I1`, `I2`, `I3`, `I3_simple` and `L1` hold as they are, with any schedule. The kappa of D-Adaptation has `d_{n+1}` for
+every `lambda_k`; this one has the weights themselves.
 
 Source: [MD24] K. Mishchenko, A. Defazio, Prodigy: an expeditiously adaptive parameter-free learner, ICML 2024,
 arXiv:2306.06101, Algorithm 2.
@@ -25,7 +25,7 @@ import numpy as np
 
 from dadapt_convex.theory.assumptions import d0_at_most_D, subgradients_within_G
 from dadapt_convex.theory.case import Case
-from dadapt_convex.theory.library.dadapt_dual_averaging import factor_of, growth_of, log2_plus
+from dadapt_convex.theory.library.dadapt_dual_averaging import factor_of, growth_of
 from dadapt_convex.theory.rows import has_weight, s_not_zero
 from dadapt_convex.theory.statement import RATE, Sides, formula, gap_sides, theorem
 from dadapt_convex.theory.steps import Steps, d0, definition, dot, larger, norm, unless_zero
@@ -132,10 +132,28 @@ def prodigy_D3(c: Case) -> Sides:
 
     The maximum over y and D is that of `D3`, with `q/d^2 = kappa`.
     """
-    return gap_sides(c, c.D * (c.d / c.weight_sum) / c.gamma * factor_of(_kappa(c)))
+    return _D3_for(c, c.D)
 
 
 prodigy_D3_best = of_the_best(prodigy_D3)
+
+
+@theorem(
+    "prodigy_D3 for every d_0: f(x_avg) - f* <= max(D, d_0) (d_{n+1}/sum lambda_k) (1/gamma_{n+1}) "
+    "max(1 + sqrt(1 + kappa), (1 + kappa)/2)",
+    source=OWN, kind=RATE, iterate="average", rows=has_weight, schedule="any",
+)  # fmt: skip
+def prodigy_D3_any_d0(c: Case) -> Sides:
+    """The proof of `prodigy_D3` reads two facts about D, and both hold for `max(D, d_0)` in its place: the right-hand
+    side of `I3` grows with D, and
+
+        d_{n+1} = max(d_0, d_hat_1, ..., d_hat_{n+1}) <= max(D, d_0)
+    """
+    return _D3_for(c, np.maximum(c.D, c.hyper["d0"]))
+
+
+def _D3_for(c: Case, D: Any) -> Sides:
+    return gap_sides(c, D * (c.d / c.weight_sum) / c.gamma * factor_of(_kappa(c)))
 
 
 @theorem(
@@ -169,28 +187,24 @@ def prodigy_selected(c: Case) -> Sides:
     return _at_best(c, c.selected_ratio)
 
 
-def _enough_steps(c: Case) -> Any:
-    """`n + 1 >= 4 log2(d_{n+1}/d_0)`, which `n + 1 >= 4 log2(D/d_0)` implies."""
-    return c.k >= 4 * np.log2(c.d / c.hyper["d0"])
-
-
 @theorem(
-    "f(x_avg at t) - f* <= (1 + sqrt 3) D G sqrt(r (1 + r)), r = 4 log2+((D/d_0)^2)/(n+1), log2+(z) = max(1, log2 z), "
-    "t = argmin_{k<=n} d_{k+1}^2/sum_{i<=k} d_i^2, n + 1 >= 4 log2(D/d_0)",
+    "f(x_avg at t) - f* <= (1 + sqrt 3) D G sqrt(r (1 + r)), r = (e (D/d_0)^2)^(1/(n+1)) - 1, "
+    "t = argmin_{k<=n} d_{k+1}^2/sum_{i<=k} d_i^2; "
+    "for n + 1 >= 1 + 2 ln(D/d_0) at most 6 D G sqrt((1 + 2 ln(D/d_0))/(n+1))",
     source=f"{MD24}, constants own", kind=RATE, iterate="selected", assumptions=(d0_at_most_D, subgradients_within_G),
-    rows=_enough_steps,
 )  # fmt: skip
 def prodigy_rate(c: Case) -> Sides:
-    """The paper states `O(D G sqrt(log(D/d_0))/sqrt(n+1))`. The proof of `non_asymptotic_lemma` holds for every
+    """The paper states `O(D G sqrt(log(D/d_0))/sqrt(n+1))`. The proof of `non_asymptotic_lemma_sharper` holds for every
     nondecreasing sequence, and `d_k^2` is one:
 
-        n + 1 >= 4 log2(d_{n+1}/d_0) = 2 log2((d_{n+1}/d_0)^2)          its condition
-        rho <= 4 log2+((d_{n+1}/d_0)^2)/(n+1)
-        rho <= r                                                        d_{n+1} <= D, by L1
+        1 + rho <= (e (d_{n+1}/d_0)^2)^(1/(n+1)) <= 1 + r               d_{n+1} <= D, by L1
 
-    The bound of `prodigy_selected` grows with rho.
+    The bound of `prodigy_selected` grows with rho. Let `w = ln(1 + r) = (1 + 2 ln(D/d_0))/(n+1)`; then, for `w <= 1`:
+
+        r (1 + r) = (exp(w) - 1) exp(w) <= e (e - 1) w                  (exp(w) - 1)/w grows
+        (1 + sqrt 3) sqrt(e (e - 1)) = 5.90...
     """
-    return _at_best(c, 4 * log2_plus((c.D / c.hyper["d0"]) ** 2) / c.k)
+    return _at_best(c, np.expm1((1 + 2 * np.log(c.D / c.hyper["d0"])) / c.k))
 
 
 def _at_best(c: Case, rho: Any) -> Sides:
