@@ -74,7 +74,7 @@ class RowLoss(ABC):
 
 
 class Stop(NamedTuple):
-    """Where Newton's method stopped: x, the last step, and whether its decrement went to zero.
+    """The end of Newton's method: x, the last step, and whether its decrement went to zero.
 
     still: where some pairs of row and class drift to infinity, the mask (m, C) of those that do not.
     """
@@ -175,7 +175,7 @@ class Overlapping(Newton):
         self.stalled = 0
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """At convergence, or where the Hessian has no digits."""
+        """Stop at convergence, or where the Hessian has no digits."""
         if not np.isfinite(decrement) or np.abs(step).max(initial=0.0) > FARTHEST:
             return Stop(x, np.zeros(x.shape), False)
         return Stop(x + step, step, True) if decrement <= self.converged * (f if self.l2 > 0 else 1.0) else None

@@ -82,7 +82,7 @@ class Forms(NamedTuple):
 
 
 def row_forms(A: Any) -> Forms:
-    """<a_i, w> for every row."""
+    """The forms <a_i, w> of all rows."""
     m = A.shape[0]
     return Forms(A, np.arange(m), np.zeros(m, dtype=np.intp), np.full(m, -1), 1)
 

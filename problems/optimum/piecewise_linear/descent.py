@@ -74,7 +74,7 @@ class Stationary(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """Where the descent is.
+    """A state of the descent.
 
     rows: I; upper: (m,), outside I whether u_i is hi_i; x: a point with r_I = 0, to rounding.
     last: y and u_I of the last set solved for; done: whether it is the minimiser as far as its solver can tell.

@@ -22,7 +22,7 @@ NEGLIGIBLE = 1e-60  # slopes below count as 0: -phi* loses 1e-58
 
 
 def feasible(A: Any) -> bool:
-    """Whether A is small enough for this."""
+    """Whether A is small enough for rational arithmetic."""
     m, p = A.shape
     return 0 < m * p <= ENTRIES and min(m, p) <= RANK
 

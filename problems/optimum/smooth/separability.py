@@ -34,7 +34,7 @@ class Separation(NamedTuple):
 
 
 def two_classes(A: Any, b: Floats) -> Forms:
-    """b_i <a_i, w> for every row."""
+    """The forms b_i <a_i, w> of all rows."""
     zero = np.full(b.size, -1)
     return Forms(A, np.arange(b.size), np.where(b > 0, 0, zero), np.where(b > 0, zero, 0), 1)
 

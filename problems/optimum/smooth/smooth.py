@@ -99,7 +99,7 @@ class _Overlapping(Overlapping):
         return step, -float(g @ step)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """At convergence, or where the Hessian has no digits; sets the accuracy of the next step."""
+        """Stop at convergence, or where the Hessian has no digits; sets the accuracy of the next step."""
         stop = super().stopped(x, z, f, step, decrement)
         if stop is None:
             # an exact step would leave a decrement of the order of its square; this accuracy keeps that speed

@@ -75,7 +75,7 @@ def pairs(rows: Rows) -> tuple[Indices, Indices]:
 
 
 def forms_of(rows: Rows) -> Forms:
-    """<a_i, V_y - V_c> for all pairs."""
+    """The forms <a_i, V_y - V_c> of all pairs."""
     i, c = pairs(rows)
     return Forms(rows.A, i, rows.y[i], c, rows.C)
 

@@ -91,7 +91,7 @@ def by_squares(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
 
 
 def by_blocks(rows: Rows, s: Softmax, at: Indices, l2: float) -> Metric | None:
-    """T = diag(1/d); B holds one column, the largest norm of the forms of each row."""
+    """The metric of the Hessian in blocks: T = diag(1/d), and B one column, the largest norm of a row's forms."""
     pi, error = _certain(s)
     H = hessian(rows, pi, l2, at, BLOCK)
     diagonal = np.diag(H)

@@ -115,7 +115,7 @@ class _Overlapping(Overlapping):
         return conjugate_gradients(self.loss.curvature(z), self.l2, g, rtol, CG_STEPS, scale)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """At convergence, by the decrement or by the gradient, or where the Hessian has no digits."""
+        """Stop at convergence, by the decrement or by the gradient, or where the Hessian has no digits."""
         stop = super().stopped(x, z, f, step, decrement)
         return Stop(x + step, step, True) if stop is None and self.size**2 <= SHARP * self.l2 * f else stop
 

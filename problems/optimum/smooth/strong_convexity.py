@@ -20,7 +20,7 @@ from problems.problem import Problem
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StrongConvexity(Certificate):
-    """f is bounded at x and D at x + low: x alone, to 1e-16, would leave D open by that times the condition number."""
+    """Bounds on f at x, on D at x + low: x alone, to 1e-16, leaves D open by that times the condition number."""
 
     kind = "strong convexity"
     arithmetic = "norms"

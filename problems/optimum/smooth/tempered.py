@@ -62,7 +62,7 @@ class _Tempered(Newton):
         return step, -float(g @ step)
 
     def stopped(self, x: Floats, z: Floats, f: float, step: Floats, decrement: float) -> Stop | None:
-        """At convergence, or where the Hessian has no digits."""
+        """Stop at convergence, or where the Hessian has no digits."""
         if not 0 <= decrement < np.inf:
             return Stop(x, step, False)
         if decrement > self.accuracy * f:
