@@ -158,6 +158,10 @@ def scaled(theorem: dc.Theorem, factor: float) -> dc.Theorem:
         ("polyak_sum_of_squares", "polyak", {}, problems.absolute_value(), 400, 0.999),
         ("polyak_inequality", "polyak", {}, problems.absolute_value(), 400, 0.999),
         ("non_asymptotic_lemma_sharper", "dadapt_dual_averaging", {}, problems.absolute_value(), 400, 0.999),
+        (
+            "non_asymptotic_sharper", "dadapt_dual_averaging", {"step": "modified", "d0": 1e-12},
+            problems.absolute_value(), 1000, 0.36,
+        ),
         ("D3_selected", "dadapt_dual_averaging", {"step": "modified"}, problems.absolute_value(), 400, 0.9),
         ("gd_D3", "dadapt_gradient_descent", {}, problems.absolute_value(), 400, 0.999),
         ("gd_D3_a_priori", "dadapt_gradient_descent", {"d0": 1e-8}, problems.absolute_value(), 400, 0.87),

@@ -300,7 +300,7 @@ def D3_a_priori(c: Case) -> Sides:
 )  # fmt: skip
 def D3_selected(c: Case) -> Sides:
     """`D3_a_priori` at `t <= n`: its last factor grows with n."""
-    return gap_sides(c, c.D * c.selected_ratio * _a_priori(c), gap=c.f_selected - c.f_star)
+    return _selected_gap(c, c.D * c.selected_ratio * _a_priori(c))
 
 
 def _a_priori(c: Case) -> Any:
@@ -418,24 +418,28 @@ def log2_plus(z: Any) -> Any:
     return np.maximum(1.0, np.log2(z))
 
 
+@theorem(
+    "f(x_avg at t) - f* <= (1 + sqrt 3) D G sqrt(n+2) ((e D/d_0)^(1/(n+1)) - 1), "
+    "t = argmin_{k<=n} d_{k+1}/sum_{i<=k} d_i, modified step; "
+    "for n + 1 >= 1 + ln(D/d_0) at most 4.7 sqrt((n+2)/(n+1)) D G (1 + ln(D/d_0))/sqrt(n+1)",
+    source=OWN, kind=RATE, iterate="selected",
+    assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D),
+)  # fmt: skip
+def non_asymptotic_sharper(c: Case) -> Sides:
+    """`D3_a_priori` at t, with the ratio from `non_asymptotic_lemma_sharper`; let `w = (1 + ln(D/d_0))/(n+1)`:
+
+    d_{t+1}/sum_{k<=t} d_k <= (e d_{n+1}/d_0)^(1/(n+1)) - 1 <= exp(w) - 1       L1
+    sqrt(G^2 + S_t) <= G sqrt(n+2)
+    exp(w) - 1 <= (e - 1) w                                         w <= 1
+    (1 + sqrt 3) (e - 1) < 4.7
+    """
+    ratio = np.expm1((1 + np.log(c.D / c.hyper["d0"])) / c.k)
+    return _selected_gap(c, (1 + math.sqrt(3)) * c.D * c.hyper["G"] * np.sqrt(c.n + 2) * ratio)
+
+
 def _enough_steps(c: Case) -> Any:
     """`n >= 2 log2(d_{n+1}/d_0)`, which `n >= 2 log2(D/d_0)` implies."""
     return c.n >= 2 * np.log2(c.d / c.hyper["d0"])
-
-
-@theorem(
-    "f(x_avg at t) - f* <= 4 (1 + sqrt 3) sqrt((n+2)/(n+1)) D G log2+(D/d_0)/sqrt(n+1), "
-    "t = argmin_{k<=n} d_{k+1}/sum_{i<=k} d_i, n >= 2 log2(D/d_0), modified step",
-    source=OWN, kind=RATE, iterate="selected",
-    assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D), rows=_enough_steps,
-)  # fmt: skip
-def non_asymptotic_sharper(c: Case) -> Sides:
-    """`D3_a_priori` at t, with the ratio from `non_asymptotic_lemma`:
-
-    d_{t+1}/sum_{k<=t} d_k <= 4 log2+(d_{n+1}/d_0)/(n+1) <= 4 log2+(D/d_0)/(n+1)        L1
-    sqrt(G^2 + S_t) <= G sqrt(n+2)
-    """
-    return _selected_gap(c, 4 * (1 + math.sqrt(3)) * np.sqrt((c.n + 2) / (c.n + 1)))
 
 
 @theorem(
@@ -445,17 +449,18 @@ def non_asymptotic_sharper(c: Case) -> Sides:
     assumptions=(hyper_is("step", MODIFIED), subgradients_within_G, d0_at_most_D), rows=_enough_steps,
 )  # fmt: skip
 def non_asymptotic(c: Case) -> Sides:
-    """`non_asymptotic_sharper` is smaller:
+    """`D3_a_priori` at t, with the ratio from `non_asymptotic_lemma`:
 
+    d_{t+1}/sum_{k<=t} d_k <= 4 log2+(d_{n+1}/d_0)/(n+1) <= 4 log2+(D/d_0)/(n+1)        L1
+    sqrt(G^2 + S_t) <= G sqrt(n+2)
     4 (1 + sqrt 3) sqrt((n+2)/(n+1)) <= 10.93 sqrt(2) < 16
     """
-    return _selected_gap(c, 16.0)
+    return _selected_gap(c, 16.0 * c.D * c.hyper["G"] * log2_plus(c.D / c.hyper["d0"]) / np.sqrt(c.n + 1))
 
 
-def _selected_gap(c: Case, constant: Any) -> Sides:
-    """The gap of the average at t against constant D G log2+(D/d_0)/sqrt(n+1)."""
-    log = log2_plus(c.D / c.hyper["d0"])
-    return gap_sides(c, constant * c.D * c.hyper["G"] * log / np.sqrt(c.n + 1), gap=c.f_selected - c.f_star)
+def _selected_gap(c: Case, bound: Any) -> Sides:
+    """The gap of the average at t against its bound."""
+    return gap_sides(c, bound, gap=c.f_selected - c.f_star)
 
 
 # ---------------------------------------------------------------------------------------------------------
