@@ -47,6 +47,7 @@ def adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: State,
     (beta1, beta2), eps = hyper.betas, hyper.eps
 
     rate = hyper.lr * hyper.schedule
+    # weight decay: g_k + added x_k for g_k, kept x_k for x_k
     added, kept = (0.0, 1.0 - rate * hyper.weight_decay) if hyper.decouple else (hyper.weight_decay, 1.0)
     t = k + 1.0
     along = rate / (1.0 - beta1**t)  # lr gamma_k m_hat = along m

@@ -70,7 +70,7 @@ def one_pass(
 ) -> tuple[float, float, float]:  # fmt: skip
     """x_{k+1}, m, v and s; returns <g_k, A^-1 s_k>, ||s_{k+1}||_1 and ||A_{k+1}^-1 m_{k+1}||^2.
 
-    rate is d_k gamma_k. Weight decay makes g_k + added x_k of g_k, and kept x_k of x_k.
+    rate is d_k gamma_k. Weight decay puts g_k + added x_k in place of g_k, and kept x_k in place of x_k.
     """
     m, v, s = state.m, state.v, state.s
     (beta1, beta2), eps = hyper.betas, hyper.eps
@@ -78,12 +78,12 @@ def one_pass(
     correlation = s_norm1 = moved2 = 0.0
     for i in range(x.size):
         gi = g[i] + added * x[i]
-        if released:  # known where this is called: two loops without a test in them
+        if released:  # A_k; a constant when compiled, so no test in the loop
             correlation += gi * s[i] / (sqrt(v[i]) + eps)
         m[i] = beta1 * m[i] + into_m * gi
         v[i] = beta2 * v[i] + into_v * (gi * gi)
         inverse = 1.0 / (sqrt(v[i]) + eps)
-        if not released:
+        if not released:  # A_{k+1}
             correlation += gi * s[i] * inverse
         move = m[i] * inverse
         x_next[i] = kept * x[i] - move
@@ -102,6 +102,7 @@ def dadapt_adam(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state:
     rate = d * (hyper.lr * hyper.schedule)
     if hyper.bias_correction:
         rate *= sqrt(1.0 - beta2 ** (k + 1.0)) / (1.0 - beta1 ** (k + 1.0))
+    # weight decay: g_k + added x_k for g_k, kept x_k for x_k
     added, kept = (0.0, 1.0 - rate * hyper.weight_decay) if hyper.decouple else (hyper.weight_decay, 1.0)
     if hyper.convention_is_released:
         correlation, s_norm1, moved2 = one_pass(True, b, rate, added, kept, g, x, x_next, state, hyper)

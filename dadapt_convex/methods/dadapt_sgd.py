@@ -73,7 +73,7 @@ def dadapt_sgd(k: int, f: float, g2: float, g: Any, x: Any, x_next: Any, state: 
     if state.G_first == 0.0:
         state.G_first = sqrt(g2) if hyper.convention_is_released else norm_with_decay(g, w, x)
     G = state.G_first
-    lam = state.d * (hyper.lr * hyper.schedule) / G if G > 0.0 else 0.0  # 0: g + w x = 0 so far, and s stays 0
+    lam = state.d * (hyper.lr * hyper.schedule) / G if G > 0.0 else 0.0  # G = 0 as long as g + w x = 0; s stays 0
     gs = g2_decayed = s_norm2 = 0.0
     for i in range(x.size):
         gi = g[i] + w * x[i]
