@@ -120,7 +120,7 @@ class LinearModel:
     def identity(self) -> str:
         """A hash of the function, equal for dense and CSR storage of equal numbers."""
         own = sorted(self.parameters.items())
-        return digest(self.loss, float(self.l2), own, self.classes, _hash_of_matrix(self.A), self.b + 0.0)
+        return digest(self.law.identity, float(self.l2), own, self.classes, _hash_of_matrix(self.A), self.b + 0.0)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # pickle and deepcopy forget that arrays were read-only

@@ -213,22 +213,117 @@ def test_a_formula_takes_its_parameters_in_the_order_of_their_declaration():
             tilted_loss(*names)
 
 
-def declared(kinks):
+@dc.helper
+def absolute(z, b):
+    """|z - b|."""
+    return (z - b, 1.0) if z > b else (b - z, -1.0)
+
+
+@dc.helper
+def soft_below(z, b):
+    """Huber's loss for z < b, and |z - b| above."""
+    r = z - b
+    if r > 0:
+        return r, 1.0
+    return (0.5 * r * r, r) if r > -1 else (-r - 0.5, -1.0)
+
+
+@dc.helper
+def root(z, b):
+    """The square root of |z - b|, which is not convex."""
+    r = abs(z - b)
+    return r**0.5, 0.5 / (r**0.5 if r > 0 else 1.0) * (1.0 if z > b else -1.0)
+
+
+@dc.helper
+def value_alone(z, b):
+    return abs(z - b)
+
+
+def declared(formula, kinks=None, **more):
     return Loss(
-        name="own", short="own", task="regression", title="", formula="", example="",
-        parameters={"late": Parameter(2.0, "")}, kernels=KERNELS, kinks=kinks,
+        name="own", short="own", task="regression", title="", formula="", example="", kernels=kernels(formula),
+        kinks=kinks, **more,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("kinks", "words"),
+    ("formula", "kinks", "words"),
     [
-        (lambda b, late: [Kink(b, -1.0, 0.0, 1.0), Kink(b, 0.0, 1.0)], "must be equally soft"),
-        (lambda b, late: [Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1), Kink(b, -0.1, 0.1)], "3 times the slopes"),
+        (soft_below, lambda b: [Kink(b, -1.0, 0.0, 1.0), Kink(b, 0.0, 1.0)], "must be equally soft"),
+        (absolute, lambda b: [Kink(b, -0.9, 0.9), Kink(b, -0.05, 0.05), Kink(b, -0.05, 0.05)], "3 times the slopes"),
     ],
     ids=["a soft kink beside a hard one", "slopes that three rows would round"],
 )
-def test_kinks_that_rows_cannot_hold_exactly_are_refused(kinks, words):
-    p = linear_problem(declared(kinks), np.eye(3), [1.0, 2.0, 3.0])
+def test_kinks_that_rows_cannot_hold_exactly_are_refused(formula, kinks, words):
+    p = linear_problem(declared(formula, kinks), np.eye(3), [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=words):
         p.optimum()
+
+
+NOT_A_KINK = "a kink of own has at, low <= 0 and high >= 0, numbers for all 3 rows or for each, and soft >= 0, got Kink"
+
+
+@pytest.mark.parametrize(
+    ("formula", "kinks", "words"),
+    [
+        (absolute, lambda b: [Kink(b, -1.0, 2.0)], "the kinks of own add up to"),
+        (absolute, lambda b: [Kink(b + 1, -1.0, 1.0)], "the kinks of own add up to"),
+        (root, None, "the formula of own has the slope .* is below the tangent, .*; it must be convex"),
+        (value_alone, None, r"the formula of own must return \(value, slope\), got"),
+        (absolute, lambda b: Kink(b, -1.0, 1.0), r"the kinks of own must be a list of Kink\(at, low, high\), got Kink"),
+        (absolute, lambda b: [], "the kinks of own must be a list of Kink"),
+        (absolute, lambda b: [Kink(b, 0.5, 1.0)], NOT_A_KINK),
+        (absolute, lambda b: [Kink(b[:2], -1.0, 1.0)], NOT_A_KINK),
+        (absolute, lambda b: [Kink(b * np.nan, -1.0, 1.0)], NOT_A_KINK),
+        (absolute, lambda b: [Kink(b, -np.inf, 1.0)], NOT_A_KINK),
+        (absolute, lambda b: [Kink(b, -1.0, 1.0, -1.0)], NOT_A_KINK),
+    ],
+)
+def test_a_formula_and_its_kinks_are_one_convex_function(formula, kinks, words):
+    with pytest.raises(ValueError, match=words):
+        linear_problem(declared(formula, kinks), np.eye(3), [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e8, 1e100])
+def test_targets_of_any_size_have_a_formula_that_is_its_kinks(scale):
+    loss = declared(absolute, lambda b: [Kink(b, -1.0, 1.0)])
+    assert linear_problem(loss, np.eye(3), scale * np.array([1.0, -2.0, 3.0])).value(np.zeros(4)) == 2 * scale
+
+
+def test_the_optimum_of_another_formula_is_not_taken_for_that_of_an_edited_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("DADAPT_CACHE", str(tmp_path))
+    monkeypatch.setattr("problems.optimum.store.WORTH_KEEPING", 0.0)
+    A, b = np.ones((3, 1)), [0.0, 1.0, 5.0]
+
+    def twice(z, b):
+        value, slope = absolute(z, b)
+        return 2 * value, 2 * slope
+
+    once = linear_problem(declared(absolute, lambda b: [Kink(b, -1.0, 1.0)]), A, b, intercept=False)
+    edited = linear_problem(declared(dc.helper(twice), lambda b: [Kink(b, -2.0, 2.0)]), A, b, intercept=False)
+    assert once.identity != edited.identity
+    assert (once.optimum().f_hi, edited.optimum().f_hi) == pytest.approx((5 / 3, 10 / 3), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"late": 2.0}, r"own: late must be a Parameter\(default, meaning, \.\.\.\), got 2\.0"),
+        ({"l2": Parameter(1.0, "")}, "own: l2 means something else in linear_problem; rename it"),
+    ],
+)
+def test_parameters_of_a_loss_are_declared_as_such(parameters, words):
+    with pytest.raises(TypeError, match=words):
+        declared(absolute, parameters=parameters)
+
+
+def test_a_default_is_in_its_interval():
+    with pytest.raises(ValueError, match=r"the default of late must be in \(0, inf\), got -1\.0"):
+        declared(late_or_early, parameters={"late": Parameter(-1.0, "what an hour costs")})
+
+
+@pytest.mark.parametrize("formula", [lambda z, b: (z, 1.0), dc.helper(lambda z: (z, 1.0))], ids=["plain", "of z alone"])
+def test_a_formula_is_a_helper_of_margin_and_target(formula):
+    with pytest.raises(TypeError, match=r"a formula is decorated with dc\.helper and takes \(z, b, parameters\), got"):
+        kernels(formula)

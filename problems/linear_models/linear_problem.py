@@ -13,7 +13,7 @@ from dadapt_convex.oracle import Oracle, Vector, pack, shown
 from problems.arrays import check_size, largest, number, owned
 from problems.data.dataset import binary_labels
 from problems.linear_models.bounds import with_bounds
-from problems.linear_models.loss import Loss
+from problems.linear_models.loss import Loss, check_formula
 from problems.matrix import entries, is_sparse, owned_matrix, parts, read_only, real_matrix, with_column
 from problems.problem import LinearModel, Optimum, Problem
 
@@ -99,6 +99,7 @@ def linear_problem(
         find_optimum=_certified,
         facts={"storage": "csr" if sparse else "dense", **({"labels": labels} if labels else {}), **(facts or {})},
     )
+    check_formula(loss, data.b, own)
     return with_bounds(problem, *loss.largest_slopes(data.b, own))
 
 

@@ -12,9 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dadapt_convex.oracle import Helper, Kernel, Portable, Vector
+from dadapt_convex.oracle import Helper, Kernel, Portable, Vector, digest, of_function, shown, trusted
 from problems.arrays import number
 from problems.data.dataset import Task
+
+# The other arguments of constructors and of names; a loss's own parameters are called otherwise.
+TAKEN = frozenset(
+    ("loss", "A", "b", "labels", "intercept", "l2", "x0", "name", "facts", "copy", "storage", "positive", "parameters")
+)
+
+# Of a formula at points some units apart, in which it has some ten operations.
+ROUNDING = 1e-9
 
 
 class Parameter(NamedTuple):
@@ -110,6 +118,12 @@ class Loss(Portable):
     slopes: tuple[float, float] = (math.inf, math.inf)
 
     def __post_init__(self) -> None:
+        for name, own in self.parameters.items():
+            if not isinstance(own, Parameter):
+                raise TypeError(f"{self.name}: {name} must be a Parameter(default, meaning, ...), got {shown(own)}.")
+            own.checked(f"the default of {name}", own.default)
+        if taken := sorted(TAKEN & self.parameters.keys()):
+            raise TypeError(f"{self.name}: {', '.join(taken)} means something else in linear_problem; rename it.")
         if self.kernels.formula is not None:
             _, _, *taken = inspect.signature(self.kernels.formula.python).parameters
             if taken != list(self.parameters):
@@ -127,14 +141,93 @@ class Loss(Portable):
             raise TypeError(f"{self.name} takes no parameter {', '.join(map(repr, sorted(other)))}.")
         return {name: own.checked(name, given.get(name, own.default)) for name, own in self.parameters.items()}
 
+    @property
+    def identity(self) -> str:
+        """The name; of a loss from outside this project, with a hash of its formula and its dual."""
+        return self.name if trusted(self._function()) else f"{self.name} {self.content()}"
+
+    def content(self) -> str:
+        """A hash of the formula, the dual and all that they refer to: the name stays where they are edited."""
+        functions = (self.kernels.formula or self.kernels.dense, self.kinks, self.smooth)
+        return digest(*(of_function(function) for function in functions if function is not None), self.slopes)
+
+    def dual(self, b: Vector, parameters: Mapping[str, float]) -> list[Kink]:
+        """The kinks for these targets; ValueError unless each is one for every row."""
+        assert self.kinks is not None
+        kinks: Any = self.kinks(b, **parameters)
+        if not (isinstance(kinks, list | tuple) and kinks and all(isinstance(kink, Kink) for kink in kinks)):
+            raise ValueError(f"the kinks of {self.name} must be a list of Kink(at, low, high), got {shown(kinks)}.")
+        for kink in kinks:
+            try:
+                at, low, high, _ = np.broadcast_arrays(*kink[:3], b)
+                good = at.shape == b.shape and not np.isnan(at).any() and 0 <= kink.soft < math.inf
+                good = bool(good and np.all((-math.inf < low) & (low <= 0) & (high >= 0) & (high < math.inf)))
+            except (TypeError, ValueError):
+                good = False
+            if not good:
+                raise ValueError(
+                    f"a kink of {self.name} has at, low <= 0 and high >= 0, numbers for all {b.size} rows or for each, "
+                    f"and soft >= 0, got {shown(kink)}."
+                )
+        return list(kinks)
+
     def largest_slopes(self, b: Vector, parameters: Mapping[str, float]) -> tuple[float, float]:
         """Bounds on the Euclidean norm and on the entries of the derivative in z."""
         if self.kinks is None:
             return self.slopes
-        kinks = self.kinks(b, **parameters)
+        kinks = self.dual(b, parameters)
         ends = sum(np.abs(k.low) for k in kinks), sum(np.abs(k.high) for k in kinks)
         largest = max(float(np.max(end)) for end in ends)
         return largest, largest
+
+
+def check_formula(loss: Loss, b: Vector, parameters: Mapping[str, float]) -> None:
+    """Raise ValueError unless the formula is convex with its slope, and the sum of its kinks, at points of some rows.
+
+    Losses of this project have a test instead.
+    """
+    if loss.kernels.formula is None or trusted(loss.kernels.formula.python):
+        return
+    kinks = [] if loss.kinks is None else loss.dual(b, parameters)
+    for i in sorted({0, b.size // 2, b.size - 1}):
+        row = [Kink(*(float(np.broadcast_to(part, b.shape)[i]) for part in kink[:3]), kink.soft) for kink in kinks]
+        ends = [b[i], *(k.at + k.soft * end for k in row for end in (k.low, 0.0, k.high))]
+        size = 1.0 + max(map(abs, ends))
+        points = sorted({float(end + step * size) for end in ends for step in (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)})
+        found = [_at(loss, z, float(b[i]), parameters) for z in points]
+        span = points[-1] - points[0]
+        room = ROUNDING * max(max(abs(value), abs(slope) * span) for value, slope in found)
+        for z, (value, slope) in zip(points, found, strict=True):
+            where = f"at z = {z!r}, b = {float(b[i])!r}"
+            dual = sum(_kink_value(kink, z) for kink in row) if row else value
+            if abs(value - dual) > room:
+                raise ValueError(
+                    f"the kinks of {loss.name} add up to {dual!r} {where}, and its formula is {value!r}; they must be "
+                    "one function."
+                )
+            for y, (other, _) in zip(points, found, strict=True):
+                tangent = value + slope * (y - z)
+                if other < tangent - room:
+                    raise ValueError(
+                        f"the formula of {loss.name} has the slope {slope!r} {where}, and at z = {y!r} its value "
+                        f"{other!r} is below the tangent, {tangent!r}; it must be convex, and return (value, slope)."
+                    )
+
+
+def _at(loss: Loss, z: float, b: float, parameters: Mapping[str, float]) -> tuple[float, float]:
+    assert loss.kernels.formula is not None
+    returned = loss.kernels.formula(z, b, *parameters.values())
+    try:
+        value, slope = returned
+        return float(value), float(slope)
+    except (TypeError, ValueError):
+        raise ValueError(f"the formula of {loss.name} must return (value, slope), got {shown(returned)}.") from None
+
+
+def _kink_value(kink: Kink, z: float) -> float:
+    r = z - kink.at
+    u = (kink.high if r > 0 else kink.low) if kink.soft == 0 else min(max(r / kink.soft, kink.low), kink.high)
+    return u * r - 0.5 * kink.soft * u * u
 
 
 def losses() -> dict[str, Loss]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dadapt_convex.oracle import Helper, batch, helper, oracle, value
+from dadapt_convex.oracle import Helper, batch, helper, oracle, shown, value
 from dadapt_convex.vector import dot
 from problems.linear_models.loss import Kernels
 from problems.linear_models.tiles import row_of
@@ -180,7 +180,10 @@ def _none(params: Any) -> Any:
 
 def kernels(formula: Helper) -> Kernels:
     """The compiled functions of a loss; other processes find them under the name that its file gives them."""
-    own = entries_after_l2(len(inspect.signature(formula.python).parameters) - 2)
+    takes = len(inspect.signature(formula.python).parameters) if isinstance(formula, Helper) else 0
+    if takes < 2:
+        raise TypeError(f"a formula is decorated with dc.helper and takes (z, b, parameters), got {shown(formula)}.")
+    own = entries_after_l2(takes - 2)
 
     @helper
     def loss(z: float, b: float, params: Any) -> tuple[float, float]:

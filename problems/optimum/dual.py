@@ -60,7 +60,7 @@ def kinked(model: LinearModel) -> Kinked:
         return model
     if model.law.kinks is None:
         raise ValueError(f"no dual form is known for the loss {model.loss!r}; it has no kinks.")
-    kinks = model.law.kinks(model.b, **model.parameters)
+    kinks = model.law.dual(model.b, model.parameters)
     m, k = model.b.size, len(kinks)
 
     def in_turn(values: Sequence[Any]) -> Floats:
@@ -87,7 +87,7 @@ def _exactly(k: int, values: Any, multiples: Any) -> bool:
 
 def is_piecewise_linear(model: LinearModel) -> bool:
     """Whether the loss is made of kinks, and none of them is soft."""
-    return model.law.kinks is not None and model.law.kinks(model.b, **model.parameters)[0].soft == 0
+    return model.law.kinks is not None and model.law.dual(model.b, model.parameters)[0].soft == 0
 
 
 def is_soft(model: LinearModel) -> bool:

@@ -25,9 +25,9 @@ TEXTS = ("problem", "identity")
 
 
 def key(model: LinearModel, x0: Floats, radius: float = math.inf) -> str:
-    """SHA-256 of format, loss, parameters, data, starting point and radius."""
+    """SHA-256 of format, loss with its formula, parameters, data, starting point and radius."""
     numbers = {"radius": radius, "l2": model.l2, **model.parameters}
-    digest = hashlib.sha256(f"{FORMAT} {model.loss} {numbers!r} {model.A.shape}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {model.loss} {model.law.content()} {numbers!r} {model.A.shape}".encode())
     values, *places = matrix.parts(model.A)
     for array in (values, *(place.astype(np.int64) for place in places), model.b, x0):
         digest.update(f"{array.shape} {array.dtype.str}".encode())
