@@ -405,6 +405,7 @@ class Kernel(Portable):
         options: dict[str, Any] = {"fastmath": set(self.fastmath), "nogil": True, "error_model": ERROR_MODEL}
         options["boundscheck"] = not trusted(self.python)
         dispatcher = numba.njit(**options)(self.python)
+        self._made_from = fingerprint(self)
         if (kept := self.kept()) is not None:
             from dadapt_convex.kept_code_numba import SealedCache
 
@@ -429,6 +430,19 @@ class Kernel(Portable):
     def is_compiled(self) -> bool:
         """True where :meth:`compile` did its work before, or finds the machine code on disk."""
         return "_dispatcher" in vars(self) or ((kept := self.kept()) is not None and kept.is_there())
+
+    def renew(self) -> None:
+        """Forget machine code that was made from other constants or helpers than the function has now.
+
+        Functions of this project keep theirs.
+        """
+        if "_dispatcher" not in vars(self) or trusted(self.python) or self._made_from == fingerprint(self):
+            return
+        for _, value in reached(self.python):
+            if isinstance(value, Helper) and not trusted(value.python):
+                vars(value).pop("dispatcher", None)
+        for made in ("_dispatcher", "argument"):
+            vars(self).pop(made, None)
 
     def compile(self) -> Any:
         """The compiled function, for callers that must keep compilation out of a timed region."""
@@ -535,6 +549,8 @@ def _teach_numba_helpers() -> None:
 def compile_all(kernels: Iterable[Kernel]) -> None:
     """Compile functions, or load them from disk; say on standard error, once in a process, that some are compiled."""
     kernels = list(dict.fromkeys(kernels))
+    for kernel in kernels:
+        kernel.renew()
     if missing := sum(not kernel.is_compiled() for kernel in kernels):
         folder = compiled_folder()
         what = f"compiling {missing} function{'s' if missing > 1 else ''}"
