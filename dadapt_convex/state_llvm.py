@@ -12,12 +12,12 @@ from typing import Any
 from numba import types as t
 from numba.core import cgutils
 from numba.core.datamodel import models
-from numba.core.errors import TypingError
-from numba.core.imputils import lower_getattr_generic, lower_setattr_generic
+from numba.core.errors import NumbaTypeError, TypingError
+from numba.core.imputils import lower_cast, lower_getattr_generic, lower_setattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.core.typing.templates import signature as typed
 from numba.extending import register_model
-from numba.np.arrayobj import make_array, populate_array
+from numba.np.arrayobj import array0d_to_scalar, make_array, populate_array
 
 from dadapt_convex.hyper import absent as absent_hyper
 from dadapt_convex.hyper import unwritten
@@ -79,6 +79,14 @@ def _write(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     if name not in kind.scalars:
         raise TypeError(unassigned(name))
     builder.store(args[1], _scalar(context, builder, kind, args[0], name))
+
+
+@lower_cast(t.Array, t.float64)
+def _array_as_number(context: Any, builder: Any, given: Any, wanted: Any, value: Any) -> Any:
+    """Numba's cast, which would take the first entry where a step assigns a whole array to a number of the state."""
+    if given.ndim:
+        raise NumbaTypeError("a number of the state is set to an array; set it to a number.")
+    return array0d_to_scalar(context, builder, given, wanted, value)
 
 
 class HyperType(t.Type):

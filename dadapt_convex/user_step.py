@@ -74,6 +74,12 @@ def refuse_unchecked(method: Method) -> None:
     if code.co_argcount != len(names) or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
         count = {8: "eight", 9: "nine"}[len(names)]
         raise ValueError(f"{method.name}: its step must take the {count} arguments {', '.join(names)} {where}.")
+    for taken, name in zip(code.co_varnames, names, strict=False):
+        if taken in names and taken != name:
+            order = ", ".join(names)
+            raise ValueError(
+                f"{method.name}: its step takes {taken} in the place of {name}; the order is {order} {where}."
+            )
     own = [(name, value) for name, value in reached(step) if isinstance(value, Helper) and not trusted(value.python)]
     used = global_names(code).union(*(global_names(value.python.__code__) for _, value in own))
     if around := {"flat", "ctypes", "carray"} & used:
@@ -99,12 +105,12 @@ def compile_for(plan: Plan) -> None:
     if trusted(method.step.python):
         compile_all(needed)
         return
-    from numba.core.errors import NumbaError
+    from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
     compile_all([kernel for kernel in needed if kernel is not method.step])
     try:
         compile_all([method.step])
-    except (NumbaError, TypeError) as error:
+    except (NumbaError, UnsupportedBytecodeError, TypeError) as error:
         code, text = method.step.written.__code__, " ".join(str(error).split())
         location: Any = getattr(error, "loc", None)
         inside = location is not None and location.filename and code.co_filename.endswith(location.filename)
@@ -112,8 +118,12 @@ def compile_for(plan: Plan) -> None:
         if at := re.search(rf"at {re.escape(code.co_filename)} \((\d+)\)", text):
             line = int(at[1])
         text = re.sub(r"^(Failed in nopython mode pipeline \(step: [^)]*\) )+", "", text)
-        text = text.partition(" During: typing of ")[0]
-        why = "it writes to x, g or hyper, which it may only read" if "readonly array" in text else text[:300]
+        text = re.split(" During: (?:typing of|lowering) ", text)[0]
+        why = text[:300]
+        if "modify readonly array" in text:
+            why = "it writes to x, g or hyper, which it may only read"
+        if returned := re.search(r"No conversion from (.*?) to float64 for '\S*return_value", text):
+            why = f"it returns {returned[1]}, and must return the weight of x_k, a number"
         raise ValueError(
             f"{method.name}: its step does not compile: {why} ({code.co_filename}, line {line})."
         ) from error
