@@ -12,8 +12,10 @@ hyper.schedule, the factor gamma_k.
 from __future__ import annotations
 
 import contextlib
+import functools
 import keyword
 import math
+import types
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -63,7 +65,6 @@ class Parameter:
     def __set_name__(self, owner: type, name: str) -> None:
         if not self.name:
             object.__setattr__(self, "name", name)
-            self.check()
 
     def __post_init__(self) -> None:
         if self.name:
@@ -301,6 +302,30 @@ def unwritten(name: str) -> str:
     return f"a step reads hyper.{name} and never writes it; a number that changes belongs to the state."
 
 
+# What may stand beside the names that a class declares.
+BESIDE = (types.FunctionType, property, functools.cached_property, classmethod, staticmethod)
+
+
+def declared(cls: type, base: type, kind: type, made_by: str) -> dict[str, Any]:
+    """The values of this kind that a class and its bases declare, by name; ValueError for values of other kinds.
+
+    Functions and properties may stand beside them.
+    """
+    found: dict[str, Any] = {}
+    for owner in reversed(cls.__mro__):
+        for name, value in vars(owner).items():
+            if isinstance(value, kind):
+                found[name] = value
+            elif name in found or not (
+                issubclass(base, owner)
+                or name in vars(base)
+                or (name.startswith("__") and name.endswith("__"))
+                or isinstance(value, BESIDE)
+            ):
+                raise ValueError(f"{cls.__qualname__}: {name} must be made by {made_by}, got {shown(value)}.")
+    return found
+
+
 class Hyper:
     """Base of the hyper-parameters of a method: those of its bases, then its own, in the order of their lines.
 
@@ -312,8 +337,9 @@ class Hyper:
     options: ClassVar[dict[str, tuple[int, int]]] = {}  # by "name_is_option": where the index stands, and the index
 
     def __init_subclass__(cls) -> None:
-        found = {n: v for c in reversed(cls.__mro__) for n, v in vars(c).items() if isinstance(v, Parameter)}
+        found = declared(cls, Hyper, Parameter, "dc.Real, dc.Choice, dc.Flag or dc.Pair, or be dc.SCHEDULE")
         for name, parameter in found.items():
+            parameter.check()
             if name != parameter.name:
                 raise ValueError(
                     f"{cls.__qualname__}: the hyper-parameter {parameter.name} stands under the name {name}; give both "
@@ -322,13 +348,15 @@ class Hyper:
         if taken := sorted(set(found) & {*dir(Hyper), "numbers"}):
             raise ValueError(f"{cls.__qualname__}: {', '.join(taken)} means something else here; rename it.")
         cls.parameters, cls.at, cls.options = tuple(found.values()), {}, {}
-        at = 0
+        at, taken = 0, []
         for parameter in cls.parameters:
             cls.at[parameter.name] = at
             if isinstance(parameter, Choice):
-                cls.options |= {f"{parameter.name}_is_{o}": (at, i) for i, o in enumerate(parameter.options)}
+                asked = {f"{parameter.name}_is_{o}": (at, i) for i, o in enumerate(parameter.options)}
+                taken += asked.keys() & cls.options.keys()
+                cls.options |= asked
             at += parameter.width
-        if taken := sorted(cls.options.keys() & cls.at.keys()):
+        if taken := sorted([*taken, *(cls.options.keys() & cls.at.keys())]):
             raise ValueError(f"{cls.__qualname__}: {', '.join(taken)} asks for an option already; rename it.")
 
     numbers: Any

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 
 from dadapt_convex.checks import Fault, as_float, check_function, did_you_mean, shown
-from dadapt_convex.hyper import Flag, Hyper, Real, Scheduled
+from dadapt_convex.hyper import Flag, Hyper, Real, Scheduled, declared
 from dadapt_convex.oracle import FASTMATH, Helper, Instruction, Kernel
 from dadapt_convex.transitions import place
 
@@ -59,7 +59,7 @@ class Field:
         self.meaning, self.start, self.name = meaning, start, ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name = self.name or name
 
     def starts(self, hyper: Hyper) -> Any:
         """The value before the first step."""
@@ -123,7 +123,13 @@ class State:
     numbers: Any
 
     def __init_subclass__(cls) -> None:
-        found = {n: v for c in reversed(cls.__mro__) for n, v in vars(c).items() if isinstance(v, Field)}
+        found = declared(cls, State, Field, "dc.Vector or dc.Scalar")
+        for name, value in found.items():
+            if name != value.name:
+                kind = f"dc.{type(value).__name__}"
+                raise ValueError(
+                    f"{cls.__qualname__}: {value.name} and {name} are one {kind}; write {kind}(...) for each of them."
+                )
         if taken := sorted(set(found) & set(dir(State))):
             raise ValueError(f"{cls.__qualname__}: {', '.join(taken)} means something else here; rename it.")
         first = found.get("x0", Vector(""))
@@ -166,8 +172,8 @@ class Begin:
                 continue
             try:
                 value = field.starts(values)
-                if np.any(value != value):
-                    raise ValueError("it is NaN")
+                if value is None or np.any(value != value):
+                    raise ValueError("it is None" if value is None else "it is NaN")
                 if isinstance(field, Scalar):
                     setattr(state, name, value)
                 else:

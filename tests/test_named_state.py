@@ -185,6 +185,44 @@ def reads_hyper(k, f, g2, g, x, x_next, state, hyper):
     return hyper.bettas[0] if k >= hyper.h else 1.0
 
 
+def sets_a_number_to_an_array(k, f, g2, g, x, x_next, state, hyper):
+    x_next[:] = x
+    if k >= hyper.h:
+        state.total = x
+    return 1.0
+
+
+def writes_a_global(k, f, g2, g, x, x_next, state, hyper):
+    global WRITTEN
+    x_next[:] = x
+    WRITTEN = f
+    return 1.0
+
+
+def returns_nothing(k, f, g2, g, x, x_next, state, hyper):
+    x_next[:] = x
+
+
+def returns_x(k, f, g2, g, x, x_next, state, hyper):
+    x_next[:] = x
+    return x[:1]
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (sets_a_number_to_an_array, "a number of the state is set to an array; set it to a number"),
+        (writes_a_global, "Use of unsupported opcode (STORE_GLOBAL) found"),
+        (returns_nothing, "it returns none, and must return the weight of x_k, a number"),
+        (returns_x, "it returns readonly array(float64, 1d, C), and must return the weight of x_k, a number"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")
+def test_a_step_that_numba_refuses_has_a_sentence(step, words):
+    with pytest.raises(ValueError, match=f"own: its step does not compile: {re.escape(words)}.* \\({__file__}, line"):
+        dc.solve(PROBLEM, own(step), steps=20, h=10.0)
+
+
 def asks_without_an_option(k, f, g2, g, x, x_next, state, hyper):
     x_next[:] = x
     if k >= hyper.h:
@@ -244,6 +282,45 @@ def test_a_step_with_other_arguments_is_told_which_it_must_take(step):
         dc.solve(PROBLEM, own(step), steps=5)
 
 
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (
+            lambda k, f, g2, x, g, x_next, state, hyper: 1.0,
+            "its step takes x in the place of g; the order is k, f, g2, g",
+        ),
+        (lambda k, f, g2, g, x, y, hyper, state: 1.0, "its step takes hyper in the place of state; the order is"),
+    ],
+    ids=["x and g", "state and hyper"],
+)
+def test_arguments_in_another_order_are_refused(step, words):
+    with pytest.raises(ValueError, match=words):
+        dc.solve(PROBLEM, own(step), steps=5)
+
+
+FACTOR = 1.0
+
+
+@dc.helper
+def factor():
+    return FACTOR
+
+
+def reads_a_constant(k, f, g2, g, x, x_next, state, hyper):
+    x_next[:] = x
+    state.total = factor()
+    return 1.0
+
+
+def test_a_constant_that_changed_since_a_step_was_compiled_counts(monkeypatch):
+    method = own(reads_a_constant)
+    assert dc.solve(PROBLEM, method, steps=5).trace["total"].iloc[-1] == 1.0
+    monkeypatch.setattr("test_named_state.FACTOR", 3.0)
+    assert dc.solve(PROBLEM, method, steps=5).trace["total"].iloc[-1] == 3.0
+    monkeypatch.setattr("test_named_state.factor", dc.helper(lambda: 5.0))
+    assert dc.solve(PROBLEM, method, steps=5).trace["total"].iloc[-1] == 5.0
+
+
 def with_field(name, field):
     return type("Further", (State,), {name: field})
 
@@ -258,6 +335,7 @@ def test_a_start_that_names_no_number_among_the_hyper_parameters_is_refused(star
 
 BAD_STARTS = {
     "ValueError: it is NaN": lambda h: math.nan,
+    "ValueError: it is None": lambda h: None,
     "AttributeError: there is no hyper-parameter 'hh'; did you mean h?": lambda h: h.hh,
     "AttributeError: a step asks hyper.option_is_I or": lambda h: h.option,
     "TypeError": lambda: 1.0,
@@ -290,6 +368,71 @@ def test_a_name_that_the_trace_has_already_is_refused(name):
 def test_a_name_that_a_state_has_already_is_refused(name):
     with pytest.raises(ValueError, match=f"Further: {name} means something else here; rename it"):
         with_field(name, dc.Scalar("y"))
+
+
+SHARED = dc.Vector("sum g")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({"a": SHARED, "b": SHARED}, r"a and b are one dc\.Vector; write dc\.Vector\(\.\.\.\) for each of them"),
+        ({"b": State.s}, r"s and b are one dc\.Vector"),
+        ({"total": 3.0}, r"total must be made by dc\.Vector or dc\.Scalar, got 3\.0"),
+        ({"d": 1.0}, "d must be made by dc"),
+        ({"d": dc.Scalar}, "d must be made by dc.*Scalar"),
+        ({"total": lambda self: 1.0}, "total must be made by dc"),
+        ({"d": dc.Real(meaning="d", default=1.0)}, "d must be made by dc"),
+    ],
+)
+def test_a_state_declares_vectors_and_scalars_each_for_itself(names, words):
+    with pytest.raises(ValueError, match=f"^Further: {words}"):
+        type("Further", (State,), names)
+    assert State.s.name == "s"
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            {"d": 1.0},
+            r"Odd: d must be made by dc\.Real, dc\.Choice, dc\.Flag or dc\.Pair, or be dc\.SCHEDULE, got 1\.0",
+        ),
+        ({"d": dc.Scalar("d")}, "Odd: d must be made by"),
+        ({"d": dc.Real}, "Odd: d must be made by"),
+        ({"d": dc.Real(meaning="a bound", default=-1.0, low=0.0)}, r"d must be positive and finite, got -1\.0"),
+        ({"steps": dc.Real(meaning="a bound", default=1.0)}, "a hyper-parameter cannot be called steps"),
+        (
+            {
+                "a": dc.Choice(meaning="m", options=("b_is_c", "d"), default="d"),
+                "a_is_b": dc.Choice(meaning="m", options=("c", "d"), default="d"),
+            },
+            "a_is_b_is_c asks for an option already",
+        ),
+    ],
+)
+def test_hyper_parameters_are_declared_as_such(names, words):
+    with pytest.raises(ValueError, match=words):
+        type("Odd", (dc.Hyper,), names)
+
+
+def test_hyper_parameters_may_have_a_function_beside_them():
+    class Rates(dc.Hyper):
+        h = dc.Real(meaning="the step", default=0.5)
+
+        def twice(self):
+            return 2 * self.h
+
+    class Named(dc.State):
+        rate = dc.Scalar("2 h", start=lambda hyper: hyper.twice())
+
+    @dc.step(Named, Rates)
+    def descend(k, f, g2, g, x, x_next, state, hyper):
+        x_next[:] = x
+        return 1.0
+
+    run = dc.solve(PROBLEM, dc.Method("own", reference="", summary="", step=descend), steps=3)
+    assert run.trace["rate"].iloc[-1] == 1.0
 
 
 @pytest.mark.parametrize("field", [dc.Scalar("x_0"), dc.Vector("x_0", start=1.0), dc.Vector("x_0", start="h")])
