@@ -216,6 +216,8 @@ def _ended(recorder: Recorder, outcome: int) -> tuple[str, str]:
     if outcome == BAD_WEIGHT:
         what = f"the weight of x_{k} is {float(recorder.totals.w)!r} at step {k} (k = {k})"
         return statuses.BAD_WEIGHT, f"{what}; weights must be finite and not negative"
+    if outcome == CONVERGED and np.any(recorder.books.g):
+        return statuses.FAILED, f"||g||^2 at x_{k - 1} is 0 in float64, and g is not; multiply f by a large number"
     if outcome == CONVERGED:
         return statuses.CONVERGED, f"the subgradient at x_{k - 1} is zero: it is a minimiser"
     lost = lost or next((name for name in names if math.isnan(recorder.scalar(name))), "")

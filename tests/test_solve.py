@@ -838,3 +838,10 @@ def test_where_batches_have_no_bounds_those_of_all_rows_are_taken_and_said_to_be
 def test_a_problem_without_rows_has_no_bounds_of_batches():
     with pytest.raises(ValueError, match="no linear model"):
         problems.absolute_value().batch_bounds(1)
+
+
+def test_a_subgradient_whose_square_underflows_is_not_taken_for_zero():
+    tiny = problems.from_callable(lambda x: (1e-200 * abs(x).sum(), 1e-200 * np.sign(x)), x0=[1.0], G=1e-200)
+    run = dc.solve(tiny, "subgradient", D=1.0, steps=5)
+    assert run.status == "failed"
+    assert run.message == "||g||^2 at x_0 is 0 in float64, and g is not; multiply f by a large number"
