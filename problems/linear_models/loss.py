@@ -190,7 +190,7 @@ def check_formula(loss: Loss, b: Vector, parameters: Mapping[str, float]) -> Non
         return
     kinks = [] if loss.kinks is None else loss.dual(b, parameters)
     for i in sorted({0, b.size // 2, b.size - 1}):
-        row = [Kink(*(float(np.broadcast_to(part, b.shape)[i]) for part in kink[:3]), kink.soft) for kink in kinks]
+        row = [Kink(*(float(np.broadcast_to(part, b.shape)[i]) for part in k[:3]))._replace(soft=k.soft) for k in kinks]
         ends = [b[i], *(k.at + k.soft * end for k in row for end in (k.low, 0.0, k.high))]
         size = 1.0 + max(map(abs, ends))
         points = sorted({float(end + step * size) for end in ends for step in (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)})
