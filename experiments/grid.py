@@ -45,6 +45,9 @@ class Grid(Work):
         super().__init__(suite, options)
         self.steps = options.steps or suite.steps
         self.seeds = options.seeds or suite.seeds
+        for what in ("problems", "methods"):
+            if not (getattr(suite, what) or getattr(options, what)):
+                raise BadInput(f"suite {suite.name} has no {what}; give it some, or --{what} on the command line.")
         self.configs = select_methods(suite, options.methods)
         self.keys: list[ProblemKey] = []
         self.rows: dict[str, dict[str, Any]] = {}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.output import program, sentence, shortened, tolerant
-from experiments.suite import BadInput, Options, Suite, suites
+from experiments.suite import COMMANDS, BadInput, Options, Suite, suites
 
 OK, PROBLEM, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -260,7 +260,7 @@ def _refuse_unfit_places(data_dir: Path | None) -> None:
 def _run(arguments: list[str]) -> int:
     _refuse_unfit(arguments)
     _refuse_shadows()
-    known = [*suites(), "list", "report", "certify"]
+    known = [*suites(), *COMMANDS]
     if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
         from dadapt_convex.checks import nearest
 

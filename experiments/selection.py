@@ -129,7 +129,7 @@ def select_problems(suite: Suite, wanted: Sequence[str] | None, steps: int, data
     own = suite.problem_names(steps)
     chosen: list[str] = []
     for text in wanted:
-        name = with_steps(text, steps)
+        name = with_steps(text.strip(), steps)
         if not ("*" in name or "?" in name):
             chosen.append(name)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
 from dataclasses import dataclass, fields, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 WORST_CASE = re.compile(r"hard(?:\[(?P<given>[^\]]*)\])?:drori_teboulle")
+COMMANDS = ("list", "report", "certify")
 GIVES_M = re.compile(r"(?:^|,)\s*m\s*=")
 
 
@@ -84,7 +86,10 @@ class Suite:
     def kind(self) -> Any:
         """The class of the work; its imports are heavy."""
         module, _, name = self.work.partition(":")
-        return getattr(importlib.import_module(module), name)
+        kind = getattr(importlib.import_module(module), name, None) if importlib.util.find_spec(module) else None
+        if kind is None:
+            raise BadInput(f"the work of suite {self.name} is a class, 'module:class', and {self.work!r} is none.")
+        return kind
 
     def quickened(self, options: Options) -> Self:
         """The suite, with --quick the quick values that it has, in place of those that are not given."""
@@ -110,8 +115,32 @@ def with_steps(name: str, steps: int) -> str:
 
 
 def suites() -> dict[str, Suite]:
-    """All suites by name: each file of experiments/suites with a SUITE is one."""
+    """All suites by name: each file of experiments/suites with a SUITE is one; BadInput for one that cannot be run."""
     package = importlib.import_module("experiments.suites")
     modules = (importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__))
-    found = (m.SUITE for m in modules if hasattr(m, "SUITE"))
-    return {suite.name: suite for suite in found}
+    found: dict[str, Suite] = {}
+    for module in modules:
+        if hasattr(module, "SUITE"):
+            _check(module.SUITE, f"SUITE in {module.__file__}", {*COMMANDS, *found})
+            found[module.SUITE.name] = module.SUITE
+    return found
+
+
+def _check(suite: Any, which: str, taken: set[str]) -> None:
+    """Raise BadInput unless this is a suite with a new name, lists of distinct names, and positive integers."""
+    if not isinstance(suite, Suite):
+        raise BadInput(f"{which} must be a Suite, got {suite!r}.")
+    if not (isinstance(suite.name, str) and suite.name.isidentifier()) or suite.name in taken:
+        raise BadInput(f"{which} needs a name that is an identifier and no other suite or command, got {suite.name!r}.")
+    for what in ("problems", "methods", "quick_problems", "quick_methods"):
+        names = getattr(suite, what)
+        if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+            raise BadInput(
+                f"{which}: {what} must be a tuple of names, got {names!r}; a single one goes in brackets too."
+            )
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise BadInput(f"{which}: {twice[0]!r} stands twice in {what}; leave one out.")
+    for what in ("steps", "seeds", "quick_steps", "quick_seeds"):
+        count = getattr(suite, what)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise BadInput(f"{which}: {what} must be an integer of at least 1, got {count!r}.")

@@ -283,6 +283,55 @@ def test_suites_name_what_exists() -> None:
                 assert problems.get(name).name == name
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("'convex_suite', 's'", "needs a name that is an identifier and no other suite or command, got 'convex_suite'"),
+        ("'list', 's'", "no other suite or command, got 'list'"),
+        ("'../mine', 's'", "needs a name that is an identifier"),
+        ("'mine', 's', problems='hard:abs'", "problems must be a tuple of names, got 'hard:abs'; a single one goes in"),
+        ("'mine', 's', methods=('polyak', {})", "methods must be a tuple of names, got"),
+        ("'mine', 's', methods=('polyak', 'polyak')", "'polyak' stands twice in methods; leave one out"),
+        ("'mine', 's', steps=0", "steps must be an integer of at least 1, got 0"),
+        ("'mine', 's', quick_steps=1.5", "quick_steps must be an integer of at least 1, got 1.5"),
+        ("'mine', 's', seeds=True", "seeds must be an integer of at least 1, got True"),
+        (
+            "'mine', 's', methods=('polyak',)",
+            "suite mine has no problems; give it some, or --problems on the command line",
+        ),
+        ("'mine', 's', problems=('hard:abs',)", "suite mine has no methods; give it some, or --methods"),
+        ("'mine', 's', work='nowhere:Grid'", "is a class, 'module:class', and 'nowhere:Grid' is none"),
+        ("'mine', 's', work='experiments.grid:Nothing'", "'experiments.grid:Nothing' is none"),
+        ("'mine', 's', work='Grid'", "'Grid' is none"),
+    ],
+)
+def test_a_suite_that_cannot_be_run_is_refused_with_its_file(
+    arguments: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import experiments.suites
+
+    (tmp_path / "suite_of_a_test.py").write_text(f"from experiments.suite import Suite\n\nSUITE = Suite({arguments})\n")
+    monkeypatch.setattr(experiments.suites, "__path__", [*experiments.suites.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "experiments.suites.suite_of_a_test", raising=False)
+    assert main(["mine", "--out", str(tmp_path / "out")]) == 2
+    monkeypatch.delitem(sys.modules, "experiments.suites.suite_of_a_test", raising=False)
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.startswith(f"error: SUITE in {tmp_path}") or "suite mine" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_suite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import experiments.suites
+
+    (tmp_path / "suite_of_a_test.py").write_text("SUITE = {'name': 'mine'}\n")
+    monkeypatch.setattr(experiments.suites, "__path__", [*experiments.suites.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "experiments.suites.suite_of_a_test", raising=False)
+    with pytest.raises(BadInput, match=r"must be a Suite, got \{'name': 'mine'\}"):
+        suites()
+    monkeypatch.delitem(sys.modules, "experiments.suites.suite_of_a_test", raising=False)
+
+
 def test_the_worst_case_is_as_long_as_the_run() -> None:
     for name in ("hard[m=N+1]:drori_teboulle", "hard:drori_teboulle", "hard[]:drori_teboulle"):
         assert with_steps(name, 10_000) == "hard[m=10001]:drori_teboulle"
