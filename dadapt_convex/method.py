@@ -328,4 +328,7 @@ def get_method(name: str | Method) -> Method:
             f"unknown method {shown(name)}; {f'{hint} There are' if hint else 'there are'} {', '.join(methods())}."
         )
     module = importlib.import_module(f"dadapt_convex.methods.{name}")
-    return module.METHOD
+    method = getattr(module, "METHOD", None)
+    if not isinstance(method, Method) or method.name != name:
+        raise ValueError(f"{module.__file__} must have a METHOD, a dc.Method named {name!r}, got {shown(method)}.")
+    return method

@@ -327,3 +327,15 @@ def test_a_default_is_in_its_interval():
 def test_a_formula_is_a_helper_of_margin_and_target(formula):
     with pytest.raises(TypeError, match=r"a formula is decorated with dc\.helper and takes \(z, b, parameters\), got"):
         kernels(formula)
+
+
+def test_two_losses_of_one_name_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "loss_of_a_test.py").write_text(
+        "from dataclasses import replace\n\nfrom problems.linear_models.huber import LOSS as huber\n\n"
+        "LOSS = replace(huber, name='another')\n"
+    )
+    package = problems.linear_models
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    with pytest.raises(ValueError, match=r"loss_of_a_test\.py: another loss has the short name 'huber'; give this one"):
+        losses()
+    monkeypatch.delitem(sys.modules, "problems.linear_models.loss_of_a_test")

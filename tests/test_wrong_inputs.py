@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import inspect
 import math
 import pickle
+import sys
 import types
 import warnings
 from decimal import Decimal
@@ -731,3 +733,30 @@ def hidden(k, f, g2, g, x, x_next, vectors, scalars, hyper):
 def test_a_step_reaches_no_function_of_numba_through_a_helper():
     with pytest.raises(ValueError, match=r"its step calls unchecked, which .* compiles without bounds checks"):
         dc.solve(PROBLEM, method(step=dc.step(hidden)), steps=5)
+
+
+@pytest.mark.parametrize("text", ["", "METHOD = 'polyak'\n", "from dadapt_convex.methods.polyak import METHOD\n"])
+def test_a_file_of_methods_has_the_method_of_its_name(text, tmp_path, monkeypatch):
+    package = importlib.import_module("dadapt_convex.methods")
+    (tmp_path / "method_of_a_test.py").write_text(text)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    with pytest.raises(ValueError, match=r"must have a METHOD, a dc\.Method named 'method_of_a_test', got "):
+        dc.get_method("method_of_a_test")
+    monkeypatch.delitem(sys.modules, "dadapt_convex.methods.method_of_a_test")
+
+
+def test_two_theorems_of_the_library_have_two_names(tmp_path, monkeypatch):
+    import dadapt_convex.theory.library as package
+
+    (tmp_path / "theorems_of_a_test.py").write_text(
+        "from dadapt_convex.theory.statement import theorem\n\n"
+        "@theorem('f >= f', source='own')\ndef D3(c):\n    return c.f, c.f\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    package.theorems.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"theorems_of_a_test\.py: another theorem is called D3; rename this one"):
+            dc.theorems()
+    finally:
+        package.theorems.cache_clear()
+        sys.modules.pop("dadapt_convex.theory.library.theorems_of_a_test", None)

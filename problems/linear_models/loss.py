@@ -234,4 +234,11 @@ def losses() -> dict[str, Loss]:
     """All losses by short name."""
     package = importlib.import_module("problems.linear_models")
     modules = (importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__))
-    return {m.LOSS.short: m.LOSS for m in modules if isinstance(getattr(m, "LOSS", None), Loss)}
+    found: dict[str, Loss] = {}
+    for module in modules:
+        loss = getattr(module, "LOSS", None)
+        if isinstance(loss, Loss) and found.setdefault(loss.short, loss) is not loss:
+            raise ValueError(
+                f"{module.__file__}: another loss has the short name {loss.short!r}; give this one another."
+            )
+    return found

@@ -56,4 +56,9 @@ def stated_in(family: ModuleType) -> list[Theorem]:
 @functools.cache
 def theorems() -> dict[str, Theorem]:
     """All built-in theorems by name; shown at a prompt it is a table of their statements."""
-    return Library((theorem.name, theorem) for family in families() for theorem in stated_in(family))
+    found = Library()
+    for family in families():
+        for theorem in stated_in(family):
+            if found.setdefault(theorem.name, theorem) is not theorem:
+                raise ValueError(f"{family.__file__}: another theorem is called {theorem.name}; rename this one.")
+    return found
