@@ -439,7 +439,7 @@ class Kernel(Portable):
         if "_dispatcher" not in vars(self) or trusted(self.python) or self._made_from == fingerprint(self):
             return
         for _, value in reached(self.python):
-            if isinstance(value, Helper) and not trusted(value.python):
+            if isinstance(value, Helper):
                 vars(value).pop("dispatcher", None)
         for made in ("_dispatcher", "argument"):
             vars(self).pop(made, None)

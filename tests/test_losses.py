@@ -306,6 +306,29 @@ def test_the_optimum_of_another_formula_is_not_taken_for_that_of_an_edited_one(t
     assert (once.optimum().f_hi, edited.optimum().f_hi) == pytest.approx((5 / 3, 10 / 3), rel=1e-15)
 
 
+WEIGHT = 1.0
+
+
+@dc.helper
+def weighted(z, b):
+    """WEIGHT |z - b|."""
+    return (WEIGHT * (z - b), WEIGHT) if z > b else (WEIGHT * (b - z), -WEIGHT)
+
+
+def test_a_constant_that_changed_since_a_loss_was_compiled_counts(monkeypatch):
+    loss = declared(weighted, lambda b: [Kink(b, -WEIGHT, WEIGHT)])
+    found = []
+    for weight in (1.0, 2.0):
+        monkeypatch.setattr("test_losses.WEIGHT", weight)
+        p = linear_problem(loss, np.ones((3, 1)), [0.0, 1.0, 5.0])
+        run = dc.solve(p, "subgradient", D=1.0, steps=2)
+        found.append((p.value(p.x0), run.trace["f"].iloc[0], p.subgradient(p.x0)[0], p.G, p.identity))
+    first, second = found
+    assert second[:3] == tuple(2 * number for number in first[:3])
+    assert second[3] > first[3]
+    assert second[4] != first[4]
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [

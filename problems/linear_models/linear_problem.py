@@ -100,6 +100,8 @@ def linear_problem(
         facts={"storage": "csr" if sparse else "dense", **({"labels": labels} if labels else {}), **(facts or {})},
     )
     check_formula(loss, data.b, own)
+    for kernel in (loss.kernels.dense, loss.kernels.csr, loss.kernels.value, loss.kernels.batch):
+        kernel.renew()
     return with_bounds(problem, *loss.largest_slopes(data.b, own))
 
 
