@@ -189,7 +189,7 @@ def bounds_among(found: Iterable[str]) -> set[str]:
     return {theorem for theorem in found if "definition" not in theorem}
 
 
-@pytest.mark.parametrize("name", one_in(17, BREAKS))
+@pytest.mark.parametrize("name", one_in(29, BREAKS))
 def test_a_broken_method_is_caught_as_violated(name):
     """By a bound, and not only by a definition, where a bound can tell."""
     method, _, hyper = BREAKS[name]

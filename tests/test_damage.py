@@ -29,7 +29,7 @@ from experiments.performance.report import Effort, Performance
 from experiments.run import main
 from experiments.suite import BadInput, Options, suites
 
-FLIPS = 100 if EXHAUSTIVE else 5  # of each kind of file, each followed by the command
+FLIPS = 100 if EXHAUSTIVE else 3  # of each kind of file, each followed by the command
 KILLS = 50 if EXHAUSTIVE else 2  # of each suite
 BITS = 1000 if EXHAUSTIVE else 100  # of each kind of file, each only read
 

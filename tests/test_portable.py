@@ -258,7 +258,7 @@ def executor(start):
     return run
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn", exhaustive("forkserver"), exhaustive("joblib")])
+@pytest.mark.parametrize("start", ["fork", exhaustive("spawn"), exhaustive("forkserver"), exhaustive("joblib")])
 def test_other_processes_get_the_same_numbers(start):
     """With a built-in method or one of one's own in turn; every kind of problem where starting a process is cheap."""
     methods = [dc.get_method(METHOD), OWN_METHOD, LOCAL_METHOD]
