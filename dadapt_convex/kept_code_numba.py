@@ -63,6 +63,13 @@ class SealedCache(FunctionCache):
             kept, self._cache_path, described.filename_base, described.locator.get_source_stamp()
         )
 
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        """The signature and the processor: the folder belongs to the code with all that it reaches.
+
+        Numba's own key pickles what a closure holds, which comes out otherwise in each process where sets are in it.
+        """
+        return sig, codegen.magic_tuple()
+
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The compiled function, or None; nothing that bears no seal is unpickled, let alone run."""
         if self.kept.is_whole():

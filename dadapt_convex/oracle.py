@@ -22,6 +22,7 @@ Compiled functions raise nothing: they return numbers, and the driver turns what
 
 from __future__ import annotations
 
+import enum
 import functools
 import hashlib
 import inspect
@@ -590,7 +591,7 @@ def reached(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     return visit(function)
 
 
-CONSTANTS = (int, float, complex, str, tuple, np.generic, np.ndarray)
+CONSTANTS = (int, float, complex, str, bytes, tuple, range, enum.Enum, np.generic, np.ndarray)
 
 
 def fingerprint(kernel: Kernel) -> str:

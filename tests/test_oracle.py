@@ -279,11 +279,12 @@ def compiling_and_loading(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """(a cache, the process that filled it, one that finds it filled)."""
     cache = tmp_path_factory.mktemp("compiled")
 
-    def run() -> Process:
-        told, said = outputs(SOLVES, cache, str(cache), str(len(STORED)), str(len(LOSSES)))
+    def run(hash_seed: str) -> Process:
+        counts = str(len(STORED)), str(len(LOSSES))
+        told, said = outputs(SOLVES, cache, str(cache), *counts, PYTHONHASHSEED=hash_seed)
         return Process(json.loads(told), said, {path: path.stat().st_mtime_ns for path in machine_code(cache)})
 
-    return cache, run(), run()
+    return cache, run("1"), run("2")
 
 
 def test_machine_code_is_cached_once_per_method_and_problem_and_found_again(compiling_and_loading):
