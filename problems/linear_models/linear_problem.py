@@ -12,8 +12,9 @@ import numpy as np
 from dadapt_convex.oracle import Oracle, Vector, pack, shown
 from problems.arrays import check_size, largest, number, owned
 from problems.data.dataset import binary_labels
+from problems.linear_models.agreement import check_formula
 from problems.linear_models.bounds import with_bounds
-from problems.linear_models.loss import Loss, check_formula
+from problems.linear_models.loss import Loss
 from problems.matrix import entries, is_sparse, owned_matrix, parts, read_only, real_matrix, with_column
 from problems.problem import LinearModel, Optimum, Problem
 
